@@ -1,0 +1,24 @@
+/* lib/base/limits.h: every bound on input and on queues, in one place.
+ * Hitting one is a named error (and a metric), never silence. */
+#pragma once
+
+enum {
+    LIM_FRAME_BYTES = 4 << 20,       /* one wire frame, checked before allocation */
+    LIM_JSON_DEPTH = 32,
+    LIM_HTTP_HEADER_BYTES = 16 << 10,
+    LIM_HTTP_BODY_BYTES = 1 << 20,
+    LIM_NAME_BYTES = 253,            /* host and VM names */
+    LIM_HOSTS = 16384,
+    LIM_VMS_PER_HOST = 2048,
+    LIM_DISKS_PER_VM = 256,
+    LIM_LIST_ITEMS = 8192,           /* any list of a message */
+    LIM_XML_BYTES = 1 << 20,         /* one domain XML */
+    LIM_CONN_QUEUE_BYTES = 16 << 20, /* unsent bytes per agent before it is dropped */
+    LIM_EVENT_QUEUE = 65536,
+    LIM_CONFIG_BYTES = 1 << 20,
+    LIM_POLICY_FILE_BYTES = 1 << 20,
+    LIM_POLICY_FILES = 256,
+    LIM_YAML_DEPTH = 16,
+    LIM_RUNS_KEPT = 1000,
+    LIM_RETRIES = 16,
+};

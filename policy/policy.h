@@ -1,0 +1,85 @@
+/* policy/policy.h: the operator's policy, as loaded from a directory of YAML files.
+ * Purpose  What may move where, how, and what a drain does with VMs that cannot move.
+ * Shapes   plain data, owned; policy_default() is a complete policy, files only override.
+ * Units    as named.   Errors: policy_load says file:line:column, the key, what was expected, and
+ *          "did you mean".   Thread: immutable after loading.   PURE except policy_load. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/model/model.h"
+
+enum on_blocked { BLOCKED_REFUSE, BLOCKED_LEAVE, BLOCKED_COLD, BLOCKED_SHUTDOWN };
+enum drain_order { ORDER_FASTEST, ORDER_SMALLEST_FIRST, ORDER_LARGEST_FIRST };
+enum transport { TRANSPORT_TLS, TRANSPORT_TCP }; /* encryption of the migration data stream */
+extern const char *const on_blocked_names[4];
+extern const char *const drain_order_names[3];
+extern const char *const transport_names[2];
+
+/* Which VMs or hosts: every given part must match (labels: all of them; names: any pattern). */
+struct selector {
+    char **names; /* shell patterns */
+    size_t n_names;
+    struct label *labels;
+    size_t n_labels;
+};
+enum rule_kind {
+    RULE_ANTI_AFFINITY,
+    RULE_AFFINITY,
+    RULE_HOST_REQUIRED,
+    RULE_HOST_FORBIDDEN,
+    RULE_MAX_VMS,
+    RULE_EXCLUDE,          /* never moved by Drover */
+    RULE_MAINTENANCE_ONLY, /* moved by drains only */
+};
+enum domain_level { ACROSS_HOST, ACROSS_RACK, ACROSS_ZONE };
+extern const char *const rule_kind_names[7];
+extern const char *const domain_level_names[3];
+struct rule {
+    char *name;
+    int kind, across;      /* enum rule_kind, enum domain_level */
+    struct selector vms, hosts;
+    int64_t max;           /* RULE_MAX_VMS */
+    bool hard;
+    int64_t weight;
+    char *where;           /* "rules/db.yaml:14" */
+};
+struct policy {
+    struct {
+        int64_t mem_overcommit_ppm; /* 1000000 = none */
+        int64_t mem_reserve_bytes;  /* kept for the host itself */
+        int64_t vcpu_overcommit_ppm;
+    } capacity;
+    struct {
+        int transport;          /* enum transport */
+        int64_t parallel;       /* moves in flight per host and direction; 0 = auto */
+        int64_t link_share_ppm; /* of the link that moves may use */
+        int64_t timeout_us_per_gib; /* then the next step of the ladder, at last abort */
+        int64_t retries;        /* further targets after a failed move */
+        bool live, persistent, undefine_source, abort_on_error;
+        bool compressed, auto_converge, post_copy, multifd;
+        int64_t multifd_channels;
+        int64_t bandwidth_Bps;  /* per move, 0 = link share decides */
+        int64_t downtime_us;    /* largest planned pause, 0 = hypervisor's default */
+    } migration;
+    struct {
+        int on_blocked; /* enum on_blocked */
+        int order;      /* enum drain_order */
+        bool bring_home;
+    } drain;
+    struct rule *rules;
+    size_t n_rules;
+    char *commit; /* git commit of the work tree, NULL if it is none */
+    bool clean;   /* the tree had no local changes */
+    char *dir;
+};
+
+void policy_default(struct policy *p);
+/* Load every .yaml and .yml file below DIR, in name order. Gives *ret. A missing directory is an error. */
+int policy_load(const char *dir, struct policy *ret, struct err *e);
+void policy_done(struct policy *p);
+bool selector_matches_vm(const struct selector *s, const struct vm *v);
+bool selector_matches_host(const struct selector *s, const struct host *h);

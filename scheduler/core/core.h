@@ -1,0 +1,93 @@
+/* scheduler/core/core.h: the brain: events in, decisions and effects out.   PURE: no I/O, no clock,
+ * no threads; the simulator and the scheduler run the same code.
+ * Purpose  Keeps the inventory, runs and moves; decides what happens next.
+ * Contract core_step(event) appends effects. The caller commits every FX_SAVE_*, FX_JOURNAL and
+ *          FX_META of one step (or batch of steps) in one store transaction, and only then performs
+ *          FX_SEND and FX_REPLY. If the commit fails it performs none of them and stops stepping
+ *          (the store's truth is then older than the core's: restart from the store).
+ * Time     now_us: scheduler time, never goes back, also across restarts. wall_us: for people.
+ * Owner    events borrow; effects own their bodies (core_effects_done).   Thread core only. */
+#pragma once
+
+#include "policy/policy.h"
+#include "scheduler/core/state.h"
+#include "scheduler/plan/snapshot.h"
+
+struct core;
+
+enum core_event_type {
+    CEV_AGENT_UP,   /* host: authenticated, hello accepted; instance tells a restart from a reconnect */
+    CEV_AGENT_DOWN, /* host: its connection ended or fell silent */
+    CEV_MSG,        /* host, msg: any frame after the hello */
+    CEV_REQUEST,    /* request_id, request */
+    CEV_TICK,       /* at least each second */
+    CEV_POLICY,     /* policy: taken */
+};
+struct core_event {
+    enum core_event_type type;
+    int64_t now_us, wall_us;
+    const char *host;
+    const char *instance; /* CEV_AGENT_UP */
+    const struct msg *msg;
+    int64_t request_id;
+    const struct request *request;
+    struct policy *policy; /* CEV_POLICY: taken (moved out of, then zeroed) */
+};
+
+enum core_fx_type {
+    FX_SEND,      /* host, type, id, body: one frame to that agent; dropped if it is gone */
+    FX_REPLY,     /* request_id, reply */
+    FX_JOURNAL,   /* entry (seq is already given) */
+    FX_SAVE_HOST, /* host: core_host_rec() */
+    FX_SAVE_RUN,  /* id: core_run() */
+    FX_SAVE_MOVE, /* id: core_move() */
+};
+struct core_fx {
+    enum core_fx_type type;
+    char *host;
+    struct msg msg;
+    int64_t request_id;
+    struct reply reply;
+    struct entry entry;
+    int64_t id;
+};
+struct core_effects {
+    struct core_fx *fx;
+    size_t n_fx;
+};
+void core_effects_done(struct core_effects *fx);
+
+struct core_config {
+    int64_t term;          /* this leadership: stored value + 1 at each start */
+    int64_t heartbeat_us;
+    uint64_t seed;
+};
+struct core *core_new(const struct core_config *cfg);
+void core_free(struct core *c);
+
+/* Before the first step, from the store: in any order, then core_restored. Borrow. */
+void core_restore_host(struct core *c, const struct host_rec *h);
+void core_restore_run(struct core *c, const struct run *r);
+void core_restore_move(struct core *c, const struct move *m);
+/* next_seq: 1 + the journal's last. Moves that were in flight become uncertain and are probed as
+ * soon as the agents are back. */
+void core_restored(struct core *c, int64_t next_seq, int64_t now_us, int64_t wall_us,
+                   struct core_effects *fx);
+
+void core_step(struct core *c, const struct core_event *ev, struct core_effects *fx);
+
+/* What FX_SAVE_* name; borrowed until the next step; NULL if unknown. */
+const struct host_rec *core_host_rec(const struct core *c, const char *name);
+const struct run *core_run(const struct core *c, int64_t id);
+const struct move *core_move(const struct core *c, int64_t id);
+const struct policy *core_policy(const struct core *c);
+
+/* Queries. Give (release by shape_done with the view's shape). */
+void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret);
+void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret);
+void core_view_runs(const struct core *c, int64_t wall_us, struct runs_view *ret);
+/* -ENOENT with a sentence that helps. */
+int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_view *ret, struct err *e);
+/* vm: name, uuid or name@host. -ENOENT, or -EEXIST when the name is ambiguous (says which hosts). */
+int core_view_explain(const struct core *c, const char *vm, int64_t wall_us, struct explain_view *ret,
+                      struct err *e);

@@ -1,0 +1,216 @@
+/* scheduler/core/state.h: what the scheduler remembers and shows: runs, moves, host decisions, the
+ * journal, operator requests and answers.   PURE, plain data.
+ * Shapes   every struct has a `const struct shape` named after it; the store keeps them, the API
+ *          shows them, the CLI decodes them.
+ * Units    *_wall_us: wall clock, for people. Other *_us: durations.   Owner: each owns its strings. */
+#pragma once
+
+#include "lib/model/model.h"
+#include "lib/model/reason.h"
+#include "lib/wire/msg.h"
+#include "scheduler/core/job.h"
+
+enum run_kind { RUN_DRAIN, RUN_HOME };
+enum run_state {
+    RUN_PLANNING,   /* planner and real checks; nothing has been changed */
+    RUN_RUNNING,
+    RUN_CANCELLING, /* no new move starts; those in flight are aborted and settled */
+    RUN_DONE,       /* everything moved, proven */
+    RUN_PARTLY,     /* the host is not empty: stays[] says who and why */
+    RUN_REFUSED,    /* blocked before the first move; nothing was changed */
+    RUN_CANCELLED,
+    RUN_FAILED,     /* could not be carried out at all (message says why) */
+    RUN_PLANNED,    /* dry run: this is what would happen */
+    RUN_STATES_
+};
+extern const char *const run_kind_names[2];
+extern const char *const run_state_names[RUN_STATES_];
+static inline bool run_ended(int state)
+{
+    return state >= RUN_DONE;
+}
+
+/* A VM that does not leave, with host-by-host reasons. */
+struct stay {
+    char *vm, *name; /* uuid, name */
+    bool stopped;    /* shut off by the operator's word (--on-blocked shutdown) */
+    struct reason *reasons;
+    size_t n_reasons;
+};
+struct proof { /* that a drained host is empty */
+    bool taken;
+    int64_t wall_us;
+    int64_t running, defined, jobs, watchers; /* domains, libvirt jobs, image watchers left there */
+};
+struct run {
+    int64_t id;
+    int kind, state;         /* enum run_kind, run_state */
+    char *host;
+    char *actor, *reason;    /* who asked, and -m */
+    bool dry_run;
+    int on_blocked;          /* enum on_blocked (policy.h) */
+    int64_t parallel;        /* 0 = policy */
+    int64_t deadline_wall_us; /* no move starts after it; 0 = none */
+    char **to, **avoid;
+    size_t n_to, n_avoid;
+    char **allow_shutdown;   /* names: VMs that may be shut off */
+    size_t n_allow_shutdown;
+    char *policy_commit;
+    bool policy_clean;
+    int64_t created_wall_us, started_wall_us, ended_wall_us;
+    int64_t vms, moved, moving, queued, blocked, stopped; /* counts; vms: on the host at the start */
+    int64_t bytes;           /* sent so far by ended moves */
+    int64_t longest_pause_us;
+    int64_t bound_us;        /* bytes / link rate; -1 unknown */
+    int64_t eta_wall_us;     /* -1 unknown */
+    char *message;           /* the present state in one sentence */
+    struct stay *stays;
+    size_t n_stays;
+    struct proof proof;
+};
+
+struct attempt { /* one try that ended without the VM having moved */
+    char *to, *code, *error;
+    int64_t wall_us;
+};
+struct move {
+    int64_t id, run;
+    char *vm, *vm_name, *from, *to;
+    int state;               /* enum job_state */
+    bool live, offline;      /* offline: shut off VM, its definition moves; !live && !offline: cold */
+    int64_t attempt;         /* 1.. */
+    char *why;               /* the planner's reason for this target */
+    int64_t mem_bytes;       /* reserved at the destination */
+    struct disk *disks;      /* as they were at the start: probes need them */
+    size_t n_disks;
+    int64_t queued_wall_us, prepared_wall_us, copy_wall_us, ended_wall_us;
+    struct progress progress;
+    int64_t total_us, setup_us, downtime_us, bytes, iterations, rate_Bps; /* of the copy; -1 unknown */
+    struct image_fact *ceph_src, *ceph_dst;  /* confirmed before, as each host saw it */
+    size_t n_ceph_src, n_ceph_dst;
+    struct image_fact *ceph_after;           /* proven after, as the destination saw it */
+    size_t n_ceph_after;
+    int64_t confirmed_wall_us, proven_wall_us;
+    char *code, *error;      /* why it ended without moving */
+    struct attempt *tried;
+    size_t n_tried;
+    bool cancel;             /* abort was asked for */
+    char *note;              /* what it is waiting for, or what uncertain means now */
+};
+
+/* What Drover decided about a host, beside what the agent reports. */
+struct host_rec {
+    char *name;
+    int state;           /* enum host_state (plan/snapshot.h) */
+    char *reason, *actor;
+    int64_t since_wall_us;
+    int64_t run;         /* run that put it there, 0 none */
+    int64_t seen_wall_us; /* last report */
+    struct host last;    /* last full host report: known also while unreachable */
+};
+
+struct entry { /* the journal: append-only */
+    int64_t seq, wall_us;
+    int64_t run, move;   /* 0 none */
+    char *host, *vm;     /* names */
+    char *actor;         /* "operator root", "scheduler", "agent h1" */
+    char *kind;          /* token: "run.created", "move.started", "host.state", "command", "result", ... */
+    char *text;          /* one sentence for people */
+    char *detail;        /* JSON or NULL */
+};
+
+enum verb {
+    VERB_DRAIN, VERB_CORDON, VERB_RESUME, VERB_CANCEL, VERB_CHECK_HOST, VERB_CHECK_PAIR,
+    VERB_COUNT_
+};
+extern const char *const verb_names[VERB_COUNT_];
+struct request {
+    int verb;
+    char *actor;         /* set by the API from the peer's credentials, never from the body */
+    char *host, *host2;
+    int64_t run;         /* VERB_CANCEL */
+    bool dry_run, bring_home;
+    char *on_blocked;    /* NULL: policy */
+    int64_t parallel, deadline_us; /* deadline from now; 0 none */
+    char **to, **avoid, **allow_shutdown;
+    size_t n_to, n_avoid, n_allow_shutdown;
+    char *reason;
+};
+struct reply {
+    int64_t http;        /* 200, 202, 404, 409, ... */
+    int64_t exit;        /* what the CLI exits with (ux.md): 0 1 3 4 6 64 */
+    char *code;          /* token for programs: "unknown_host", "joined", "already_up", ... */
+    char *message;       /* sentence(s) for people */
+    int64_t run;         /* created or joined, 0 none */
+    bool joined;         /* an earlier request's run is followed */
+    struct check_item *items; /* VERB_CHECK_* */
+    size_t n_items;
+};
+
+/* ---- views: what queries answer --------------------------------------------------------------- */
+struct host_view {
+    char *name;
+    int state; /* enum host_state */
+    bool connected, libvirt_up;
+    int64_t mem_bytes, mem_free_bytes, mem_reserved_bytes; /* by Drover's accounting; reserved: moves in */
+    int64_t cpus, vcpus, vms, running, moving_in, moving_out;
+    char *reason, *actor;
+    int64_t since_wall_us, run, seen_wall_us, link_bps;
+    char *zone, *rack;
+    struct label *labels;
+    size_t n_labels;
+};
+struct vm_view {
+    char *uuid, *name, *host;
+    int state; /* enum vm_state */
+    bool persistent;
+    int64_t mem_bytes, vcpus;
+    int64_t run, move;  /* in flight, 0 none */
+    char *moving_to;
+    bool movable;       /* live, as far as inventory tells */
+    struct reason blocker; /* when not movable */
+    bool unreachable;   /* its host's agent is not connected: last known state */
+    struct label *labels;
+    size_t n_labels;
+    int64_t since_wall_us; /* on this host since (first seen, or moved by Drover) */
+};
+struct hosts_view {
+    int64_t wall_us;
+    struct host_view *hosts;
+    size_t n_hosts;
+};
+struct vms_view {
+    int64_t wall_us;
+    struct vm_view *vms;
+    size_t n_vms;
+};
+struct runs_view {
+    int64_t wall_us;
+    struct run *runs; /* newest first, without stays' reasons */
+    size_t n_runs;
+};
+struct run_view {
+    int64_t wall_us;
+    struct run run;
+    struct move *moves;
+    size_t n_moves;
+    struct entry *entries; /* journal after the asked seq; filled by io */
+    size_t n_entries;
+};
+struct explain_host {
+    char *host;
+    bool allowed, here;
+    struct reason reason; /* when not allowed */
+};
+struct explain_view {
+    struct vm_view vm;
+    struct explain_host *hosts;
+    size_t n_hosts;
+    struct move *moves; /* its moves, newest first */
+    size_t n_moves;
+};
+
+extern const struct shape stay_shape, proof_shape, run_shape, attempt_shape, move_shape,
+    host_rec_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
+    hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,
+    explain_view_shape;

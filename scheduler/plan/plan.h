@@ -1,0 +1,62 @@
+/* scheduler/plan/plan.h: which VM goes where, and for each that cannot, why.   PURE.
+ * Purpose  A function of (snapshot, policy, request, seed): the same inputs give the same plan.
+ * Shapes   ids are indices of the snapshot.   Owner: plan_done releases.   Thread any.
+ * Errors   plan_make never fails: what cannot move is in stays[] with host-by-host reasons. */
+#pragma once
+
+#include "lib/model/reason.h"
+#include "policy/policy.h"
+#include "scheduler/plan/snapshot.h"
+
+/* A "no" learnt by really asking (agent checks, failed moves): vm must not go to host. host -1: vm
+ * cannot move at all. */
+struct plan_refusal {
+    int vm, host;
+    const struct reason *why; /* borrows */
+};
+struct plan_request {
+    const int *vms; /* VMs to place: they must leave their host */
+    size_t n_vms;
+    const int *to;  /* only these targets; NULL: all */
+    size_t n_to;
+    const int *avoid;
+    size_t n_avoid;
+    const int *wish; /* per vms[i]: wanted target or -1; NULL: no wishes (bring-home) */
+    const struct plan_refusal *refusals;
+    size_t n_refusals;
+    bool allow_cold; /* VMs that cannot move live but can cold are placed too (live=false) */
+};
+struct plan_move {
+    int vm, from, to;
+    bool live;     /* false: shut off (definition only), or cold */
+    char *why;     /* "most free memory of 3 allowed hosts: 61 GiB" */
+};
+struct plan_stay {
+    int vm;
+    struct reason *reasons; /* host == NULL: about the VM itself; else one per host, first failing */
+    size_t n_reasons;
+};
+struct plan {
+    struct plan_move *moves; /* in the order in which they should start */
+    size_t n_moves;
+    struct plan_stay *stays;
+    size_t n_stays;
+};
+
+void plan_make(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
+               uint64_t seed, struct plan *ret);
+void plan_done(struct plan *p);
+
+/* May vm go to host now? Fills *ret_why (owned by caller, reason_shape) with the first failing rule
+ * and returns false, or returns true. Counts VMs in flight on both ends. Used by explain and, before
+ * each move starts, as re-validation against the present snapshot. */
+bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
+                 struct reason *ret_why);
+/* Does the VM itself allow a live move? As plan_allows, host-independent reasons. */
+bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm, struct reason *ret_why);
+
+/* Replay the plan move by move (each counted on both ends while in flight) and check every hard rule
+ * and capacity at every moment. Shares no code with plan_make and plan_allows. Returns true, or false
+ * and the first violation. */
+bool plan_verify(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
+                 const struct plan *plan, struct reason *ret_violation);

@@ -1,0 +1,29 @@
+/* scheduler/plan/snapshot.h: the fleet at one version, as the planner sees it.   PURE.
+ * Shapes   dense ids: index into hosts[] and vms[], each array sorted by name then UUID, so that the
+ *          same fleet gives the same ids.
+ * Owner    borrows the host and vm structs; valid until the core's next step.   Thread core. */
+#pragma once
+
+#include "lib/model/model.h"
+
+enum host_state { HOST_UP, HOST_CORDONED, HOST_DRAINING, HOST_MAINTENANCE, HOST_QUARANTINED, HOST_LOST };
+extern const char *const host_state_names[6];
+
+struct snap_host {
+    const struct host *h;
+    int state; /* enum host_state */
+    bool connected;
+};
+struct snap_vm {
+    const struct vm *v;
+    int host;      /* where it is */
+    int moving_to; /* destination of its move in flight, -1 none: counts on both ends */
+    bool other_run; /* queued or moved by another run: not ours to touch */
+};
+struct snapshot {
+    int64_t version;
+    struct snap_host *hosts;
+    size_t n_hosts;
+    struct snap_vm *vms;
+    size_t n_vms;
+};
