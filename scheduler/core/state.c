@@ -1,0 +1,105 @@
+#include "scheduler/core/state.h"
+
+#include "policy/policy.h"
+#include "scheduler/plan/snapshot.h"
+
+const char *const run_kind_names[2] = {"drain", "home"};
+const char *const run_state_names[RUN_STATES_] = {"planning", "running",   "cancelling",
+                                                  "done",     "partly",    "refused",
+                                                  "cancelled", "failed",   "planned"};
+const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
+                                             "cancel", "check_host", "check_pair"};
+
+#define T struct stay
+SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped),
+      SF_LIST(T, reasons, &reason_shape));
+#undef T
+#define T struct proof
+SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
+      SF_INT(T, jobs), SF_INT(T, watchers));
+#undef T
+#define T struct run
+SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
+      SF_ENUM(T, state, run_state_names), SF_STR(T, host), SF_STR(T, actor), SF_STR(T, reason),
+      SF_BOOL(T, dry_run), SF_ENUM(T, on_blocked, on_blocked_names), SF_INT(T, parallel),
+      SF_INT(T, deadline_wall_us), SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
+      SF_STR(T, policy_commit), SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us),
+      SF_INT(T, started_wall_us), SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved),
+      SF_INT(T, moving), SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped),
+      SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1),
+      SF_INT_OR(T, eta_wall_us, -1), SF_STR(T, message), SF_LIST(T, stays, &stay_shape),
+      SF_OBJ(T, proof, &proof_shape));
+#undef T
+#define T struct attempt
+SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
+#undef T
+#define T struct move
+SHAPE(move_shape, T, SF_INT_REQ(T, id), SF_INT_REQ(T, run), SF_STR_REQ(T, vm), SF_STR(T, vm_name),
+      SF_STR(T, from), SF_STR(T, to), SF_ENUM(T, state, job_state_names), SF_BOOL(T, live),
+      SF_BOOL(T, offline), SF_INT(T, attempt), SF_STR(T, why), SF_INT(T, mem_bytes),
+      SF_LIST(T, disks, &disk_shape), SF_INT(T, queued_wall_us), SF_INT(T, prepared_wall_us),
+      SF_INT(T, copy_wall_us), SF_INT(T, ended_wall_us), SF_OBJ(T, progress, &progress_shape),
+      SF_INT_OR(T, total_us, -1), SF_INT_OR(T, setup_us, -1), SF_INT_OR(T, downtime_us, -1),
+      SF_INT_OR(T, bytes, -1), SF_INT_OR(T, iterations, -1), SF_INT_OR(T, rate_Bps, -1),
+      SF_LIST(T, ceph_src, &image_fact_shape), SF_LIST(T, ceph_dst, &image_fact_shape),
+      SF_LIST(T, ceph_after, &image_fact_shape), SF_INT(T, confirmed_wall_us),
+      SF_INT(T, proven_wall_us), SF_STR(T, code), SF_STR(T, error),
+      SF_LIST(T, tried, &attempt_shape), SF_BOOL(T, cancel), SF_STR(T, note));
+#undef T
+#define T struct host_rec
+SHAPE(host_rec_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names), SF_STR(T, reason),
+      SF_STR(T, actor), SF_INT(T, since_wall_us), SF_INT(T, run), SF_INT(T, seen_wall_us),
+      SF_OBJ(T, last, &host_shape));
+#undef T
+#define T struct entry
+SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF_INT(T, move),
+      SF_STR(T, host), SF_STR(T, vm), SF_STR(T, actor), SF_STR(T, kind), SF_STR(T, text),
+      SF_STR(T, detail));
+#undef T
+#define T struct request
+SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
+      SF_STR(T, host2), SF_INT(T, run), SF_BOOL(T, dry_run), SF_BOOL(T, bring_home),
+      SF_STR(T, on_blocked), SF_INT(T, parallel), SF_INT(T, deadline_us), SF_STRS(T, to),
+      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, reason));
+#undef T
+#define T struct reply
+SHAPE(reply_shape, T, SF_INT(T, http), SF_INT(T, exit), SF_STR(T, code), SF_STR(T, message),
+      SF_INT(T, run), SF_BOOL(T, joined), SF_LIST(T, items, &check_item_shape));
+#undef T
+#define T struct host_view
+SHAPE(host_view_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names),
+      SF_BOOL(T, connected), SF_BOOL(T, libvirt_up), SF_INT_OR(T, mem_bytes, -1),
+      SF_INT_OR(T, mem_free_bytes, -1), SF_INT_OR(T, mem_reserved_bytes, -1), SF_INT_OR(T, cpus, -1),
+      SF_INT(T, vcpus), SF_INT(T, vms), SF_INT(T, running), SF_INT(T, moving_in),
+      SF_INT(T, moving_out), SF_STR(T, reason), SF_STR(T, actor), SF_INT(T, since_wall_us),
+      SF_INT(T, run), SF_INT(T, seen_wall_us), SF_INT_OR(T, link_bps, -1), SF_STR(T, zone),
+      SF_STR(T, rack), SF_LIST(T, labels, &label_shape));
+#undef T
+#define T struct vm_view
+SHAPE(vm_view_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_STR(T, host),
+      SF_ENUM(T, state, vm_state_names), SF_BOOL(T, persistent), SF_INT(T, mem_bytes),
+      SF_INT(T, vcpus), SF_INT(T, run), SF_INT(T, move), SF_STR(T, moving_to), SF_BOOL(T, movable),
+      SF_OBJ(T, blocker, &reason_shape), SF_BOOL(T, unreachable), SF_LIST(T, labels, &label_shape),
+      SF_INT(T, since_wall_us));
+#undef T
+#define T struct hosts_view
+SHAPE(hosts_view_shape, T, SF_INT(T, wall_us), SF_LIST(T, hosts, &host_view_shape));
+#undef T
+#define T struct vms_view
+SHAPE(vms_view_shape, T, SF_INT(T, wall_us), SF_LIST(T, vms, &vm_view_shape));
+#undef T
+#define T struct runs_view
+SHAPE(runs_view_shape, T, SF_INT(T, wall_us), SF_LIST(T, runs, &run_shape));
+#undef T
+#define T struct run_view
+SHAPE(run_view_shape, T, SF_INT(T, wall_us), SF_OBJ(T, run, &run_shape),
+      SF_LIST(T, moves, &move_shape), SF_LIST(T, entries, &entry_shape));
+#undef T
+#define T struct explain_host
+SHAPE(explain_host_shape, T, SF_STR(T, host), SF_BOOL(T, allowed), SF_BOOL(T, here),
+      SF_OBJ(T, reason, &reason_shape));
+#undef T
+#define T struct explain_view
+SHAPE(explain_view_shape, T, SF_OBJ(T, vm, &vm_view_shape), SF_LIST(T, hosts, &explain_host_shape),
+      SF_LIST(T, moves, &move_shape));
+#undef T
