@@ -26,7 +26,4 @@ int codec_decode_text(const struct shape *s, const char *text, void *ret_obj, st
 /* draft-07 JSON schema of a shape. Gives. */
 json_t *codec_schema(const struct shape *s);
 
-static inline void json_decrefp(json_t **j)
-{
-    json_decref(*j);
-}
+/* jansson has json_decrefp for cleanup(): cleanup(json_decrefp) json_t *j = NULL; */
