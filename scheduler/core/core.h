@@ -41,10 +41,13 @@ enum core_fx_type {
     FX_SAVE_HOST, /* host: core_host_rec() */
     FX_SAVE_RUN,  /* id: core_run() */
     FX_SAVE_MOVE, /* id: core_move() */
+    FX_SAVE_VM,   /* host, vm: core_vm(): the last known inventory, also of unreachable hosts */
+    FX_DROP_VM,   /* host, vm */
 };
 struct core_fx {
     enum core_fx_type type;
     char *host;
+    char *vm; /* uuid */
     struct msg msg;
     int64_t request_id;
     struct reply reply;
@@ -65,8 +68,10 @@ struct core_config {
 struct core *core_new(const struct core_config *cfg);
 void core_free(struct core *c);
 
-/* Before the first step, from the store: in any order, then core_restored. Borrow. */
+/* Before the first step, from the store: hosts before their VMs, runs before their moves, then
+ * core_restored. Borrow. */
 void core_restore_host(struct core *c, const struct host_rec *h);
+void core_restore_vm(struct core *c, const char *host, const struct vm *v, int64_t since_wall_us);
 void core_restore_run(struct core *c, const struct run *r);
 void core_restore_move(struct core *c, const struct move *m);
 /* next_seq: 1 + the journal's last. Moves that were in flight become uncertain and are probed as
@@ -78,6 +83,8 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
 
 /* What FX_SAVE_* name; borrowed until the next step; NULL if unknown. */
 const struct host_rec *core_host_rec(const struct core *c, const char *name);
+const struct vm *core_vm(const struct core *c, const char *host, const char *uuid,
+                         int64_t *ret_since_wall_us);
 const struct run *core_run(const struct core *c, int64_t id);
 const struct move *core_move(const struct core *c, int64_t id);
 const struct policy *core_policy(const struct core *c);

@@ -51,9 +51,10 @@ struct run {
     int on_blocked;          /* enum on_blocked (policy.h) */
     int64_t parallel;        /* 0 = policy */
     int64_t deadline_wall_us; /* no move starts after it; 0 = none */
+    int host_was;            /* enum host_state before the run: restored by refusal and cancel */
     char **to, **avoid;
     size_t n_to, n_avoid;
-    char **allow_shutdown;   /* names: VMs that may be shut off */
+    char **allow_shutdown;   /* names of VMs that may be shut off; "*" = every blocked one */
     size_t n_allow_shutdown;
     char *policy_commit;
     bool policy_clean;
