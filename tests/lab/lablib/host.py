@@ -1,0 +1,193 @@
+"""A libvirt host: own net, mount, uts, ipc and pid namespaces, own /etc, /var and /run.
+
+/etc and /var are overlays over the machine's own, so that nothing of the machine is changed and a
+host may keep its own passwd, hosts, machine-id, libvirt state, logs. They survive `unplug`, like a
+disk; /run does not.
+"""
+import glob
+import os
+import signal
+
+from . import net, pki
+from .ceph import Ceph
+from .env import (MAX_HOSTS, SECRET_UUID, LabError, has_ended, host_ip, read, run, start_time, tail,
+                  wait_until, write)
+
+LIBVIRTD_DEADLINE = 60
+
+# Only this emulator stays visible: libvirt would run each one it finds to learn what it can do.
+HIDDEN = [p for p in glob.glob("/usr/bin/qemu-system-*") if not p.endswith("/qemu-system-x86_64")]
+
+SETUP = """mount --make-rprivate /
+# Else this host would pin the namespaces of every lab of the machine after their end.
+umount -l -R /run/netns 2>/dev/null || true
+for d in etc var; do
+    mount -t overlay overlay -o lowerdir=/$d,upperdir={dir}/$d,workdir={dir}/$d.work /$d
+done
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/lock /run/libvirt
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+{masks}
+hostname h{i}
+touch {dir}/ready
+"""
+
+QEMU_CONF = """user = "root"
+group = "root"
+swtpm_user = "root"
+swtpm_group = "root"
+security_driver = "none"
+namespaces = []
+dynamic_ownership = 0
+remember_owner = 0
+cgroup_controllers = []
+stdio_handler = "file"
+migration_address = "0.0.0.0"
+migrate_tls_x509_verify = 1
+"""
+
+
+class Host:
+    def __init__(self, lab, i):
+        self.lab = lab
+        self.i = i
+        self.name = f"h{i}"
+        self.dir = lab.path(self.name)
+        self.ip = host_ip(i)
+
+    # Its PID 1, as seen from outside.
+
+    def pid(self):
+        words = (read(f"{self.dir}/pid") or "").split()
+        if len(words) == 2 and start_time(words[0]) == words[1] and not has_ended(words[0]):
+            return int(words[0])
+        return None
+
+    def cmd(self, cmd):
+        pid = self.pid()
+        if pid is None:
+            raise LabError(f"{self.name} is unplugged")
+        return ["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p", "--"] + cmd
+
+    def run(self, cmd, **kw):
+        return run(self.cmd(cmd), **kw)
+
+    def virsh(self, command, **kw):
+        return self.run(["virsh", "-q", "-c", "qemu:///system", command], **kw)
+
+    # Files.
+
+    def prepare(self, config):
+        """Everything below the host's own /etc and /var. Once in the life of a lab."""
+        etc, libvirt = f"{self.dir}/etc", f"{self.dir}/etc/libvirt"
+        for sub in ("etc.work", "var.work", "var/lib/libvirt/images", "var/log/libvirt",
+                    "var/cache/libvirt", "etc/drover", "etc/pki"):
+            os.makedirs(f"{self.dir}/{sub}", exist_ok=True)
+        tls = config["transport"] == "tls"
+        write(f"{libvirt}/libvirtd.conf", f"""listen_tls = {int(tls)}
+listen_tcp = {int(not tls)}
+listen_addr = "0.0.0.0"
+auth_tcp = "none"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+host_uuid = "00000000-0000-4000-8000-{self.i:012d}"
+log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
+""")
+        write(f"{libvirt}/qemu.conf", QEMU_CONF)
+        write(f"{etc}/hosts", "127.0.0.1 localhost\n" + "".join(
+            f"{host_ip(n)} h{n}\n" for n in range(1, MAX_HOSTS + 1)))
+        write(f"{etc}/hostname", self.name + "\n")
+        write(f"{etc}/machine-id", f"{self.i:032d}\n")
+        self.add_user(etc)
+        # libvirtd reads secrets from its folder when it starts; this spares two virsh calls.
+        key = Ceph(self.lab).user_key()
+        write(f"{libvirt}/secrets/{SECRET_UUID}.xml", f"""<secret ephemeral='no' private='no'>
+  <uuid>{SECRET_UUID}</uuid>
+  <usage type='ceph'><name>client.libvirt secret</name></usage>
+</secret>
+""", 0o600)
+        write(f"{libvirt}/secrets/{SECRET_UUID}.base64", key, 0o600)
+        self.use_ceph(1)
+        if tls:
+            pki.issue(self.lab, self.i, etc)
+
+    @staticmethod
+    def add_user(etc):
+        """libvirtd does not load its QEMU driver where the user libvirt-qemu is unknown."""
+        for name, line in (("passwd", "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/bin/false\n"),
+                           ("group", "libvirt-qemu:x:64055:\n")):
+            text = read(f"/etc/{name}", "")
+            if "\nlibvirt-qemu:" not in text:
+                write(f"{etc}/{name}", text + line)
+
+    def use_ceph(self, cluster):
+        write(f"{self.dir}/etc/ceph/ceph.conf", Ceph(self.lab, cluster).host_conf())
+
+    # Life.
+
+    def plug(self, config):
+        """Bring the machine up, without its daemons."""
+        net.host_up(self.lab, self.i, config["link"])
+        ready, log = f"{self.dir}/ready", self.lab.log(self.name + "-pid1")
+        if os.path.exists(ready):
+            os.unlink(ready)
+        masks = HIDDEN + ([] if config["kvm"] else ["/dev/kvm"])
+        masks = "\n".join(f"[ ! -e {m} ] || mount --bind /dev/null {m}" for m in masks)
+        write(f"{self.dir}/setup.sh", SETUP.format(dir=self.dir, i=self.i, masks=masks))
+        os.makedirs(self.lab.path("log"), exist_ok=True)
+        pid = run([self.lab.path("image", "pid1"), self.lab.ns_file(self.lab.host_ns(self.i)),
+                   f"{self.dir}/setup.sh", log]).stdout.strip()
+        write(f"{self.dir}/pid", f"{pid} {start_time(pid)}\n")
+
+        def is_ready():
+            if self.pid() is None:
+                raise LabError(f"{self.name} died while starting\n{tail(log)}")
+            return os.path.exists(ready)
+        wait_until(f"{self.name} to come up", 15, is_ready, log, pause=0.02)
+
+    def unplug(self):
+        """The plug, not a shutdown: the cable first, so that no dying process sends a FIN or an RST
+        that a machine without power could not send."""
+        ns = self.lab.host_ns(self.i)
+        if self.lab.core_ns in self.lab.own_namespaces():
+            run(["ip", "-n", self.lab.core_ns, "link", "del", f"v-h{self.i}"], check=False)
+        pid = self.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        self.lab.kill_ns(ns)
+        net.delete_namespace(self.lab, ns)
+
+    def spawn(self, name, cmd):
+        """Start a daemon in the host; it becomes a child of the host's PID 1."""
+        script = 'setsid "$@" >>"$LOG" 2>&1 </dev/null & echo $! >/run/lab-$NAME.pid'
+        env = dict(os.environ, LOG=self.lab.log(f"{self.name}-{name}"), NAME=name)
+        self.run(["sh", "-c", script, "sh"] + cmd, env=env)
+
+    def kill(self, name):
+        self.run(["sh", "-c", f"kill -9 $(cat /run/lab-{name}.pid)"])
+
+    def daemon_lives(self, name):
+        test = f"kill -0 $(cat /run/lab-{name}.pid) 2>/dev/null"
+        return self.pid() is not None and self.run(["sh", "-c", test], check=False).returncode == 0
+
+    def start_libvirtd(self):
+        if not self.daemon_lives("libvirtd"):
+            self.spawn("libvirtd", ["libvirtd", "--listen"])
+
+    def wait_libvirtd(self):
+        """Until it answers, knows its emulator and has the secret."""
+        log = self.lab.log(self.name + "-libvirtd")
+
+        def answers():
+            if not self.daemon_lives("libvirtd"):
+                raise LabError(f"libvirtd of {self.name} died\n{tail(log)}")
+            return self.virsh(f"secret-get-value {SECRET_UUID}", check=False,
+                              timeout=10).returncode == 0
+        wait_until(f"libvirtd of {self.name}", LIBVIRTD_DEADLINE, answers, log)
+
+    def learn_capabilities(self):
+        """Have libvirt probe its emulator now; else the first guest pays for it. Where the other
+        emulators and a broken /dev/kvm are hidden this takes 0.4 s, so no cache is passed around."""
+        self.virsh("domcapabilities --virttype " + ("kvm" if self.lab.config()["kvm"] else "qemu"),
+                   timeout=90)
