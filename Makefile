@@ -67,6 +67,9 @@ $(B)/bin/drover: $(call obj,$(SRC_cli)) $(call lib,core plan policy net wire mod
 $(B)/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# .incbin is no #include: -MMD does not see it
+$(B)/scheduler/io/schema.o: $(wildcard schema/db/*.sql)
+
 # ---- tests ---------------------------------------------------------------------------------------
 TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 # Tests may include scheduler/io and agent/io parts that have no main: listed per test as EXTRA_<name>.

@@ -22,6 +22,8 @@ enum core_event_type {
     CEV_REQUEST,    /* request_id, request */
     CEV_TICK,       /* at least each second */
     CEV_POLICY,     /* policy: taken */
+    CEV_NOTE,       /* note: a line of io's own for the journal (a refused policy, the store is back):
+                     * the core gives it seq and wall_us and emits FX_JOURNAL, nothing else */
 };
 struct core_event {
     enum core_event_type type;
@@ -32,6 +34,7 @@ struct core_event {
     int64_t request_id;
     const struct request *request;
     struct policy *policy; /* CEV_POLICY: taken (moved out of, then zeroed) */
+    const struct entry *note; /* CEV_NOTE */
 };
 
 enum core_fx_type {
