@@ -15,6 +15,10 @@ enum {
     LIM_XML_BYTES = 1 << 20,         /* one domain XML */
     LIM_CONN_QUEUE_BYTES = 16 << 20, /* unsent bytes per agent before it is dropped */
     LIM_EVENT_QUEUE = 65536,
+    LIM_HANDSHAKES = 256,            /* TLS handshakes in progress per listener */
+    LIM_HTTP_PENDING = 256,          /* requests not answered yet */
+    LIM_HTTP_PARAMS = 32,            /* query parameters of one request */
+    LIM_SANS = 64,                   /* names in one certificate */
     LIM_CONFIG_BYTES = 1 << 20,
     LIM_POLICY_FILE_BYTES = 1 << 20,
     LIM_POLICY_FILES = 256,
