@@ -82,6 +82,11 @@ void core_restore_move(struct core *c, const struct move *m);
 void core_restored(struct core *c, int64_t next_seq, int64_t now_us, int64_t wall_us,
                    struct core_effects *fx);
 
+/* Before core_restored: the policy in force from the first decision on. Takes (zeroes *p). */
+void core_restore_policy(struct core *c, struct policy *p);
+/* The policy of a core that is about to be freed, for the one built after it. Gives. */
+void core_take_policy(struct core *c, struct policy *ret);
+
 void core_step(struct core *c, const struct core_event *ev, struct core_effects *fx);
 
 /* What FX_SAVE_* name; borrowed until the next step; NULL if unknown. */
