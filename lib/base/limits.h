@@ -15,6 +15,7 @@ enum {
     LIM_XML_BYTES = 1 << 20,         /* one domain XML */
     LIM_CONN_QUEUE_BYTES = 16 << 20, /* unsent bytes per agent before it is dropped */
     LIM_EVENT_QUEUE = 65536,
+    LIM_EVENT_BYTES = 256 << 20,     /* frames waiting for the core thread */
     LIM_HANDSHAKES = 256,            /* TLS handshakes in progress per listener */
     LIM_HTTP_PENDING = 256,          /* requests not answered yet */
     LIM_HTTP_PARAMS = 32,            /* query parameters of one request */

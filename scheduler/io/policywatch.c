@@ -1,0 +1,196 @@
+#include "scheduler/io/policywatch.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+
+enum { LOOK_EVERY_S = 2, LOOKS_PER_RELOAD = 30 };
+
+struct policywatch {
+    char *dir;
+    struct queue *queue;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    bool stopping;
+    uint64_t print;      /* fingerprint of the files that were last loaded or refused */
+    char *commit;        /* of the policy in force */
+    bool clean;
+    char *refused;       /* error that was told; NULL: the last load was good */
+};
+
+/* nftw has no argument, and only this thread walks. */
+static __thread uint64_t walk_print;
+static __thread size_t walk_files;
+
+static void mix(uint64_t v)
+{
+    walk_print = (walk_print ^ v) * UINT64_C(0x100000001b3); /* FNV-1a, by words */
+}
+
+static void mix_file(const char *path, const struct stat *st)
+{
+    for (const char *p = path; *p; p++)
+        mix((unsigned char)*p);
+    mix((uint64_t)st->st_size);
+    mix((uint64_t)st->st_ino);
+    mix((uint64_t)st->st_mtim.tv_sec);
+    mix((uint64_t)st->st_mtim.tv_nsec);
+}
+
+static int visit(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    const char *name = path + ftw->base;
+    if (type == FTW_D && str_eq(name, ".git"))
+        return FTW_SKIP_SUBTREE;
+    if (type == FTW_F && (str_glob("*.yaml", name) || str_glob("*.yml", name))) {
+        mix_file(path, st);
+        walk_files++;
+    }
+    return walk_files > LIM_POLICY_FILES ? FTW_STOP : FTW_CONTINUE;
+}
+
+/* A commit changes whether the tree is clean without touching the files: look at git's own marks, in
+ * the directory or above it. */
+static void mix_git(const char *dir)
+{
+    static const char *const marks[] = {"HEAD", "index", "logs/HEAD"};
+    cleanup(freep) char *at = realpath(dir, NULL);
+    while (at && *at) {
+        struct stat st;
+        bool found = false;
+        for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+            cleanup(freep) char *path = xasprintf("%s/.git/%s", at, marks[i]);
+            if (stat(path, &st) < 0)
+                continue;
+            found = true;
+            mix_file(path, &st);
+        }
+        char *slash = strrchr(at, '/');
+        if (found || !slash)
+            return;
+        *slash = '\0';
+    }
+}
+
+static uint64_t fingerprint(const char *dir)
+{
+    walk_print = UINT64_C(0xcbf29ce484222325);
+    walk_files = 0;
+    if (nftw(dir, visit, 16, FTW_PHYS | FTW_ACTIONRETVAL) < 0)
+        mix((uint64_t)errno);
+    mix_git(dir);
+    return walk_print;
+}
+
+static void tell_bad(struct policywatch *w, const struct err *e)
+{
+    if (str_eq(w->refused, e->msg))
+        return;
+    struct item *i = item_new(ITEM_POLICY_BAD);
+    i->text = xstrdup(e->msg);
+    if (queue_push(w->queue, i) < 0) {
+        item_free(i); /* told at the next look */
+        w->print = 0;
+        return;
+    }
+    free(w->refused);
+    w->refused = xstrdup(e->msg);
+}
+
+static void tell_good(struct policywatch *w, struct policy *p)
+{
+    struct item *i = item_new(ITEM_POLICY);
+    char *commit = xstrdup(p->commit);
+    bool clean = p->clean;
+    i->policy = *p;
+    if (queue_push(w->queue, i) < 0) {
+        item_free(i);
+        free(commit);
+        w->print = 0;
+        return;
+    }
+    free(w->commit);
+    free(take(w->refused));
+    w->commit = commit;
+    w->clean = clean;
+}
+
+static void look(struct policywatch *w, bool reload)
+{
+    uint64_t print = fingerprint(w->dir);
+    bool changed = print != w->print;
+    if (!changed && !reload)
+        return;
+    struct policy p;
+    struct err e = {0};
+    w->print = print;
+    if (policy_load(w->dir, &p, &e) < 0)
+        tell_bad(w, &e);
+    else if (changed || w->refused || !str_eq(p.commit, w->commit) || p.clean != w->clean)
+        tell_good(w, &p);
+    else
+        policy_done(&p);
+}
+
+static void *watch_main(void *arg)
+{
+    struct policywatch *w = arg;
+    pthread_mutex_lock(&w->lock);
+    for (int n = 1; !w->stopping; n++) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += LOOK_EVERY_S;
+        pthread_cond_timedwait(&w->stop, &w->lock, &until);
+        if (w->stopping)
+            break;
+        pthread_mutex_unlock(&w->lock);
+        look(w, n % LOOKS_PER_RELOAD == 0);
+        pthread_mutex_lock(&w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+struct policywatch *policywatch_start(const char *dir, const struct policy *first, struct queue *q)
+{
+    struct policywatch *w = xcalloc(1, sizeof(*w));
+    w->dir = xstrdup(dir);
+    w->queue = q;
+    w->commit = xstrdup(first->commit);
+    w->clean = first->clean;
+    w->print = fingerprint(dir);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->stop, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&w->thread, NULL, watch_main, w) != 0)
+        abort(); /* no thread at start is as good as no memory */
+    return w;
+}
+
+void policywatch_stop(struct policywatch *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_signal(&w->stop);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->stop);
+    pthread_mutex_destroy(&w->lock);
+    free(w->dir);
+    free(w->commit);
+    free(w->refused);
+    free(w);
+}
