@@ -1,0 +1,38 @@
+/* scheduler/cli/show.h: runs and reasons as people read them.   PURE: view in, text out.
+ * Purpose  The final words of a run, the refusal in four parts, the plan of a dry run, Ceph's word.
+ * Shapes   scheduler/core/state.h.   Owner: all borrow.   Thread any. */
+#pragma once
+
+#include "scheduler/cli/cli.h"
+#include "scheduler/core/state.h"
+
+/* "not enough memory: needs 4.2 GiB, has 1.1 GiB". Gives. */
+char *reason_words(const struct reason *r);
+/* The same with the refused host in front. Gives. */
+char *reason_line(const struct reason *r);
+
+/* Every VM that stays, reasons host by host (equal ones together). */
+void stays_print(FILE *f, const struct run *r);
+/* What, why with need and have, what was left as it was, the smallest way out. */
+void refusal_print(FILE *f, const struct run *r);
+/* Cures and commands that would get further. Nothing when there is nothing to say. */
+void ways_out_print(FILE *f, const struct run *r);
+
+/* The answer of a run that ended: one line, and the stays with reasons where there are any. */
+void summary_print(FILE *f, const struct run_view *v);
+/* Exit code of a drain that ended so. */
+int run_exit(const struct run *r);
+/* The command that asks for the same drain again. Gives. */
+char *drain_command(const struct run *r);
+
+/* A dry run: table of moves, what stays, the line "Plan: ...". Gives an exit code. */
+int plan_print(struct cli *c, const struct run_view *v, bool detailed);
+/* Per disk, what each host saw before and after. */
+void ceph_print(struct cli *c, const struct run_view *v);
+/* One run, whole. */
+int run_print(struct cli *c, const struct run_view *v);
+
+/* "moved", "copying", ...: a state as operators call it. */
+const char *move_word(const struct move *m);
+int host_colour(int state);
+int run_colour(int state);

@@ -1,0 +1,179 @@
+/* The last words of a run. */
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+#include "scheduler/plan/snapshot.h"
+
+int host_colour(int state)
+{
+    return state == HOST_UP ? C_GOOD
+           : state == HOST_LOST || state == HOST_QUARANTINED ? C_BAD
+           : state == HOST_MAINTENANCE                       ? C_NONE
+                                                             : C_WARN;
+}
+
+int run_colour(int state)
+{
+    return state == RUN_DONE                               ? C_GOOD
+           : state == RUN_REFUSED || state == RUN_FAILED   ? C_BAD
+           : state == RUN_PARTLY || state == RUN_CANCELLED ? C_WARN
+                                                           : C_NONE;
+}
+
+const char *move_word(const struct move *m)
+{
+    switch (m->state) {
+    case JOB_CONFIRMING:
+        return "proving";
+    case JOB_DONE:
+        return m->live ? "moved" : m->offline ? "moved (shut off)" : "moved (cold)";
+    default:
+        return m->state >= 0 && m->state < JOB_STATES_ ? job_state_names[m->state] : "?";
+    }
+}
+
+int run_exit(const struct run *r)
+{
+    switch (r->state) {
+    case RUN_DONE:
+        return X_DONE;
+    case RUN_PARTLY:
+        return X_PARTLY;
+    case RUN_REFUSED:
+        return X_BLOCKED;
+    case RUN_CANCELLED:
+        return r->moved + r->stopped > 0 ? X_PARTLY : X_FAILED;
+    case RUN_PLANNED:
+        return r->blocked > 0 ? X_BLOCKED : X_DONE;
+    default:
+        return X_FAILED;
+    }
+}
+
+/* "8 of 8 VMs moved live, 0 stopped" */
+static void add_moved(char **s, const struct run_view *v)
+{
+    int64_t live = 0, cold = 0, off = 0;
+    for (size_t i = 0; i < v->n_moves; i++) {
+        const struct move *m = &v->moves[i];
+        if (m->state != JOB_DONE)
+            continue;
+        live += m->live;
+        off += !m->live && m->offline;
+        cold += !m->live && !m->offline;
+    }
+    text_add(s, "%lld of %s moved live", (long long)live, text_count(v->run.vms, "VM", "VMs"));
+    if (cold)
+        text_add(s, ", %lld moved cold (stopped, moved, started)", (long long)cold);
+    if (off)
+        text_add(s, ", %lld moved shut off", (long long)off);
+    text_add(s, ", %lld stopped", (long long)v->run.stopped);
+}
+
+static void add_times(char **s, const struct run *r)
+{
+    char a[FMT_BYTES];
+    int64_t start = r->started_wall_us ? r->started_wall_us : r->created_wall_us;
+    if (r->ended_wall_us > start && start)
+        text_add(s, ", makespan %s", fmt_duration(a, r->ended_wall_us - start));
+    if (r->bound_us >= 0)
+        text_add(s, " (link bound %s)", fmt_duration(a, r->bound_us));
+    if (r->longest_pause_us >= 0 && r->moved > 0)
+        text_add(s, ", longest pause %s", fmt_duration(a, r->longest_pause_us));
+}
+
+static void add_proof(char **s, const struct run *r)
+{
+    const struct proof *p = &r->proof;
+    if (!p->taken) {
+        text_add(s, "; host/%s is in maintenance, but it is not proven empty", r->host);
+        return;
+    }
+    int64_t domains = p->running + p->defined;
+    bool empty = domains + p->jobs + p->watchers == 0;
+    text_add(s, "; host/%s is in maintenance, %s (%s, %s, %s)", r->host,
+             empty ? "proven empty" : "NOT empty", text_count(domains, "domain", "domains"),
+             text_count(p->jobs, "job", "jobs"), text_count(p->watchers, "watcher", "watchers"));
+}
+
+static void done_line(FILE *f, const struct run_view *v)
+{
+    const struct run *r = &v->run;
+    char *s = NULL;
+    if (r->kind == RUN_HOME)
+        text_add(&s, "host/%s is back in use, VMs brought home: ", r->host);
+    else
+        text_add(&s, "host/%s drained: ", r->host);
+    add_moved(&s, v);
+    add_times(&s, r);
+    if (r->kind == RUN_DRAIN)
+        add_proof(&s, r);
+    text_line(f, "%s", s);
+    free(s);
+}
+
+/* Where the VMs are that did move, when the run as a whole did not succeed. */
+static void moved_lines(FILE *f, const struct run_view *v)
+{
+    for (size_t i = 0; i < v->n_moves; i++) {
+        const struct move *m = &v->moves[i];
+        if (m->state == JOB_DONE)
+            text_line(f, "  vm/%s  moved %s → %s", m->vm_name, m->from, m->to);
+        else
+            text_line(f, "  vm/%s  %s on %s%s%s", m->vm_name,
+                      m->state == JOB_UNCERTAIN ? "NOT CERTAIN, last known" : "stays", m->from,
+                      m->error ? ": " : "", m->error ? m->error : "");
+    }
+}
+
+static void stopped_line(FILE *f, const struct run_view *v, const char *what)
+{
+    const struct run *r = &v->run;
+    char *s = xasprintf("host/%s %s: ", r->host, what);
+    add_moved(&s, v);
+    add_times(&s, r);
+    if (r->state == RUN_PARTLY && r->n_stays)
+        text_add(&s, "; %s", text_count((int64_t)r->n_stays, "VM stays:", "VMs stay:"));
+    else if (r->message)
+        text_add(&s, "; %s", r->message);
+    text_line(f, "%s", s);
+    free(s);
+}
+
+void summary_print(FILE *f, const struct run_view *v)
+{
+    const struct run *r = &v->run;
+    switch (r->state) {
+    case RUN_DONE:
+        done_line(f, v);
+        if (r->n_stays) /* shut off by the operator's word */
+            stays_print(f, r);
+        break;
+    case RUN_PARTLY:
+        stopped_line(f, v, r->kind == RUN_HOME ? "partly brought home" : "partly drained");
+        stays_print(f, r);
+        ways_out_print(f, r);
+        break;
+    case RUN_CANCELLED:
+        stopped_line(f, v, r->kind == RUN_HOME ? "home-coming cancelled" : "drain cancelled");
+        moved_lines(f, v);
+        break;
+    case RUN_REFUSED:
+        refusal_print(f, r);
+        break;
+    case RUN_FAILED:
+        stopped_line(f, v, r->kind == RUN_HOME ? "home-coming failed" : "drain failed");
+        moved_lines(f, v);
+        stays_print(f, r);
+        ways_out_print(f, r);
+        break;
+    default:
+        text_line(f, "run/%lld %s: host/%s, %lld of %s moved%s%s", (long long)r->id,
+                  run_state_names[r->state], r->host, (long long)r->moved,
+                  text_count(r->vms, "VM", "VMs"), r->message ? "; " : "", r->message ? r->message : "");
+        break;
+    }
+}
