@@ -51,6 +51,7 @@ SRC_agent := $(sort $(wildcard agent/io/*.c))
 SRC_helper := $(sort $(wildcard agent/helper/*.c))
 SRC_cli := $(sort $(wildcard scheduler/cli/*.c))
 LIBS_BASE := -ljansson -lm
+LIBS_POLICY := -lyaml -lgit2
 LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
@@ -59,14 +60,14 @@ PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-c
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core plan policy net wire model base)
-	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lsqlite3 -lyaml
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY)
 $(B)/bin/drover-agent: $(call obj,$(SRC_agent)) $(call lib,agentcore hv rbd net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lyaml -lvirt -lxml2
 # Its own program: loading librbd alone costs 15 MB, more than the whole idle agent.
 $(B)/bin/drover-agent-ceph: $(call obj,$(SRC_helper)) $(call lib,rbd wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) -lrbd -lrados
 $(B)/bin/drover: $(call obj,$(SRC_cli)) $(call lib,core plan policy net wire model base)
-	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lcurl -lyaml
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lcurl $(LIBS_POLICY)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -80,7 +81,7 @@ TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/tes
 $(B)/tests/%: $(B)/tests/unit/%.o $(call lib,core plan policy agentcore hv rbd net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $< $(call obj,$(EXTRA_$*)) -Wl,--start-group \
 	  $(call lib,core plan policy agentcore hv rbd net wire model base) -Wl,--end-group \
-	  $(LIBS_NET) $(LIBS_BASE) -lsqlite3 -lyaml -lvirt -lrbd -lrados -lxml2 -lcmocka
+	  $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY) -lvirt -lrbd -lrados -lxml2 -lcmocka
 $(B)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 

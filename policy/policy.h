@@ -15,6 +15,7 @@
 enum on_blocked { BLOCKED_REFUSE, BLOCKED_LEAVE, BLOCKED_COLD, BLOCKED_SHUTDOWN };
 enum drain_order { ORDER_FASTEST, ORDER_SMALLEST_FIRST, ORDER_LARGEST_FIRST };
 enum transport { TRANSPORT_TLS, TRANSPORT_TCP }; /* encryption of the migration data stream */
+enum { POLICY_MULTIFD_CHANNELS = 2 }; /* of `multifd: true`: QEMU's own default */
 extern const char *const on_blocked_names[4];
 extern const char *const drain_order_names[3];
 extern const char *const transport_names[2];
@@ -81,5 +82,7 @@ void policy_default(struct policy *p);
 /* Load every .yaml and .yml file below DIR, in name order. Gives *ret. A missing directory is an error. */
 int policy_load(const char *dir, struct policy *ret, struct err *e);
 void policy_done(struct policy *p);
+/* draft-07 JSON schema of one policy file, as text (schema/policy.json). Gives. */
+char *policy_schema_text(void);
 bool selector_matches_vm(const struct selector *s, const struct vm *v);
 bool selector_matches_host(const struct selector *s, const struct host *h);

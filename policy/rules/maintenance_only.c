@@ -1,0 +1,8 @@
+/* maintenance_only: these VMs move for drains and for coming home after one, never for balance. Every
+ * run of this version is one of the two, so the rule refuses nothing yet. */
+#include "policy/rules/rules.h"
+
+const struct rule_def rule_maintenance_only = {
+    .doc = "These VMs move for maintenance only: drains and coming home.",
+    .vms_required = true,
+};

@@ -1,0 +1,58 @@
+/* policy/rules/rules.h: what each kind of rule means.   PURE.
+ * Purpose  One file per kind: which parts its YAML has, and whether a VM may go to a host.
+ * Shapes   a fleet is the part of the planner's world that rules look at: dense ids, where each VM is
+ *          (at) and where it also counts (to: move in flight or planned, -1 none).
+ * Moves    A VM in flight counts on both ends for anti_affinity and max_vms. Affinity looks at where
+ *          its group will be: at `to` if there is one; a member that is still to leave (leaving) and has
+ *          no target yet says nothing.
+ * Owner    borrows all.   Thread any. */
+#pragma once
+
+#include "lib/model/model.h"
+#include "lib/model/reason.h"
+#include "policy/policy.h"
+
+struct fleet {
+    const struct vm **vms;
+    size_t n_vms;
+    const struct host **hosts;
+    size_t n_hosts;
+    int *at, *to;  /* per VM */
+    bool *leaving; /* per VM: it is to leave `at`, its target is not decided */
+};
+/* Which VMs and hosts a rule is about: members ascending; hosts one flag per host. */
+struct rule_match {
+    int *members;
+    size_t n_members;
+    bool *hosts;
+};
+struct rule_def {
+    const char *doc;     /* for the schema */
+    bool vms_required;   /* else optional: all VMs */
+    bool hosts_allowed, hosts_required;
+    bool across_allowed; /* host, rack, zone */
+    bool max_required;
+    bool soft_allowed;   /* takes hard and weight */
+    /* Would the rule hold with vm (one of its members) on host too? On "no" fills *ret_why unless it
+     * is NULL: code, what, need, have, cure. NULL: the kind never refuses a host. */
+    bool (*allows)(const struct rule *r, const struct rule_match *m, const struct fleet *f, int vm,
+                   int host, struct reason *ret_why);
+};
+extern const struct rule_def rule_anti_affinity, rule_affinity, rule_host_required,
+    rule_host_forbidden, rule_max_vms, rule_exclude, rule_maintenance_only;
+extern const struct rule_def *const rule_defs[7]; /* by enum rule_kind */
+
+void rule_match_init(struct rule_match *m, const struct rule *r, const struct fleet *f);
+void rule_match_done(struct rule_match *m);
+void rule_done(struct rule *r);
+
+/* Are two hosts in the same failure domain? Unknown when a rack or zone is not configured: rules
+ * then refuse, because nothing proves that they hold. */
+enum same { SAME_NO, SAME_YES, SAME_UNKNOWN };
+enum same same_domain(int level, const struct host *a, const struct host *b);
+/* "host h2", "rack r1" (of host h), for people. Gives. */
+char *domain_text(int level, const struct host *h);
+/* "names db-*, labels app=db", for people. Gives. */
+char *selector_text(const struct selector *s);
+/* A leftover definition of the same VM is not another VM. */
+bool fleet_same_vm(const struct fleet *f, int a, int b);

@@ -1,0 +1,268 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "policy/keys.h"
+
+int fail_value(const struct reading *r, const struct ynode *n, const char *path,
+               const char *expected)
+{
+    char got[96];
+    if (n->kind != Y_SCALAR)
+        snprintf(got, sizeof(got), "%s", n->kind == Y_MAP ? "a mapping" : "a list");
+    else if (!n->text[0] && !n->quoted)
+        snprintf(got, sizeof(got), "nothing");
+    else
+        snprintf(got, sizeof(got), "'%.60s'%s", n->text, n->quoted ? " in quotes" : "");
+    return err_set(r->e, -EBADMSG, "%s:%d:%d: %s: expected %s, got %s", r->file, n->line, n->col,
+                   path, expected, got);
+}
+
+static char *list_text(const char *const *words, size_t n)
+{
+    char *text = xstrdup(n ? words[0] : "");
+    for (size_t i = 1; i < n; i++) {
+        char *more = xasprintf("%s, %s", text, words[i]);
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+int fail_unknown(const struct reading *r, const struct ynode *n, const char *path,
+                 const char *const *candidates, size_t n_candidates)
+{
+    const char *near = str_did_you_mean(n->key, candidates, n_candidates);
+    cleanup(freep) char *all = list_text(candidates, n_candidates);
+    return err_set(r->e, -EBADMSG, "%s:%d:%d: unknown key '%.60s'%s%s%s%s%s", r->file, n->key_line,
+                   n->key_col, n->key, *path ? " in " : "", path,
+                   near ? "; did you mean '" : "; expected one of: ", near ? near : all,
+                   near ? "'?" : "");
+}
+
+int fail_unsupported(const struct reading *r, const struct ynode *n, const char *path)
+{
+    return err_set(r->e, -EBADMSG, "%s:%d:%d: '%s%s%s' is not supported by this version", r->file,
+                   n->key_line, n->key_col, path, *path ? "." : "", n->key);
+}
+
+int value_bool(const struct reading *r, const struct ynode *n, const char *path, bool *ret)
+{
+    if (n->kind == Y_SCALAR && !n->quoted && str_eq(n->text, "true"))
+        *ret = true;
+    else if (n->kind == Y_SCALAR && !n->quoted && str_eq(n->text, "false"))
+        *ret = false;
+    else
+        return fail_value(r, n, path, "true or false");
+    return 0;
+}
+
+static bool digits_only(const char *s)
+{
+    return *s && s[strspn(s, "0123456789")] == '\0';
+}
+
+int value_int(const struct reading *r, const struct ynode *n, const char *path, int64_t min,
+              int64_t max, int64_t *ret)
+{
+    char expected[96];
+    snprintf(expected, sizeof(expected), "a whole number from %lld to %lld", (long long)min,
+             (long long)max);
+    if (n->kind != Y_SCALAR || n->quoted || !digits_only(n->text) ||
+        parse_int(n->text, min, max, ret, NULL) < 0)
+        return fail_value(r, n, path, expected);
+    return 0;
+}
+
+int value_enum(const struct reading *r, const struct ynode *n, const char *path,
+               const char *const *names, size_t n_names, int *ret)
+{
+    for (size_t i = 0; n->kind == Y_SCALAR && i < n_names; i++)
+        if (str_eq(n->text, names[i])) {
+            *ret = (int)i;
+            return 0;
+        }
+    cleanup(freep) char *all = list_text(names, n_names);
+    cleanup(freep) char *expected = xasprintf("one of %s", all);
+    return fail_value(r, n, path, expected);
+}
+
+/* A decimal number such as 1.5, as parts per million. */
+static bool decimal_ppm(const char *s, int64_t *ret)
+{
+    size_t whole = strspn(s, "0123456789");
+    size_t point = s[whole] == '.';
+    size_t frac = point ? strspn(s + whole + 1, "0123456789") : 0;
+    if (whole == 0 || whole > 9 || (point && frac == 0) || s[whole + point + frac] != '\0')
+        return false;
+    *ret = (int64_t)(strtod(s, NULL) * 1e6 + 0.5);
+    return true;
+}
+
+static bool is_auto(const struct ynode *n)
+{
+    return n->kind == Y_SCALAR && str_eq(n->text, "auto");
+}
+
+/* The text of a scalar with a unit behind a number; bare numbers have none, except 0. */
+static const char *with_unit(const struct ynode *n)
+{
+    if (n->kind != Y_SCALAR || (digits_only(n->text) && !str_eq(n->text, "0")))
+        return NULL;
+    return n->text;
+}
+
+static bool percent_ppm(const struct ynode *n, int64_t *ret)
+{
+    size_t len = n->kind == Y_SCALAR ? strlen(n->text) : 0;
+    if (len < 2 || n->text[len - 1] != '%')
+        return false;
+    cleanup(freep) char *number = xstrdup(n->text);
+    number[len - 1] = '\0';
+    int64_t ppm_of_percent;
+    if (!decimal_ppm(number, &ppm_of_percent))
+        return false;
+    *ret = ppm_of_percent / 100;
+    return true;
+}
+
+static bool per_gib_us(const struct ynode *n, int64_t *ret)
+{
+    const char *slash = n->kind == Y_SCALAR ? strstr(n->text, "/GiB") : NULL;
+    if (!slash || slash[4])
+        return false;
+    cleanup(freep) char *duration = xasprintf("%.*s", (int)(slash - n->text), n->text);
+    return !digits_only(duration) && parse_duration(duration, ret, NULL) == 0;
+}
+
+/* The kinds of value that are one integer with a unit: what is expected, and how it is read. */
+static bool read_quantity(const struct key *k, const struct ynode *n, int64_t *ret)
+{
+    const char *text = with_unit(n);
+    switch (k->type) {
+    case KT_BYTES:
+        return text && parse_bytes(text, ret, NULL) == 0;
+    case KT_BANDWIDTH:
+        if (!text || parse_bitrate(text, ret, NULL) < 0)
+            return false;
+        *ret /= 8;
+        return true;
+    case KT_PAUSE:
+        return text && parse_duration(text, ret, NULL) == 0;
+    case KT_RATIO:
+        return n->kind == Y_SCALAR && !n->quoted && decimal_ppm(n->text, ret);
+    case KT_PERCENT:
+        return percent_ppm(n, ret);
+    case KT_PER_GIB:
+        return per_gib_us(n, ret);
+    case KT_VERSION:
+    case KT_SECTION:
+    case KT_RULES:
+    case KT_BOOL:
+    case KT_INT:
+    case KT_ENUM:
+    case KT_PARALLEL:
+    case KT_MULTIFD:
+    case KT_UNSUPPORTED:
+        break;
+    }
+    return false;
+}
+
+static const char *expected_quantity(enum key_type type)
+{
+    static const char *const texts[] = {
+        [KT_BYTES] = "a size with its unit such as 512MiB or 4GiB",
+        [KT_BANDWIDTH] = "auto, or a bit rate from 1Mbit to 1000Gbit such as 8Gbit",
+        [KT_PAUSE] = "auto, or a duration from 1ms to 2000s such as 300ms",
+        [KT_RATIO] = "a number such as 1.5",
+        [KT_PERCENT] = "a percentage from 1% to 100%",
+        [KT_PER_GIB] = "a duration per GiB from 1s/GiB to 24h/GiB such as 800s/GiB",
+        [KT_UNSUPPORTED] = NULL,
+    };
+    return texts[type];
+}
+
+static int value_quantity(const struct reading *r, const struct key *k, const struct ynode *n,
+                          const char *path, int64_t *ret)
+{
+    int64_t v;
+    char expected[96];
+    snprintf(expected, sizeof(expected), "%s", expected_quantity(k->type));
+    if (k->type == KT_RATIO)
+        snprintf(expected, sizeof(expected), "a number from %g to %g", (double)k->min / 1e6,
+                 (double)k->max / 1e6);
+    if (!read_quantity(k, n, &v) || v < k->min || v > k->max)
+        return fail_value(r, n, path, expected);
+    *ret = v;
+    return 0;
+}
+
+static int value_multifd(const struct reading *r, const struct key *k, const struct ynode *n,
+                         const char *path)
+{
+    struct policy *p = r->p;
+    if (value_bool(&(struct reading){.file = r->file}, n, path, &p->migration.multifd) == 0) {
+        p->migration.multifd_channels = POLICY_MULTIFD_CHANNELS;
+        return 0;
+    }
+    int64_t channels;
+    if (value_int(&(struct reading){.file = r->file}, n, path, k->min, k->max, &channels) < 0) {
+        char expected[96];
+        snprintf(expected, sizeof(expected), "true, false or a number of channels from %lld to %lld",
+                 (long long)k->min, (long long)k->max);
+        return fail_value(r, n, path, expected);
+    }
+    p->migration.multifd = true;
+    p->migration.multifd_channels = channels;
+    return 0;
+}
+
+int value_read(const struct reading *r, const struct key *k, const struct ynode *n, const char *path)
+{
+    void *member = (char *)r->p + k->off;
+    int64_t version;
+    switch (k->type) {
+    case KT_VERSION:
+        if (value_int(r, n, path, 0, 999999, &version) < 0)
+            return -EBADMSG;
+        if (version != 1)
+            return err_set(r->e, -EBADMSG, "%s:%d:%d: version %lld of the policy language is not "
+                           "known to this version of Drover, which knows 1", r->file, n->line,
+                           n->col, (long long)version);
+        return 0;
+    case KT_BOOL:
+        return value_bool(r, n, path, member);
+    case KT_INT:
+        return value_int(r, n, path, k->min, k->max, member);
+    case KT_ENUM:
+        return value_enum(r, n, path, k->names, k->n_names, member);
+    case KT_MULTIFD:
+        return value_multifd(r, k, n, path);
+    case KT_PARALLEL:
+        if (is_auto(n))
+            *(int64_t *)member = 0;
+        else if (value_int(&(struct reading){.file = r->file}, n, path, k->min, k->max, member) < 0)
+            return fail_value(r, n, path, "auto, or a whole number from 1 to 64");
+        return 0;
+    case KT_BANDWIDTH:
+    case KT_PAUSE:
+        if (is_auto(n)) {
+            *(int64_t *)member = 0;
+            return 0;
+        }
+        return value_quantity(r, k, n, path, member);
+    case KT_BYTES:
+    case KT_RATIO:
+    case KT_PERCENT:
+    case KT_PER_GIB:
+        return value_quantity(r, k, n, path, member);
+    case KT_SECTION:
+    case KT_RULES:
+    case KT_UNSUPPORTED:
+        break; /* not scalars: the loader reads them */
+    }
+    return fail_value(r, n, path, "a value");
+}
