@@ -1,37 +1,51 @@
 """A libvirt host: own net, mount, uts, ipc and pid namespaces, own /etc, /var and /run.
 
-/etc and /var are overlays over the machine's own, so that nothing of the machine is changed and a
-host may keep its own passwd, hosts, machine-id, libvirt state, logs. They survive `unplug`, like a
-disk; /run does not.
+/etc, /var and /usr/bin are overlays over the machine's own, so that nothing of the machine is
+changed and a host may keep its own passwd, hosts, machine-id, libvirt state, logs. They survive
+`unplug`, like a disk; /run does not.
 """
 import glob
 import os
+import shutil
 import signal
+import stat
 
-from . import net, pki
+from . import image, net, pki
 from .ceph import Ceph
 from .env import (MAX_HOSTS, SECRET_UUID, LabError, has_ended, host_ip, read, run, start_time, tail,
                   wait_until, write)
 
 LIBVIRTD_DEADLINE = 60
 
-# Only this emulator stays visible: libvirt would run each one it finds to learn what it can do.
-HIDDEN = [p for p in glob.glob("/usr/bin/qemu-system-*") if not p.endswith("/qemu-system-x86_64")]
+# A daemon sees what systemd would give it, not the shell of whoever runs the lab.
+CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 SETUP = """mount --make-rprivate /
 # Else this host would pin the namespaces of every lab of the machine after their end.
 umount -l -R /run/netns 2>/dev/null || true
-for d in etc var; do
-    mount -t overlay overlay -o lowerdir=/$d,upperdir={dir}/$d,workdir={dir}/$d.work /$d
+mount --bind /usr/bin/qemu-system-x86_64 {dir}/qemu
+for d in etc var bin; do
+    target=/$d
+    [ $d != bin ] || target=/usr/bin
+    mount -t overlay overlay -o lowerdir=$target,upperdir={dir}/$d,workdir={dir}/$d.work $target
 done
-mount -t tmpfs -o mode=755 tmpfs /run
+{real_qemu}mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/libvirt
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-{masks}
-hostname h{i}
+{no_kvm}hostname h{i}
 touch {dir}/ready
 """
+
+# An empty file, read-only: root must not be able to open it for writing. With /dev/null in the
+# place of /dev/kvm libvirt believes that KVM has just become usable and runs its probe of QEMU
+# again before each define and start, six seconds each time.
+NO_KVM = """[ ! -e /dev/kvm ] || {{ mount --bind {dir}/nothing /dev/kvm; mount -o remount,bind,ro /dev/kvm; }}
+"""
+
+# host/qemu.c says why. The real one stays in /usr/bin, because QEMU looks for its firmware and
+# modules relative to where it lies.
+REAL_QEMU = "mount --bind {dir}/qemu /usr/bin/qemu-system-x86_64.real\n"
 
 QEMU_CONF = """user = "root"
 group = "root"
@@ -81,9 +95,10 @@ class Host:
     def prepare(self, config):
         """Everything below the host's own /etc and /var. Once in the life of a lab."""
         etc, libvirt = f"{self.dir}/etc", f"{self.dir}/etc/libvirt"
-        for sub in ("etc.work", "var.work", "var/lib/libvirt/images", "var/log/libvirt",
+        for sub in ("etc.work", "var.work", "bin.work", "bin", "var/lib/libvirt/images", "var/log/libvirt",
                     "var/cache/libvirt", "etc/drover", "etc/pki"):
             os.makedirs(f"{self.dir}/{sub}", exist_ok=True)
+        self.prepare_emulators(config)
         tls = config["transport"] == "tls"
         write(f"{libvirt}/libvirtd.conf", f"""listen_tls = {int(tls)}
 listen_tcp = {int(not tls)}
@@ -112,6 +127,17 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
         if tls:
             pki.issue(self.lab, self.i, etc)
 
+    def prepare_emulators(self, config):
+        for name in ("qemu", "nothing"):
+            write(f"{self.dir}/{name}", "")
+        # Whiteouts: libvirt would run each emulator that it finds to learn what it can do.
+        for path in glob.glob("/usr/bin/qemu-system-*"):
+            if path != image.QEMU:
+                os.mknod(f"{self.dir}/bin/{os.path.basename(path)}", stat.S_IFCHR, 0)
+        if not config["kvm"]:
+            shutil.copy(self.lab.path("image", "qemu"), f"{self.dir}/bin/qemu-system-x86_64")
+            write(f"{self.dir}/bin/qemu-system-x86_64.real", "")
+
     @staticmethod
     def add_user(etc):
         """libvirtd does not load its QEMU driver where the user libvirt-qemu is unknown."""
@@ -132,9 +158,10 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
         ready, log = f"{self.dir}/ready", self.lab.log(self.name + "-pid1")
         if os.path.exists(ready):
             os.unlink(ready)
-        masks = HIDDEN + ([] if config["kvm"] else ["/dev/kvm"])
-        masks = "\n".join(f"[ ! -e {m} ] || mount --bind /dev/null {m}" for m in masks)
-        write(f"{self.dir}/setup.sh", SETUP.format(dir=self.dir, i=self.i, masks=masks))
+        tcg = not config["kvm"]
+        write(f"{self.dir}/setup.sh", SETUP.format(
+            dir=self.dir, i=self.i, no_kvm=NO_KVM.format(dir=self.dir) if tcg else "",
+            real_qemu=REAL_QEMU.format(dir=self.dir) if tcg else ""))
         os.makedirs(self.lab.path("log"), exist_ok=True)
         pid = run([self.lab.path("image", "pid1"), self.lab.ns_file(self.lab.host_ns(self.i)),
                    f"{self.dir}/setup.sh", log]).stdout.strip()
@@ -161,7 +188,7 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
     def spawn(self, name, cmd):
         """Start a daemon in the host; it becomes a child of the host's PID 1."""
         script = 'setsid "$@" >>"$LOG" 2>&1 </dev/null & echo $! >/run/lab-$NAME.pid'
-        env = dict(os.environ, LOG=self.lab.log(f"{self.name}-{name}"), NAME=name)
+        env = dict(CLEAN_ENV, LOG=self.lab.log(f"{self.name}-{name}"), NAME=name)
         self.run(["sh", "-c", script, "sh"] + cmd, env=env)
 
     def kill(self, name):

@@ -57,6 +57,7 @@ def build(lab):
     d = lab.path("image")
     os.makedirs(d, exist_ok=True)
     compile_c("host/pid1.c", f"{d}/pid1")
+    compile_c("host/qemu.c", f"{d}/qemu")
     compile_c("guest/init.c", f"{d}/init")
     run(["strip", f"{d}/init"])
     kernel = newest_kernel()
