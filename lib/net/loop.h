@@ -15,8 +15,8 @@ struct event_base;
 
 /* Also ignores SIGPIPE for the process: a peer that went away is an error, not a signal. */
 int loop_new(struct loop **ret, struct err *e);
-/* Every conn, listener, dialer, http and timer on it must be freed first. Closures still queued are
- * dropped, not run. */
+/* Every conn, listener, dialer, http, watch and timer on it must be freed first. Closures still
+ * queued are dropped, not run. */
 void loop_free(struct loop *l);
 /* Serve until loop_stop. May be called again. */
 void loop_run(struct loop *l);
@@ -44,5 +44,9 @@ void timer_set(struct timer *t, int64_t in_us); /* replaces an earlier setting *
 void timer_stop(struct timer *t);
 void timer_free(struct timer *t);
 
-/* For lib/net itself. */
+/* For lib/net itself: the base, and objects that own themselves while they end (a lingering
+ * connection): loop_free calls end(arg) for those not disowned by then. */
 struct event_base *loop_base(struct loop *l);
+struct orphan;
+struct orphan *loop_adopt(struct loop *l, void (*end)(void *arg), void *arg);
+void loop_disown(struct orphan *o);
