@@ -17,12 +17,12 @@ A, B = 0xA, 0xB
 
 def beat(n, boot=A, uptime_ms=None, failed=0, capacity=1000):
     uptime = (n * PERIOD if uptime_ms is None else uptime_ms) * MS
-    return Beat("g", n, boot, uptime, failed, PERIOD, capacity, "52:54:00:4d:00:01")
+    return Beat("g", n, boot, uptime, uptime, failed, PERIOD, capacity, "52:54:00:4d:00:01")
 
 
 def arrival(b, at_ms=None):
     at = (b.n * PERIOD if at_ms is None else at_ms) * MS
-    return Arrival(b.n, b.boot, b.uptime_ns, at, b.failed, b.period_ms)
+    return Arrival(b.n, b.boot, b.uptime_ns, b.sent_ns, at, b.failed, b.period_ms)
 
 
 def stream(count, **kw):
@@ -103,6 +103,14 @@ class Judge(unittest.TestCase):
         self.assertEqual((f["longest_pause_ms"], f["longest_stop_ms"]), (700, 700))
         self.assertEqual(f["pause_at_ns"], 29 * PERIOD * MS)
 
+    def test_slow_disk_is_a_pause_and_no_stop(self):
+        """The write of beat 30 takes 700 ms; the guest's clock goes on."""
+        disk = [beat(n, uptime_ms=n * PERIOD + (700 if n > 30 else 0)) for n in range(50)]
+        late = [b._replace(sent_ns=(b.n * PERIOD + (700 if b.n >= 30 else 0)) * MS) for b in disk]
+        f = verdict(disk, [arrival(b, b.sent_ns // MS) for b in late])
+        self.assertTrue(f["intact"], f)
+        self.assertEqual((f["longest_pause_ms"], f["longest_stop_ms"]), (700, 0))
+
     def test_pause_before_the_mark_is_not_counted(self):
         disk = [beat(n) for n in range(50)]
         seen = [arrival(b, b.n * PERIOD + (700 if b.n >= 10 else 0)) for b in disk]
@@ -155,7 +163,7 @@ class Formats(unittest.TestCase):
         lines = [log_line(b, 5), "# mark 77 first\n", "# mark 99 second\n", "garbage\n",
                  log_line(b, 6).rstrip("\n")]
         guests, mark = parse_log(lines)
-        self.assertEqual(guests, {"g": [Arrival(7, A, b.uptime_ns, 5, 2, PERIOD)]})
+        self.assertEqual(guests, {"g": [Arrival(7, A, b.uptime_ns, b.sent_ns, 5, 2, PERIOD)]})
         self.assertEqual(mark, 99)
 
 

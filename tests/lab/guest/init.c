@@ -42,11 +42,12 @@ struct beat { /* little-endian, 128 bytes; the rest of the sector is zero */
     char magic[8];
     uint64_t n;
     uint64_t boot_id;
-    uint64_t uptime_ns;
-    uint64_t failed; /* writes that failed since this boot */
+    uint64_t uptime_ns; /* before the write */
+    uint64_t sent_ns;   /* before the datagram; 0 on the disk */
+    uint64_t failed;    /* writes that failed since this boot */
     uint32_t period_ms;
     uint32_t capacity; /* records in the ring */
-    char guest[64];
+    char guest[56];
     uint8_t mac[6];
     uint16_t pad;
     uint32_t spare;
@@ -293,13 +294,15 @@ int main(void)
     int64_t next = now_ns(), dirty_owed = 0;
     for (size_t page = 0;; b->n++) {
         b->uptime_ns = (uint64_t)now_ns();
+        b->sent_ns = 0;
         b->crc = crc32_of(b, sizeof *b - 4);
         if (pwrite(disk, sector, SECTOR, (off_t)(b->n % b->capacity) * SECTOR) != (ssize_t)SECTOR) {
             b->failed++;
             printf("guest: write of beat %llu failed: %s\n", (unsigned long long)b->n,
                    strerror(errno));
-            b->crc = crc32_of(b, sizeof *b - 4);
         }
+        b->sent_ns = (uint64_t)now_ns(); /* tells a slow disk from a guest that stood still */
+        b->crc = crc32_of(b, sizeof *b - 4);
         if (sock >= 0)
             (void)!send(sock, b, sizeof *b, MSG_DONTWAIT);
         /* the rate is per beat, not per second of wall time: no burst after a pause */

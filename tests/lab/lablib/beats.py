@@ -10,29 +10,31 @@ import zlib
 from collections import namedtuple
 
 # guest/init.c, struct beat
-BEAT = struct.Struct("<8sQQQQII64s6sHII")
+BEAT = struct.Struct("<8sQQQQQII56s6sHII")
 MAGIC = b"LABBEAT1"
 SECTOR = 512
 
-Beat = namedtuple("Beat", "guest n boot uptime_ns failed period_ms capacity mac")
-Arrival = namedtuple("Arrival", "n boot uptime_ns at_ns failed period_ms")
+Beat = namedtuple("Beat", "guest n boot uptime_ns sent_ns failed period_ms capacity mac")
+Arrival = namedtuple("Arrival", "n boot uptime_ns sent_ns at_ns failed period_ms")
 
 
 def unpack(data):
     """A beat, or None where there is none, or a torn one."""
     if len(data) < BEAT.size or data[:8] != MAGIC:
         return None
-    _, n, boot, uptime, failed, period, capacity, guest, mac, _, _, crc = BEAT.unpack_from(data)
+    (_, n, boot, uptime, sent, failed, period, capacity, guest, mac, _, _,
+     crc) = BEAT.unpack_from(data)
     if crc != zlib.crc32(data[:BEAT.size - 4]):
         return None
-    return Beat(guest.rstrip(b"\0").decode(), n, boot, uptime, failed, period, capacity, mac.hex(":"))
+    return Beat(guest.rstrip(b"\0").decode(), n, boot, uptime, sent, failed, period, capacity,
+                mac.hex(":"))
 
 
 def pack(beat):
     """The inverse of unpack, for tests."""
-    head = BEAT.pack(MAGIC, beat.n, beat.boot, beat.uptime_ns, beat.failed, beat.period_ms,
-                     beat.capacity, beat.guest.encode(), bytes.fromhex(beat.mac.replace(":", "")),
-                     0, 0, 0)[:-4]
+    head = BEAT.pack(MAGIC, beat.n, beat.boot, beat.uptime_ns, beat.sent_ns, beat.failed,
+                     beat.period_ms, beat.capacity, beat.guest.encode(),
+                     bytes.fromhex(beat.mac.replace(":", "")), 0, 0, 0)[:-4]
     return head + struct.pack("<I", zlib.crc32(head))
 
 
@@ -49,8 +51,8 @@ def parse_ring(chunks):
 
 
 def log_line(beat, at_ns):
-    return (f"{beat.guest} {beat.n} {beat.boot:016x} {beat.uptime_ns} {at_ns} {beat.mac} "
-            f"{beat.failed} {beat.period_ms}\n")
+    return (f"{beat.guest} {beat.n} {beat.boot:016x} {beat.uptime_ns} {beat.sent_ns} {at_ns} "
+            f"{beat.mac} {beat.failed} {beat.period_ms}\n")
 
 
 def parse_log(lines):
@@ -60,10 +62,10 @@ def parse_log(lines):
         words = line.split()
         if words[:2] == ["#", "mark"] and len(words) >= 3:
             mark = int(words[2])
-        elif len(words) == 8 and line.endswith("\n"):
+        elif len(words) == 9 and line.endswith("\n"):
             guests.setdefault(words[0], []).append(Arrival(
-                int(words[1]), int(words[2], 16), int(words[3]), int(words[4]), int(words[6]),
-                int(words[7])))
+                int(words[1]), int(words[2], 16), int(words[3]), int(words[4]), int(words[5]),
+                int(words[7]), int(words[8])))
     return guests, mark
 
 
@@ -115,7 +117,8 @@ def judge_disk(disk):
 
 def judge_arrivals(arrivals, now_ns):
     """longest_pause_ms: the largest gap between arrivals beyond the period; what a client sees.
-    longest_stop_ms: the most that the guest's clock fell behind in one gap; the migration's part.
+    longest_stop_ms: the most that the guest's clock fell behind in one gap; without the time that
+    it waited for its disk.
     unseen: datagrams that never arrived, which is the network's right."""
     facts = {"arrived": len(arrivals), "repeated": 0, "unseen": 0, "longest_pause_ms": 0.0,
              "longest_stop_ms": 0.0, "pause_at_ns": None, "last_age_ms": None}
@@ -133,7 +136,7 @@ def judge_arrivals(arrivals, now_ns):
             facts["longest_pause_ms"] = round(pause, 1)
             facts["pause_at_ns"] = a.at_ns
         if a.boot == b.boot:
-            stop = (gap - (b.uptime_ns - a.uptime_ns)) / 1e6
+            stop = (gap - (b.sent_ns - a.sent_ns)) / 1e6
             facts["longest_stop_ms"] = max(facts["longest_stop_ms"], round(stop, 1))
     facts["last_age_ms"] = round((now_ns - arrivals[-1].at_ns) / 1e6, 1)
     return facts

@@ -2,7 +2,8 @@
 
     python3 collector.py ADDRESS PORT LOG
 
-One line per datagram: guest n boot_id uptime_ns arrival_ns mac failed period_ms. Arrivals are
+One line per datagram: guest n boot_id uptime_ns sent_ns arrival_ns mac failed
+period_ms. Arrivals are
 CLOCK_MONOTONIC of this machine, from the kernel's own time stamps: this process may be late.
 """
 import os

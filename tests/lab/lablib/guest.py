@@ -41,8 +41,8 @@ def load(lab, name):
 
 def allocate(lab, name, wanted):
     """Remember a guest and give it a number for its address. Safe for several callers at once."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
-        raise LabError(f"guest name '{name}': letters, digits and . _ - please, 63 at most")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,54}", name):
+        raise LabError(f"guest name '{name}': letters, digits and . _ - please, 55 at most")
     unknown = set(wanted) - set(DEFAULTS) - {"name"}
     if unknown:
         raise LabError(f"guest '{name}': unknown {', '.join(sorted(unknown))}; "
