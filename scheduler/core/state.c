@@ -12,7 +12,7 @@ const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped),
-      SF_LIST(T, reasons, &reason_shape));
+      SF_BOOL(T, off), SF_LIST(T, reasons, &reason_shape));
 #undef T
 #define T struct proof
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),

@@ -34,6 +34,7 @@ static inline bool run_ended(int state)
 struct stay {
     char *vm, *name; /* uuid, name */
     bool stopped;    /* shut off by the operator's word (--on-blocked shutdown) */
+    bool off;        /* it was shut off anyway: it keeps nobody from working on the host */
     struct reason *reasons;
     size_t n_reasons;
 };

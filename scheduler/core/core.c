@@ -1,0 +1,414 @@
+/* Dispatch of events, effects, and the journal's sentences. */
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+
+void set_str(char **slot, const char *value)
+{
+    if (str_eq(*slot, value))
+        return;
+    char *old = *slot; /* value may point into it */
+    *slot = xstrdup(value);
+    free(old);
+}
+
+void set_fmt(char **slot, const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&s, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    free(*slot);
+    *slot = s;
+}
+
+struct core_fx *fx_add(struct core *c, enum core_fx_type type)
+{
+    struct core_fx *f = vec_add(&c->fx->fx, &c->fx->n_fx);
+    f->type = type;
+    return f;
+}
+
+void say(struct core *c, struct about a, const char *kind, const char *fmt, ...)
+{
+    struct core_fx *f = fx_add(c, FX_JOURNAL);
+    struct entry *e = &f->entry;
+    shape_init(&entry_shape, e);
+    e->seq = c->next_seq++;
+    e->wall_us = c->wall_us;
+    e->run = a.r ? a.r->run.id : a.m ? a.m->m.run : 0;
+    e->move = a.m ? a.m->m.id : 0;
+    e->host = xstrdup(a.host ? a.host : a.r ? a.r->run.host : NULL);
+    e->vm = xstrdup(a.vm ? a.vm : a.m ? a.m->m.vm_name : NULL);
+    e->actor = xstrdup(a.actor ? a.actor : "scheduler");
+    e->kind = xstrdup(kind);
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&e->text, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+}
+
+void core_effects_done(struct core_effects *fx)
+{
+    for (size_t i = 0; i < fx->n_fx; i++) {
+        struct core_fx *f = &fx->fx[i];
+        free(f->host);
+        free(f->vm);
+        msg_done(&f->msg);
+        shape_done(&reply_shape, &f->reply);
+        shape_done(&entry_shape, &f->entry);
+    }
+    free(fx->fx);
+    memset(fx, 0, sizeof(*fx));
+}
+
+/* ids only grow, so both arrays are sorted */
+struct run_slot *run_find(const struct core *c, int64_t id)
+{
+    for (size_t i = c->n_runs; id && i-- > 0;)
+        if (c->runs[i]->run.id == id)
+            return c->runs[i];
+    return NULL;
+}
+
+struct move_slot *move_find(const struct core *c, int64_t id)
+{
+    for (size_t i = c->n_moves; id && i-- > 0;)
+        if (c->moves[i]->m.id == id)
+            return c->moves[i];
+    return NULL;
+}
+
+struct core *core_new(const struct core_config *cfg)
+{
+    struct core *c = xcalloc(1, sizeof(*c));
+    c->cfg = *cfg;
+    c->next_seq = c->next_run = c->next_move = 1;
+    c->next_cmd = (cfg->term << 32) + 1; /* never repeats over restarts */
+    policy_default(&c->policy);
+    return c;
+}
+
+static void run_slot_free(struct run_slot *r)
+{
+    for (size_t i = 0; i < r->n_refusals; i++) {
+        free(r->refusals[i].vm);
+        free(r->refusals[i].host);
+        shape_done(&reason_shape, &r->refusals[i].why);
+    }
+    for (size_t i = 0; i < r->n_known; i++) {
+        free(r->known[i].vm);
+        free(r->known[i].host);
+        shape_done(&verdict_shape, &r->known[i].said);
+    }
+    for (size_t i = 0; i < r->n_peers; i++)
+        free(r->peers[i]);
+    free(r->refusals);
+    free(r->known);
+    free(r->peers);
+    shape_done(&run_shape, &r->run);
+    free(r);
+}
+
+static void move_slot_free(struct move_slot *m)
+{
+    shape_done(&move_shape, &m->m);
+    shape_done(&reason_shape, &m->prep_why);
+    shape_done(&probed_shape, &m->src);
+    shape_done(&probed_shape, &m->dst);
+    free(m);
+}
+
+static void host_slot_free(struct host_slot *h)
+{
+    shape_done(&host_rec_shape, &h->rec);
+    free(h->instance);
+    for (size_t i = 0; i < h->n_vms; i++)
+        shape_done(&vm_shape, &h->vms[i].vm);
+    free(h->vms);
+    free(h);
+}
+
+void core_free(struct core *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->n_hosts; i++)
+        host_slot_free(c->hosts[i]);
+    for (size_t i = 0; i < c->n_runs; i++)
+        run_slot_free(c->runs[i]);
+    for (size_t i = 0; i < c->n_moves; i++)
+        move_slot_free(c->moves[i]);
+    for (size_t i = 0; i < c->n_asks; i++) {
+        free(c->asks[i].host);
+        free(c->asks[i].vm);
+    }
+    for (size_t i = 0; i < c->n_pending; i++)
+        shape_done(&reply_shape, &c->pending[i].reply);
+    free(c->hosts);
+    free(c->runs);
+    free(c->moves);
+    free(c->asks);
+    free(c->pending);
+    policy_done(&c->policy);
+    free(c);
+}
+
+/* ---- restore --------------------------------------------------------------------------------- */
+
+void core_restore_host(struct core *c, const struct host_rec *rec)
+{
+    struct host_slot *h = host_get(c, rec->name);
+    shape_done(&host_rec_shape, &h->rec);
+    shape_copy(&host_rec_shape, &h->rec, rec);
+    if (!h->rec.last.name)
+        h->rec.last.name = xstrdup(rec->name);
+}
+
+void core_restore_vm(struct core *c, const char *host, const struct vm *v, int64_t since_wall_us)
+{
+    struct host_slot *h = host_get(c, host);
+    struct vm_slot *s = vec_add(&h->vms, &h->n_vms);
+    shape_copy(&vm_shape, &s->vm, v);
+    s->since_wall_us = since_wall_us;
+}
+
+void core_restore_run(struct core *c, const struct run *run)
+{
+    struct run_slot *r = xcalloc(1, sizeof(*r));
+    shape_copy(&run_shape, &r->run, run);
+    *(struct run_slot **)vec_add(&c->runs, &c->n_runs) = r;
+    if (run->id >= c->next_run)
+        c->next_run = run->id + 1;
+}
+
+void core_restore_move(struct core *c, const struct move *move)
+{
+    struct move_slot *m = xcalloc(1, sizeof(*m));
+    shape_copy(&move_shape, &m->m, move);
+    *(struct move_slot **)vec_add(&c->moves, &c->n_moves) = m;
+    if (move->id >= c->next_move)
+        c->next_move = move->id + 1;
+}
+
+/* What was in flight when the scheduler went: nothing is known until both ends are read again.
+ * A move that was only being prepared had started nothing. */
+static void resume_move(struct core *c, struct move_slot *m)
+{
+    struct run_slot *r = run_find(c, m->m.run);
+    if (!r || run_ended(r->run.state) || job_final((enum job_state)m->m.state))
+        return;
+    if (m->m.state == JOB_PREPARING) {
+        m->m.state = JOB_QUEUED;
+        m->dirty = true;
+    } else if (m->m.state != JOB_QUEUED) {
+        m->stopped_by_us = !m->m.live && !m->m.offline;
+        move_event(c, m, JEV_LOST);
+    }
+}
+
+static void finish_step(struct core *c);
+
+void core_restored(struct core *c, int64_t next_seq, int64_t now_us, int64_t wall_us,
+                   struct core_effects *fx)
+{
+    c->fx = fx;
+    c->next_seq = next_seq > 0 ? next_seq : 1;
+    c->now_us = c->start_us = now_us;
+    c->wall_us = wall_us;
+    size_t going = 0;
+    for (size_t i = 0; i < c->n_moves; i++)
+        resume_move(c, c->moves[i]);
+    for (size_t i = 0; i < c->n_runs; i++)
+        if (!run_ended(c->runs[i]->run.state)) {
+            going++;
+            say(c, (struct about){.r = c->runs[i]}, "run.resumed",
+                "run/%lld goes on after a restart of the scheduler (%s)",
+                (long long)c->runs[i]->run.id, run_state_names[c->runs[i]->run.state]);
+        }
+    say(c, (struct about){0}, "scheduler.start", "scheduler started, term %lld, %zu run%s under way",
+        (long long)c->cfg.term, going, going == 1 ? "" : "s");
+    finish_step(c);
+}
+
+/* ---- step ------------------------------------------------------------------------------------ */
+
+static void on_agent_up(struct core *c, const struct core_event *ev)
+{
+    struct host_slot *h = host_get(c, ev->host);
+    bool restarted = h->instance && !str_eq(h->instance, ev->instance);
+    h->connected = true;
+    h->reported = false;
+    set_str(&h->instance, ev->instance);
+    h->rec.seen_wall_us = c->wall_us;
+    fx_add(c, FX_SAVE_HOST)->host = xstrdup(ev->host);
+    say(c, (struct about){.host = ev->host}, "agent.up", "agent of host/%s connected%s", ev->host,
+        restarted ? " (it was restarted)" : "");
+    if (restarted) { /* what it was told is forgotten; its libvirt and Ceph are read again */
+        ask_host_down(c, ev->host);
+        move_host_down(c, ev->host);
+    }
+    c->version++;
+}
+
+static void on_agent_down(struct core *c, const struct core_event *ev)
+{
+    struct host_slot *h = host_find(c, ev->host);
+    if (!h || !h->connected)
+        return;
+    h->connected = h->reported = false;
+    say(c, (struct about){.host = ev->host}, "agent.down",
+        "agent of host/%s is gone; its VMs are shown as last seen", ev->host);
+    ask_host_down(c, ev->host);
+    move_host_down(c, ev->host);
+    c->version++;
+}
+
+static void on_msg(struct core *c, const struct core_event *ev)
+{
+    struct host_slot *h = host_find(c, ev->host);
+    if (!h || !h->connected)
+        return;
+    switch (ev->msg->type) {
+    case MSG_REPORT:
+        world_report(c, h, ev->msg->body);
+        break;
+    case MSG_PROGRESS:
+        move_progress(c, ev->host, ev->msg->body);
+        break;
+    case MSG_VMS_CHECKED:
+    case MSG_HOST_CHECKED:
+    case MSG_MIGRATED:
+    case MSG_PROBED:
+    case MSG_COUNTED:
+    case MSG_DONE:
+        ask_answered(c, h, ev->msg);
+        break;
+    case MSG_HEARTBEAT:
+        h->rec.seen_wall_us = c->wall_us;
+        break;
+    case MSG_HELLO:
+    case MSG_WELCOME:
+    case MSG_CHECK_VMS:
+    case MSG_CHECK_PEER:
+    case MSG_CHECK_HOST:
+    case MSG_MIGRATE:
+    case MSG_ABORT:
+    case MSG_TUNE:
+    case MSG_PROBE:
+    case MSG_TIDY:
+    case MSG_POWER:
+    case MSG_CENSUS:
+    case MSG_BYE:
+    case MSG_COUNT_:
+        break; /* not for us: the session layer has refused it already */
+    }
+}
+
+static void on_note(struct core *c, const struct entry *note)
+{
+    struct entry *e = &fx_add(c, FX_JOURNAL)->entry;
+    shape_copy(&entry_shape, e, note);
+    e->seq = c->next_seq++;
+    e->wall_us = c->wall_us;
+    if (!e->actor)
+        e->actor = xstrdup("scheduler");
+}
+
+/* Let everything that can go on go on, then save what changed. */
+static void finish_step(struct core *c)
+{
+    for (size_t i = 0; i < c->n_moves; i++)
+        if (!job_final((enum job_state)c->moves[i]->m.state))
+            move_tick(c, c->moves[i]);
+    for (size_t i = 0; i < c->n_runs; i++)
+        if (!run_ended(c->runs[i]->run.state))
+            run_step(c, c->runs[i]);
+    for (size_t i = 0; i < c->n_moves; i++)
+        if (c->moves[i]->dirty) {
+            c->moves[i]->dirty = false;
+            fx_add(c, FX_SAVE_MOVE)->id = c->moves[i]->m.id;
+        }
+    for (size_t i = 0; i < c->n_runs; i++)
+        if (c->runs[i]->dirty) {
+            c->runs[i]->dirty = false;
+            run_count(c, c->runs[i]);
+            fx_add(c, FX_SAVE_RUN)->id = c->runs[i]->run.id;
+        }
+    c->fx = NULL;
+}
+
+void core_step(struct core *c, const struct core_event *ev, struct core_effects *fx)
+{
+    assert(ev->now_us >= c->now_us);
+    c->fx = fx;
+    c->now_us = ev->now_us;
+    c->wall_us = ev->wall_us;
+    switch (ev->type) {
+    case CEV_AGENT_UP:
+        on_agent_up(c, ev);
+        break;
+    case CEV_AGENT_DOWN:
+        on_agent_down(c, ev);
+        break;
+    case CEV_MSG:
+        on_msg(c, ev);
+        break;
+    case CEV_REQUEST:
+        request_do(c, ev->request_id, ev->request);
+        break;
+    case CEV_POLICY:
+        policy_done(&c->policy);
+        c->policy = *ev->policy;
+        memset(ev->policy, 0, sizeof(*ev->policy));
+        c->version++;
+        break;
+    case CEV_NOTE:
+        on_note(c, ev->note);
+        break;
+    case CEV_TICK:
+        ask_expire(c);
+        break;
+    }
+    finish_step(c);
+}
+
+/* ---- what effects name ------------------------------------------------------------------------- */
+
+const struct host_rec *core_host_rec(const struct core *c, const char *name)
+{
+    const struct host_slot *h = host_find(c, name);
+    return h ? &h->rec : NULL;
+}
+
+const struct vm *core_vm(const struct core *c, const char *host, const char *uuid,
+                         int64_t *ret_since_wall_us)
+{
+    const struct host_slot *h = host_find(c, host);
+    const struct vm_slot *v = h ? vm_find(h, uuid) : NULL;
+    if (v && ret_since_wall_us)
+        *ret_since_wall_us = v->since_wall_us;
+    return v ? &v->vm : NULL;
+}
+
+const struct run *core_run(const struct core *c, int64_t id)
+{
+    const struct run_slot *r = run_find(c, id);
+    return r ? &r->run : NULL;
+}
+
+const struct move *core_move(const struct core *c, int64_t id)
+{
+    const struct move_slot *m = move_find(c, id);
+    return m ? &m->m : NULL;
+}
+
+const struct policy *core_policy(const struct core *c)
+{
+    return &c->policy;
+}

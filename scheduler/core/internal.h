@@ -1,0 +1,226 @@
+/* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
+ * Map   world.c inventory and snapshots · ask.c commands and their answers · check.c what answers of
+ *       the real checks mean · run.c life of a run · runplan.c planning
+ *       with the real checks · move.c life of a move ·
+ *       settle.c where a VM is, from evidence · request.c operator verbs · view.c queries ·
+ *       core.c dispatch.
+ * Thread core only.   PURE. */
+#pragma once
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/core/core.h"
+#include "scheduler/plan/plan.h"
+
+/* Why these: docs/timelines.md. */
+enum { SETTLE_ROUNDS = 5, PLAN_ROUNDS = 64, CHECK_BATCH = 32, AUTO_ACTIVE = 3 };
+#define ASK_TIMEOUT_US (40 * SEC)      /* > the agent's own 30 s deadline for Ceph and libvirt */
+#define PROBE_TIMEOUT_US (12 * SEC)    /* then that side counts as silent for this round */
+#define PROBE_EVERY_US (500 * MSEC)
+#define PROBE_SLOW_US (2 * SEC)        /* after the first ten rounds */
+#define STARTUP_GRACE_US (15 * SEC)    /* agents reconnect with up to 10 s of jitter */
+#define SOURCE_GONE_US (90 * SEC)      /* > 30 s watch expiry + libvirt's 30 s keepalive, twice over */
+#define RETRY_DELAY_US (5 * SEC)
+#define SHUTDOWN_TIMEOUT_US (180 * SEC)
+
+struct vm_slot {
+    struct vm vm;
+    int64_t since_wall_us;
+};
+struct host_slot {
+    struct host_rec rec;
+    bool connected, reported; /* reported: a full report came over this connection */
+    char *instance;
+    struct vm_slot *vms;
+    size_t n_vms;
+};
+
+enum ask_for {
+    ASK_PLAN_SRC, ASK_PLAN_DST, ASK_PLAN_PEER, /* run: checks before the first move */
+    ASK_PREP_SRC, ASK_PREP_DST,                /* move: the same again, right before it */
+    ASK_MIGRATE, ASK_ABORT, ASK_PROBE_SRC, ASK_PROBE_DST, ASK_TIDY, ASK_STOP, ASK_START,
+    ASK_HALT,                                  /* run: shut a blocked VM off, by the operator's word */
+    ASK_CENSUS,
+    ASK_CHECK_HOST, ASK_CHECK_PEER_AB, ASK_CHECK_PEER_BA, /* request */
+};
+struct ask { /* a command whose answer is awaited */
+    int64_t id;
+    enum ask_for what;
+    char *host, *vm;
+    int64_t run, move, request_id;
+    int64_t deadline_us; /* INT64_MAX: the answer comes when it comes (migrate) */
+};
+
+struct refusal { /* learnt by asking; part of every further plan of the run */
+    char *vm, *host; /* uuid, host name; host NULL: nowhere */
+    struct reason why;
+    bool tried;      /* a migration failed there: may be tried again when nothing else is left */
+};
+struct known { /* what one host said about one VM while planning; the VM's own host: as source */
+    char *vm, *host;
+    bool source, answered, judged;
+    struct verdict said;
+};
+struct run_slot {
+    struct run run;
+    struct refusal *refusals;
+    size_t n_refusals;
+    struct known *known;
+    size_t n_known;
+    char **peers; /* hosts whose libvirtd the source was asked to reach */
+    size_t n_peers;
+    int64_t waiting; /* answers outstanding */
+    int rounds, late_rounds;
+    bool census_out, halts_sent;
+    int census_rounds;
+    int64_t census_after_us; /* not before: a failed census is asked again later */
+    int64_t planning_since_us;
+    bool dirty; /* save it at the end of the step */
+};
+struct move_slot {
+    struct move m;
+    int64_t not_before_us, copy_start_us, timeout_us;
+    int prep_waiting;
+    bool prep_bad;
+    struct reason prep_why;
+    bool prep_why_vm; /* the reason is about the VM, not the pair */
+    struct probed src, dst; /* latest answers of the present probing */
+    bool have_src, have_dst;
+    int64_t next_probe_us, uncertain_since_us;
+    int probe_rounds;
+    bool tidy_refused, stopped_by_us, flowing, leftover_told, both_told;
+    bool prep_done;
+    bool handled;             /* its failure has been turned into a retry or a stay */
+    int64_t blocked_since_us; /* queued, and no target would take it just now */
+    bool dirty;
+};
+struct pending { /* a request that is answered when the agents have */
+    int64_t request_id;
+    int waiting;
+    struct reply reply;
+};
+
+struct core {
+    struct core_config cfg;
+    struct policy policy;
+    struct host_slot **hosts; /* sorted by name */
+    size_t n_hosts;
+    struct run_slot **runs;   /* by id */
+    size_t n_runs;
+    struct move_slot **moves; /* by id */
+    size_t n_moves;
+    struct ask *asks;
+    size_t n_asks;
+    struct pending *pending;
+    size_t n_pending;
+    int64_t now_us, wall_us, start_us;
+    int64_t next_seq, next_cmd, next_run, next_move, version;
+    struct core_effects *fx; /* of the step under way */
+};
+
+/* core.c */
+struct core_fx *fx_add(struct core *c, enum core_fx_type type);
+struct about {
+    const struct run_slot *r;
+    const struct move_slot *m;
+    const char *host, *vm, *actor;
+};
+/* Journal one sentence. */
+void say(struct core *c, struct about a, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void set_str(char **slot, const char *value);             /* copies */
+void set_fmt(char **slot, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct run_slot *run_find(const struct core *c, int64_t id);
+struct move_slot *move_find(const struct core *c, int64_t id);
+
+/* world.c */
+struct host_slot *host_find(const struct core *c, const char *name);
+struct host_slot *host_get(struct core *c, const char *name); /* adds when new */
+struct vm_slot *vm_find(const struct host_slot *h, const char *uuid);
+void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run, const char *actor,
+                    const char *reason);
+void world_report(struct core *c, struct host_slot *h, const struct report *r);
+void vm_moved(struct core *c, const struct move *m); /* a settled move: seen before the reports come */
+struct snapshot_store {
+    struct snapshot s;
+    struct snap_host *hosts;
+    struct snap_vm *vms;
+};
+/* skip_move: its destination reservation is left out (0: none); for_run: VMs of other runs are
+ * flagged. Borrows from the world until its next change. */
+void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
+                   struct snapshot_store *ret);
+void snapshot_done(struct snapshot_store *s);
+int snap_host_id(const struct snapshot *s, const char *name);   /* -1 unknown */
+int snap_vm_id(const struct snapshot *s, const char *uuid);
+bool vm_active(int state); /* has a QEMU process */
+
+/* ask.c */
+/* Send a command; body is moved out of *body (shape of type). Returns false, and releases body, if
+ * the agent is not connected. */
+bool ask(struct core *c, struct ask want, enum msg_type type, void *body);
+void ask_answered(struct core *c, struct host_slot *h, const struct msg *m);
+void ask_host_down(struct core *c, const char *host);
+void ask_expire(struct core *c);
+void ask_forget_run(struct core *c, int64_t run);
+void ask_forget_probes(struct core *c, int64_t move); /* answers from before a new doubt */
+void *body_new(enum msg_type type);
+
+/* check.c */
+/* What speaks against leaving, as the source and its Ceph facts say. False and *why (owned). */
+bool check_source(const struct core *c, const struct vm *v, const char *src,
+                  const struct verdict *answer, struct reason *why);
+/* What speaks against dst: its verdict, then its Ceph facts against the source's. */
+bool check_target(const struct verdict *answer, const char *dst, const struct image_fact *src_images,
+                  size_t n_src, struct reason *why);
+/* After a move: is `h` the only host that can write the images? Says why not. */
+bool check_only_writer(const struct core *c, const struct host_slot *h, const struct disk *disks,
+                       size_t n_disks, const struct image_fact *images, size_t n_images,
+                       char **ret_why_not);
+void facts_copy(struct image_fact **dst, size_t *n_dst, const struct image_fact *src, size_t n);
+void facts_done(struct image_fact **list, size_t *n);
+void reason_set(struct reason *r, enum reason_code code, const char *host, const char *what,
+                const char *need, const char *have, const char *cure);
+const char *cure_for(enum reason_code code);
+char *reason_sentence(const struct reason *r); /* "h3: not enough memory: needs 4.2 GiB, has ..." */
+
+/* run.c: life of a run */
+struct run_slot *run_new(struct core *c, int kind, const char *host, const struct request *req);
+struct run_slot *run_active_on(const struct core *c, const char *host);
+void run_step(struct core *c, struct run_slot *r); /* whatever can be done next */
+void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void run_cancel(struct core *c, struct run_slot *r, const char *actor);
+void run_count(struct core *c, struct run_slot *r);
+struct stay *run_stay(struct run_slot *r, const char *uuid, const char *name);
+void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m);
+void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
+bool run_may_stop(const struct run *r, const char *vm_name);
+
+/* runplan.c: from a run to the planner and back, with the real checks in between */
+void run_plan(struct core *c, struct run_slot *r);
+bool run_has_unplanned(struct core *c, const struct run_slot *r);
+void run_plan_answer(struct core *c, const struct ask *a, const struct msg *m);
+void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
+                bool tried);
+/* A new target for one queued move: true and m->to set, or false and *stay (plan_stay of the VM). */
+bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried);
+
+/* move.c */
+struct move_slot *move_new(struct core *c, struct run_slot *r, const struct vm *v, const char *from,
+                           const struct plan_move *pm, const char *to);
+int move_event(struct core *c, struct move_slot *m, enum job_event ev);
+void move_tick(struct core *c, struct move_slot *m);
+void move_answer(struct core *c, const struct ask *a, const struct msg *m, struct move_slot *mv);
+void move_progress(struct core *c, const char *host, const struct progress *p);
+void move_host_down(struct core *c, const char *host);
+bool move_active(const struct move_slot *m);
+struct move_slot *move_of_vm(const struct core *c, const char *uuid);
+void move_failed_reason(const struct move_slot *m, struct reason *ret);
+
+/* settle.c */
+enum job_event settle_judge(struct core *c, struct move_slot *m);
+
+/* request.c */
+void request_do(struct core *c, int64_t id, const struct request *req);
+void request_check_answer(struct core *c, const struct ask *a, const struct msg *m);

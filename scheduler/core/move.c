@@ -1,0 +1,512 @@
+/* The life of one move: effects of the job table, answers, probes. */
+#include <assert.h>
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+
+bool move_active(const struct move_slot *m)
+{
+    return m->m.state == JOB_PREPARING || m->m.state == JOB_STOPPING || m->m.state == JOB_COPYING;
+}
+
+struct move_slot *move_of_vm(const struct core *c, const char *uuid)
+{
+    for (size_t i = c->n_moves; i-- > 0;) {
+        struct move_slot *m = c->moves[i];
+        const struct run_slot *r = run_find(c, m->m.run);
+        if (!job_final((enum job_state)m->m.state) && r && !run_ended(r->run.state) &&
+            str_eq(m->m.vm, uuid))
+            return m;
+    }
+    return NULL;
+}
+
+struct move_slot *move_new(struct core *c, struct run_slot *r, const struct vm *v, const char *from,
+                           const struct plan_move *pm, const char *to)
+{
+    struct move_slot *m = xcalloc(1, sizeof(*m));
+    *(struct move_slot **)vec_add(&c->moves, &c->n_moves) = m;
+    shape_init(&move_shape, &m->m);
+    m->m.id = c->next_move++;
+    m->m.run = r->run.id;
+    m->m.vm = xstrdup(v->uuid);
+    m->m.vm_name = xstrdup(v->name);
+    m->m.from = xstrdup(from);
+    m->m.to = xstrdup(to);
+    m->m.why = xstrdup(pm->why);
+    m->m.offline = !vm_active(v->state);
+    m->m.live = pm->live && !m->m.offline;
+    m->m.attempt = 1;
+    m->m.mem_bytes = vm_need_bytes(v);
+    m->m.queued_wall_us = c->wall_us;
+    for (size_t i = 0; i < v->n_disks; i++)
+        shape_copy(&disk_shape, vec_add(&m->m.disks, &m->m.n_disks), &v->disks[i]);
+    m->dirty = r->dirty = true;
+    return m;
+}
+
+void move_failed_reason(const struct move_slot *m, struct reason *ret)
+{
+    reason_set(ret, m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED, m->m.to, NULL, NULL,
+               m->m.error, NULL);
+}
+
+/* ---- effects ------------------------------------------------------------------------------------ */
+
+static void prep_note(struct move_slot *m, enum reason_code code, const char *host, const char *have)
+{
+    if (m->prep_bad)
+        return;
+    m->prep_bad = true;
+    reason_set(&m->prep_why, code, host, NULL, NULL, have, NULL);
+}
+
+static void check_both(struct core *c, struct move_slot *m)
+{
+    const struct host_slot *from = host_find(c, m->m.from);
+    const struct vm_slot *v = from ? vm_find(from, m->m.vm) : NULL;
+    m->prep_bad = m->prep_why_vm = m->prep_done = false;
+    m->prep_waiting = 0;
+    facts_done(&m->m.ceph_src, &m->m.n_ceph_src);
+    facts_done(&m->m.ceph_dst, &m->m.n_ceph_dst);
+    if (!v) {
+        prep_note(m, R_VM_STATE, NULL, "it is no longer on its host");
+        return;
+    }
+    for (int dst = 0; dst < 2; dst++) {
+        const char *host = dst ? m->m.to : m->m.from;
+        struct check_vms *b = body_new(MSG_CHECK_VMS);
+        b->term = c->cfg.term;
+        b->as_source = !dst;
+        shape_copy(&vm_shape, vec_add(&b->vms, &b->n_vms), &v->vm);
+        struct ask want = {.what = dst ? ASK_PREP_DST : ASK_PREP_SRC, .host = (char *)(uintptr_t)host,
+                           .vm = m->m.vm, .run = m->m.run, .move = m->m.id};
+        if (ask(c, want, MSG_CHECK_VMS, b))
+            m->prep_waiting++;
+        else
+            prep_note(m, R_HOST_UNREACHABLE, host, NULL);
+    }
+}
+
+static void start_copy(struct core *c, struct move_slot *m)
+{
+    const struct host_slot *to = host_find(c, m->m.to);
+    struct migrate *b = body_new(MSG_MIGRATE);
+    *b = (struct migrate){
+        .term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt, .vm = xstrdup(m->m.vm),
+        .dst_host = xstrdup(m->m.to), .dst_uri = xstrdup(to->rec.last.migrate_uri),
+        .live = m->m.live, .offline = !m->m.live,
+        .persist_dest = c->policy.migration.persistent || !m->m.live,
+        .undefine_source = c->policy.migration.undefine_source || !m->m.live,
+        .abort_on_error = c->policy.migration.abort_on_error && m->m.live,
+    };
+    if (m->m.live) {
+        b->migrate_uri = to->rec.last.migrate_address
+                             ? xasprintf(strchr(to->rec.last.migrate_address, ':') ? "tcp://[%s]"
+                                                                                   : "tcp://%s",
+                                         to->rec.last.migrate_address)
+                             : NULL;
+        b->compressed = c->policy.migration.compressed;
+        b->tls = c->policy.migration.transport == TRANSPORT_TLS;
+        b->auto_converge = c->policy.migration.auto_converge;
+        b->post_copy = c->policy.migration.post_copy;
+        b->multifd = c->policy.migration.multifd;
+        b->multifd_channels = c->policy.migration.multifd_channels;
+        b->bandwidth_Bps = c->policy.migration.bandwidth_Bps;
+        b->downtime_us = c->policy.migration.downtime_us;
+        const struct host_slot *from = host_find(c, m->m.from);
+        int64_t link = from->rec.last.link_bps, share = c->policy.migration.link_share_ppm;
+        if (!b->bandwidth_Bps && link > 0 && share > 0 && share < 1000000)
+            b->bandwidth_Bps = link / 8 / 1000000 * share / AUTO_ACTIVE;
+    }
+    int64_t gib = m->m.mem_bytes / GIB;
+    m->copy_start_us = c->now_us;
+    m->timeout_us = c->policy.migration.timeout_us_per_gib * (gib < 2 ? 2 : gib);
+    m->m.copy_wall_us = c->wall_us;
+    m->flowing = false;
+    m->leftover_told = m->tidy_refused = m->both_told = false;
+    struct ask want = {.what = ASK_MIGRATE, .host = m->m.from, .move = m->m.id, .vm = m->m.vm,
+                       .deadline_us = INT64_MAX};
+    if (ask(c, want, MSG_MIGRATE, b)) {
+        say(c, (struct about){.m = m, .host = m->m.from}, "move.copying", "vm/%s copying %s → %s",
+            m->m.vm_name, m->m.from, m->m.to);
+    } else {
+        set_str(&m->m.error, "the source's agent is not connected");
+        move_event(c, m, JEV_REJECTED);
+    }
+}
+
+static void power_vm(struct core *c, struct move_slot *m, enum ask_for what, char *host, int op)
+{
+    struct power *b = body_new(MSG_POWER);
+    *b = (struct power){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
+                        .vm = xstrdup(m->m.vm), .op = op, .timeout_us = SHUTDOWN_TIMEOUT_US};
+    struct ask want = {.what = what, .host = host, .move = m->m.id, .vm = m->m.vm,
+                       .deadline_us = c->now_us + SHUTDOWN_TIMEOUT_US + ASK_TIMEOUT_US};
+    say(c, (struct about){.m = m, .host = host}, op == POWER_SHUTDOWN ? "vm.shutdown" : "vm.start",
+        op == POWER_SHUTDOWN ? "vm/%s is being shut down on %s, as asked (--on-blocked cold)"
+                             : "vm/%s is being started on %s",
+        m->m.vm_name, host);
+    if (!ask(c, want, MSG_POWER, b))
+        move_event(c, m, what == ASK_TIDY ? JEV_ERROR : JEV_LOST);
+}
+
+/* What is in the way of "settled": see settle.c for who asks for it. */
+static void tidy_up(struct core *c, struct move_slot *m)
+{
+    if (!m->m.live && !m->m.offline && m->src.seen == SEEN_SHUTOFF && m->dst.seen == SEEN_ABSENT) {
+        power_vm(c, m, ASK_TIDY, m->m.from, POWER_START);
+        return;
+    }
+    enum tidy_op op = m->src.seen == SEEN_PAUSED    ? TIDY_RESUME_SOURCE
+                      : m->src.seen == SEEN_SHUTOFF ? TIDY_UNDEFINE
+                                                    : TIDY_KILL_INCOMING;
+    char *host = op == TIDY_KILL_INCOMING ? m->m.to : m->m.from;
+    struct tidy *t = body_new(MSG_TIDY);
+    *t = (struct tidy){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
+                       .vm = xstrdup(m->m.vm), .op = op};
+    say(c, (struct about){.m = m, .host = host}, "move.tidy", "vm/%s: %s on %s", m->m.vm_name,
+        op == TIDY_RESUME_SOURCE ? "resuming the paused VM"
+        : op == TIDY_UNDEFINE    ? "removing the old definition"
+                                 : "removing the half-received copy",
+        host);
+    if (!ask(c, (struct ask){.what = ASK_TIDY, .host = host, .move = m->m.id, .vm = m->m.vm},
+             MSG_TIDY, t))
+        move_event(c, m, JEV_LOST);
+}
+
+static void send_abort(struct core *c, struct move_slot *m)
+{
+    struct abort_job *b = body_new(MSG_ABORT);
+    *b = (struct abort_job){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
+                            .vm = xstrdup(m->m.vm)};
+    ask(c, (struct ask){.what = ASK_ABORT, .host = m->m.from, .move = m->m.id}, MSG_ABORT, b);
+}
+
+static void committed(struct core *c, struct move_slot *m)
+{
+    char bytes[FMT_BYTES], took[FMT_BYTES], pause[FMT_BYTES];
+    m->m.proven_wall_us = m->m.ended_wall_us = c->wall_us;
+    facts_copy(&m->m.ceph_after, &m->m.n_ceph_after, m->dst.images, m->dst.n_images);
+    set_str(&m->m.note, NULL);
+    set_str(&m->m.code, NULL);
+    set_str(&m->m.error, NULL);
+    vm_moved(c, &m->m);
+    int64_t took_us = m->m.copy_wall_us ? c->wall_us - m->m.copy_wall_us : -1;
+    if (m->m.total_us > 0)
+        took_us = m->m.total_us;
+    struct about a = {.m = m, .host = m->m.to};
+    if (m->m.offline)
+        say(c, a, "move.done", "vm/%s (shut off) is now defined on %s instead of %s", m->m.vm_name,
+            m->m.to, m->m.from);
+    else if (!m->m.live)
+        say(c, a, "move.done", "vm/%s moved %s → %s cold, as asked: shut down, started there (%s)",
+            m->m.vm_name, m->m.from, m->m.to, "RBD writer proven");
+    else
+        say(c, a, "move.done", "vm/%s moved %s → %s (%s in %s, paused %s, RBD writer proven)",
+            m->m.vm_name, m->m.from, m->m.to, fmt_bytes(bytes, m->m.bytes),
+            fmt_duration(took, took_us), fmt_duration(pause, m->m.downtime_us));
+}
+
+static void released(struct core *c, struct move_slot *m)
+{
+    m->m.ended_wall_us = c->wall_us;
+    set_str(&m->m.note, NULL);
+    if (m->m.state == JOB_CANCELLED) {
+        set_str(&m->m.code, reason_tokens[R_CANCELLED]);
+        say(c, (struct about){.m = m}, "move.cancelled", "vm/%s stays on %s: cancelled",
+            m->m.vm_name, m->m.from);
+        return;
+    }
+    say(c, (struct about){.m = m}, "move.failed", "vm/%s not moved to %s, it is on %s as before: %s",
+        m->m.vm_name, m->m.to, m->m.from, m->m.error ? m->m.error : "unknown error");
+}
+
+static void probe_both(struct core *c, struct move_slot *m)
+{
+    m->next_probe_us = c->now_us;
+    m->probe_rounds = 0;
+    m->uncertain_since_us = c->now_us;
+    m->have_src = m->have_dst = false;
+    ask_forget_probes(c, m->m.id);
+}
+
+int move_event(struct core *c, struct move_slot *m, enum job_event ev)
+{
+    enum job_state st = (enum job_state)m->m.state, was = st;
+    enum job_effect fx;
+    int r = job_step(&st, ev, &fx);
+    struct run_slot *run = run_find(c, m->m.run);
+    if (r < 0) {
+        say(c, (struct about){.m = m}, "move.illegal", "vm/%s: event %s ignored in state %s",
+            m->m.vm_name, job_event_names[ev], job_state_names[was]);
+        return r;
+    }
+    m->m.state = (int)st;
+    if (st != was)
+        m->dirty = true;
+    if (run)
+        run->dirty = run->dirty || st != was;
+    if (st == JOB_UNCERTAIN && was != JOB_UNCERTAIN && was != JOB_CONFIRMING)
+        say(c, (struct about){.m = m}, "move.uncertain", "vm/%s: %s; both hosts and Ceph are read",
+            m->m.vm_name, m->m.error ? m->m.error : "the answer was lost");
+    switch (fx) {
+    case FXJ_NONE:
+        break;
+    case FXJ_CHECK_BOTH:
+        check_both(c, m);
+        break;
+    case FXJ_START_COPY:
+        start_copy(c, m);
+        break;
+    case FXJ_STOP_VM:
+        power_vm(c, m, ASK_STOP, m->m.from, POWER_SHUTDOWN);
+        break;
+    case FXJ_START_VM:
+        power_vm(c, m, ASK_START, m->m.to, POWER_START);
+        break;
+    case FXJ_PROBE_BOTH:
+        probe_both(c, m);
+        break;
+    case FXJ_TIDY:
+        tidy_up(c, m);
+        break;
+    case FXJ_ABORT:
+        send_abort(c, m);
+        break;
+    case FXJ_RELEASE_DST:
+        released(c, m);
+        break;
+    case FXJ_COMMIT_MOVE:
+        committed(c, m);
+        break;
+    }
+    return 0;
+}
+
+/* ---- time ----------------------------------------------------------------------------------------- */
+
+static void send_probes(struct core *c, struct move_slot *m)
+{
+    m->have_src = m->have_dst = false;
+    m->probe_rounds++;
+    m->next_probe_us = INT64_MAX; /* until both have answered, or their asks expire */
+    bool sent = false;
+    for (int dst = 0; dst < 2; dst++) {
+        struct probe *b = body_new(MSG_PROBE);
+        *b = (struct probe){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
+                            .vm = xstrdup(m->m.vm)};
+        for (size_t i = 0; i < m->m.n_disks; i++)
+            shape_copy(&disk_shape, vec_add(&b->disks, &b->n_disks), &m->m.disks[i]);
+        struct ask want = {.what = dst ? ASK_PROBE_DST : ASK_PROBE_SRC, .move = m->m.id,
+                           .host = dst ? m->m.to : m->m.from, .vm = m->m.vm,
+                           .deadline_us = c->now_us + PROBE_TIMEOUT_US};
+        sent |= ask(c, want, MSG_PROBE, b);
+    }
+    if (!sent) {
+        m->next_probe_us = c->now_us + PROBE_SLOW_US;
+        (void)settle_judge(c, m); /* for its note: who is awaited */
+    }
+}
+
+static void prep_finished(struct core *c, struct move_slot *m)
+{
+    m->prep_done = true;
+    if (!m->prep_bad && m->m.live && m->m.n_ceph_dst == 0 && m->m.n_ceph_src != 0)
+        prep_note(m, R_CHECK_FAILED, m->m.to, "no Ceph facts");
+    if (m->prep_bad) {
+        cleanup(freep) char *text = reason_sentence(&m->prep_why);
+        set_str(&m->m.code, reason_tokens[m->prep_why.code]);
+        set_str(&m->m.error, text);
+        move_event(c, m, JEV_REFUSED);
+        return;
+    }
+    m->m.prepared_wall_us = m->m.confirmed_wall_us = c->wall_us;
+    say(c, (struct about){.m = m}, "move.confirmed",
+        "vm/%s: Ceph confirms on %s and %s: same cluster, pool and image (%zu disk%s)", m->m.vm_name,
+        m->m.from, m->m.to, m->m.n_ceph_src, m->m.n_ceph_src == 1 ? "" : "s");
+    move_event(c, m, m->m.live || m->m.offline ? JEV_READY : JEV_READY_COLD);
+}
+
+void move_tick(struct core *c, struct move_slot *m)
+{
+    if (m->m.state == JOB_PREPARING && m->prep_waiting == 0 && !m->prep_done)
+        prep_finished(c, m);
+    if (m->m.state == JOB_COPYING && !m->m.cancel && m->timeout_us > 0 &&
+        c->now_us - m->copy_start_us > m->timeout_us) {
+        m->m.cancel = true;
+        set_str(&m->m.error, "it did not converge within the policy's time; the copy was given up");
+        move_event(c, m, JEV_CANCEL);
+    }
+    if ((m->m.state == JOB_CONFIRMING || m->m.state == JOB_UNCERTAIN) &&
+        m->next_probe_us <= c->now_us)
+        send_probes(c, m);
+}
+
+/* ---- answers -------------------------------------------------------------------------------------- */
+
+static void on_prep(struct core *c, const struct ask *a, const struct msg *msg, struct move_slot *m)
+{
+    if (m->m.state != JOB_PREPARING)
+        return;
+    m->prep_waiting--;
+    bool src = a->what == ASK_PREP_SRC;
+    const struct vms_checked *r = msg && msg->type == MSG_VMS_CHECKED ? msg->body : NULL;
+    if (!r || r->n_verdicts != 1) {
+        prep_note(m, R_CHECK_FAILED, a->host, r ? "an odd answer" : "its agent did not answer");
+        return;
+    }
+    const struct verdict *v = &r->verdicts[0];
+    if (src)
+        facts_copy(&m->m.ceph_src, &m->m.n_ceph_src, v->images, v->n_images);
+    else
+        facts_copy(&m->m.ceph_dst, &m->m.n_ceph_dst, v->images, v->n_images);
+    const struct host_slot *from = host_find(c, m->m.from);
+    const struct vm_slot *vm = vm_find(from, m->m.vm);
+    struct reason why = {0};
+    if (src && vm && !check_source(c, &vm->vm, m->m.from, v, &why)) {
+        m->prep_why_vm = true;
+    } else if (!src) {
+        /* identity is compared when both are in; until then the verdict alone */
+        check_target(v, m->m.to, NULL, 0, &why);
+    }
+    if (why.code && !m->prep_bad) {
+        m->prep_bad = true;
+        shape_done(&reason_shape, &m->prep_why);
+        m->prep_why = why;
+        return;
+    }
+    shape_done(&reason_shape, &why);
+    if (m->prep_waiting || m->prep_bad)
+        return;
+    struct verdict dst = {.images = m->m.ceph_dst, .n_images = m->m.n_ceph_dst};
+    if (!check_target(&dst, m->m.to, m->m.ceph_src, m->m.n_ceph_src, &m->prep_why))
+        m->prep_bad = true;
+}
+
+static void on_migrated(struct core *c, const struct msg *msg, struct move_slot *m)
+{
+    const struct migrated *r = msg && msg->type == MSG_MIGRATED ? msg->body : NULL;
+    if (job_final((enum job_state)m->m.state) || m->m.state == JOB_CONFIRMING ||
+        m->m.state == JOB_TIDYING || m->m.state == JOB_STARTING)
+        return; /* settled by evidence already */
+    if (!r) {
+        const struct done *d = msg && msg->type == MSG_DONE ? msg->body : NULL;
+        set_str(&m->m.error, d && d->error ? d->error : "the source's agent went away during the copy");
+        move_event(c, m, JEV_LOST);
+        return;
+    }
+    m->m.total_us = r->total_us;
+    m->m.setup_us = r->setup_us;
+    m->m.downtime_us = r->downtime_us;
+    m->m.bytes = r->bytes;
+    m->m.iterations = r->iterations;
+    m->m.rate_Bps = r->rate_Bps;
+    if (!r->ok) {
+        set_str(&m->m.code, r->code ? r->code : reason_tokens[R_MIGRATE_FAILED]);
+        set_str(&m->m.error, r->error ? r->error : "libvirt gave no reason");
+    }
+    m->dirty = true;
+    move_event(c, m, r->ok ? JEV_MIGRATED : r->began ? JEV_ERROR : JEV_REJECTED);
+}
+
+static bool probe_outstanding(const struct core *c, const struct move_slot *m)
+{
+    for (size_t i = 0; i < c->n_asks; i++)
+        if (c->asks[i].move == m->m.id &&
+            (c->asks[i].what == ASK_PROBE_SRC || c->asks[i].what == ASK_PROBE_DST))
+            return true;
+    return false;
+}
+
+static void on_probe(struct core *c, const struct ask *a, const struct msg *msg, struct move_slot *m)
+{
+    if (m->m.state != JOB_CONFIRMING && m->m.state != JOB_UNCERTAIN)
+        return;
+    if (msg && msg->type == MSG_PROBED) {
+        struct probed *p = a->what == ASK_PROBE_SRC ? &m->src : &m->dst;
+        shape_done(&probed_shape, p);
+        shape_copy(&probed_shape, p, msg->body);
+        *(a->what == ASK_PROBE_SRC ? &m->have_src : &m->have_dst) = true;
+    }
+    if (probe_outstanding(c, m))
+        return;
+    m->next_probe_us = c->now_us + (m->probe_rounds < 10 ? PROBE_EVERY_US : PROBE_SLOW_US);
+    move_event(c, m, settle_judge(c, m));
+}
+
+static void on_done(struct core *c, const struct ask *a, const struct msg *msg, struct move_slot *m)
+{
+    const struct done *d = msg && msg->type == MSG_DONE ? msg->body : NULL;
+    if (d && !d->ok && d->error && a->what != ASK_ABORT)
+        set_str(&m->m.error, d->error);
+    switch (a->what) {
+    case ASK_TIDY:
+        if (m->m.state != JOB_TIDYING)
+            break;
+        m->tidy_refused = d && !d->ok;
+        move_event(c, m, d && d->ok ? JEV_TIDIED : d ? JEV_ERROR : JEV_LOST);
+        break;
+    case ASK_STOP:
+        if (m->m.state != JOB_STOPPING)
+            break;
+        m->stopped_by_us = !d || d->ok;
+        if (d && !d->ok)
+            set_str(&m->m.code, d->code ? d->code : reason_tokens[R_VM_STATE]);
+        move_event(c, m, d && d->ok ? JEV_STOPPED : d ? JEV_REJECTED : JEV_LOST);
+        break;
+    case ASK_START:
+        if (m->m.state == JOB_STARTING)
+            move_event(c, m, d && d->ok ? JEV_STARTED : d ? JEV_ERROR : JEV_LOST);
+        break;
+    case ASK_ABORT:
+    case ASK_PLAN_SRC:
+    case ASK_PLAN_DST:
+    case ASK_PLAN_PEER:
+    case ASK_PREP_SRC:
+    case ASK_PREP_DST:
+    case ASK_MIGRATE:
+    case ASK_PROBE_SRC:
+    case ASK_PROBE_DST:
+    case ASK_HALT:
+    case ASK_CENSUS:
+    case ASK_CHECK_HOST:
+    case ASK_CHECK_PEER_AB:
+    case ASK_CHECK_PEER_BA:
+        break;
+    }
+}
+
+void move_answer(struct core *c, const struct ask *a, const struct msg *m, struct move_slot *mv)
+{
+    if (a->what == ASK_PREP_SRC || a->what == ASK_PREP_DST)
+        on_prep(c, a, m, mv);
+    else if (a->what == ASK_MIGRATE)
+        on_migrated(c, m, mv);
+    else if (a->what == ASK_PROBE_SRC || a->what == ASK_PROBE_DST)
+        on_probe(c, a, m, mv);
+    else
+        on_done(c, a, m, mv);
+}
+
+void move_progress(struct core *c, const char *host, const struct progress *p)
+{
+    struct move_slot *m = move_of_vm(c, p->vm);
+    if (!m || !str_eq(m->m.from, host))
+        return;
+    shape_done(&progress_shape, &m->m.progress);
+    shape_copy(&progress_shape, &m->m.progress, p);
+    m->flowing = p->processed_bytes > 0;
+}
+
+void move_host_down(struct core *c, const char *host)
+{
+    for (size_t i = 0; i < c->n_moves; i++) {
+        struct move_slot *m = c->moves[i];
+        /* awaited answers were delivered as lost already; a probing move asks again at once when
+         * the host is back */
+        if ((m->m.state == JOB_UNCERTAIN || m->m.state == JOB_CONFIRMING) &&
+            (str_eq(m->m.from, host) || str_eq(m->m.to, host)) && m->next_probe_us == INT64_MAX)
+            m->next_probe_us = c->now_us + PROBE_EVERY_US;
+    }
+}

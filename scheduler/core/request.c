@@ -1,0 +1,352 @@
+/* Operator verbs. Each is answered exactly once; a refusal says what was left as it was. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+
+static void answer(struct core *c, int64_t id, struct reply *r)
+{
+    struct core_fx *f = fx_add(c, FX_REPLY);
+    f->request_id = id;
+    f->reply = *r;
+    memset(r, 0, sizeof(*r));
+}
+
+static void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code,
+                        int64_t run, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+static void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code,
+                        int64_t run, const char *fmt, ...)
+{
+    struct reply r = {.http = http, .exit = exit_code, .code = xstrdup(code), .run = run};
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&r.message, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    answer(c, id, &r);
+}
+
+/* The host named by the request, or NULL after an answer that helps to find the right one. */
+static struct host_slot *known_host(struct core *c, int64_t id, const char *name)
+{
+    struct host_slot *h = host_find(c, name);
+    if (h)
+        return h;
+    const char **names = xcalloc(c->n_hosts, sizeof(*names));
+    for (size_t i = 0; i < c->n_hosts; i++)
+        names[i] = c->hosts[i]->rec.name;
+    const char *near = name ? str_did_you_mean(name, names, c->n_hosts) : NULL;
+    answer_text(c, id, 404, 6, "unknown_host", 0, "no host '%s'%s%s%s; `drover hosts` lists the %zu known",
+                name ? name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'" : "",
+                c->n_hosts);
+    free(names);
+    return NULL;
+}
+
+static bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!known_host(c, id, names[i]))
+            return false;
+    return true;
+}
+
+static bool on_blocked_known(struct core *c, int64_t id, const struct request *req)
+{
+    if (!req->on_blocked)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(on_blocked_names); i++)
+        if (str_eq(req->on_blocked, on_blocked_names[i]))
+            return true;
+    answer_text(c, id, 400, 64, "bad_option", 0,
+                "--on-blocked %s: expected refuse, leave, cold or shutdown", req->on_blocked);
+    return false;
+}
+
+static void do_drain(struct core *c, int64_t id, const struct request *req)
+{
+    struct host_slot *h = known_host(c, id, req->host);
+    if (!h || !hosts_exist(c, id, req->to, req->n_to) ||
+        !hosts_exist(c, id, req->avoid, req->n_avoid) || !on_blocked_known(c, id, req))
+        return;
+    struct run_slot *r = req->dry_run ? NULL : run_active_on(c, req->host);
+    if (r && r->run.kind == RUN_DRAIN) {
+        struct reply rep = {.http = 200, .code = xstrdup("joined"), .run = r->run.id, .joined = true};
+        char t[FMT_BYTES];
+        rep.message = xasprintf("joined run/%lld, started by %s at %s", (long long)r->run.id,
+                                r->run.actor ? r->run.actor : "?",
+                                fmt_rfc3339(t, r->run.created_wall_us));
+        answer(c, id, &rep);
+        return;
+    }
+    if (r) {
+        answer_text(c, id, 409, 6, "busy", r->run.id,
+                    "run/%lld brings VMs home to host/%s; nothing was changed (drover cancel %lld "
+                    "stops it)",
+                    (long long)r->run.id, req->host, (long long)r->run.id);
+        return;
+    }
+    if (!h->connected) {
+        char t[FMT_BYTES];
+        answer_text(c, id, 409, 6, "host_unreachable", 0,
+                    "the agent of host/%s is not connected (last heard %s); nothing was changed. "
+                    "Start drover-agent there, or check its network",
+                    req->host, h->rec.seen_wall_us ? fmt_rfc3339(t, h->rec.seen_wall_us) : "never");
+        return;
+    }
+    r = run_new(c, RUN_DRAIN, req->host, req);
+    say(c, (struct about){.r = r, .actor = req->actor}, "run.created",
+        "run/%lld: %s of host/%s asked for by %s%s%s", (long long)r->run.id,
+        req->dry_run ? "dry run of a drain" : "drain", req->host, req->actor ? req->actor : "?",
+        req->reason ? ": " : "", req->reason ? req->reason : "");
+    answer_text(c, id, 202, 0, "created", r->run.id, "run/%lld", (long long)r->run.id);
+}
+
+static void do_cordon(struct core *c, int64_t id, const struct request *req)
+{
+    struct host_slot *h = known_host(c, id, req->host);
+    if (!h)
+        return;
+    if (h->rec.state != HOST_UP) {
+        answer_text(c, id, 200, 0, "already", 0, "host/%s is %s already; nothing was changed",
+                    req->host, host_state_names[h->rec.state]);
+        return;
+    }
+    host_set_state(c, h, HOST_CORDONED, 0, req->actor, req->reason);
+    answer_text(c, id, 200, 0, "cordoned", 0,
+                "host/%s cordoned: it takes no new VMs; its %zu domains stay (drover resume %s opens "
+                "it)",
+                req->host, h->n_vms, req->host);
+}
+
+static void do_resume(struct core *c, int64_t id, const struct request *req)
+{
+    struct host_slot *h = known_host(c, id, req->host);
+    if (!h)
+        return;
+    struct run_slot *busy = run_active_on(c, req->host);
+    if (busy) {
+        answer_text(c, id, 409, 6, "busy", busy->run.id,
+                    "run/%lld (%s) is still at work on host/%s; nothing was changed. drover cancel "
+                    "%lld stops it, drover attach %lld follows it",
+                    (long long)busy->run.id, run_kind_names[busy->run.kind], req->host,
+                    (long long)busy->run.id, (long long)busy->run.id);
+        return;
+    }
+    bool was_up = h->rec.state == HOST_UP;
+    if (!was_up)
+        host_set_state(c, h, HOST_UP, 0, req->actor, req->reason);
+    if (!req->bring_home) {
+        answer_text(c, id, 200, 0, was_up ? "already" : "resumed", 0, "host/%s is %s", req->host,
+                    was_up ? "up already; nothing was changed" : "up again and takes VMs");
+        return;
+    }
+    struct run_slot *r = run_new(c, RUN_HOME, req->host, req);
+    r->run.on_blocked = BLOCKED_LEAVE;
+    say(c, (struct about){.r = r, .actor = req->actor}, "run.created",
+        "run/%lld: host/%s is up; bringing its VMs home, asked for by %s", (long long)r->run.id,
+        req->host, req->actor ? req->actor : "?");
+    answer_text(c, id, 202, 0, "created", r->run.id, "run/%lld", (long long)r->run.id);
+}
+
+static void do_cancel(struct core *c, int64_t id, const struct request *req)
+{
+    struct run_slot *r = run_find(c, req->run);
+    if (!r) {
+        answer_text(c, id, 404, 6, "unknown_run", 0, "no run/%lld; `drover runs` lists them",
+                    (long long)req->run);
+    } else if (run_ended(r->run.state)) {
+        answer_text(c, id, 200, 0, "already", r->run.id, "run/%lld has ended already: %s",
+                    (long long)r->run.id, run_state_names[r->run.state]);
+    } else {
+        if (r->run.state != RUN_CANCELLING)
+            run_cancel(c, r, req->actor ? req->actor : "?");
+        answer_text(c, id, 202, 0, "cancelling", r->run.id,
+                    "run/%lld is being cancelled; VMs in flight are settled first",
+                    (long long)r->run.id);
+    }
+}
+
+/* ---- checks: answered when the agents have ------------------------------------------------------ */
+
+static struct pending *pending_find(struct core *c, int64_t id)
+{
+    for (size_t i = 0; i < c->n_pending; i++)
+        if (c->pending[i].request_id == id)
+            return &c->pending[i];
+    return NULL;
+}
+
+static void add_item(struct reply *r, const char *name, int verdict, const char *text,
+                     const char *cure)
+{
+    struct check_item *it = vec_add(&r->items, &r->n_items);
+    it->name = xstrdup(name);
+    it->verdict = verdict;
+    it->text = xstrdup(text);
+    it->cure = xstrdup(cure);
+}
+
+static void finish_check(struct core *c, struct pending *p)
+{
+    if (p->waiting > 0)
+        return;
+    int worst = 0;
+    for (size_t i = 0; i < p->reply.n_items; i++)
+        if (p->reply.items[i].verdict > worst)
+            worst = p->reply.items[i].verdict;
+    p->reply.http = 200;
+    p->reply.exit = worst;
+    p->reply.code = xstrdup("checked");
+    int64_t id = p->request_id;
+    answer(c, id, &p->reply);
+    vec_del(c->pending, &c->n_pending, (size_t)(p - c->pending));
+}
+
+static void ask_check_host(struct core *c, struct pending *p, struct host_slot *h)
+{
+    struct check_host *b = body_new(MSG_CHECK_HOST);
+    b->term = c->cfg.term;
+    struct ask want = {.what = ASK_CHECK_HOST, .host = h->rec.name, .request_id = p->request_id};
+    if (ask(c, want, MSG_CHECK_HOST, b))
+        p->waiting++;
+    else
+        add_item(&p->reply, "agent", 2, "its agent is not connected",
+                 "start drover-agent there, check its log and its network");
+}
+
+static void ask_check_peer(struct core *c, struct pending *p, struct host_slot *from,
+                           struct host_slot *to, enum ask_for what)
+{
+    cleanup(freep) char *name = xasprintf("%s to %s", from->rec.name, to->rec.name);
+    if (!to->rec.last.migrate_uri) {
+        add_item(&p->reply, name, 2, "the target has reported no migration URI",
+                 "set migration.uri in its agent.yaml");
+        return;
+    }
+    struct check_peer *b = body_new(MSG_CHECK_PEER);
+    b->term = c->cfg.term;
+    b->uri = xstrdup(to->rec.last.migrate_uri);
+    struct ask want = {.what = what, .host = from->rec.name, .vm = to->rec.name,
+                       .request_id = p->request_id};
+    if (ask(c, want, MSG_CHECK_PEER, b))
+        p->waiting++;
+    else
+        add_item(&p->reply, name, 2, "the agent is not connected", "start drover-agent there");
+}
+
+static void same_item(struct reply *r, const char *name, const char *a, const char *b, bool fail,
+                      const char *cure)
+{
+    cleanup(freep) char *text = str_eq(a, b) ? xasprintf("both %s", a ? a : "none")
+                                             : xasprintf("%s against %s", a ? a : "none",
+                                                         b ? b : "none");
+    add_item(r, name, str_eq(a, b) ? 0 : fail ? 2 : 1, text, str_eq(a, b) ? NULL : cure);
+}
+
+static void missing_item(struct reply *r, const char *name, char *const *a, size_t n_a,
+                         char *const *b, size_t n_b, const char *cure)
+{
+    cleanup(freep) char *missing = NULL;
+    for (size_t i = 0; i < n_a; i++)
+        if (!str_in(a[i], b, n_b))
+            set_fmt(&missing, "%s%s%s", missing ? missing : "", missing ? ", " : "", a[i]);
+    cleanup(freep) char *text = missing ? xasprintf("only on one side: %s", missing)
+                                        : xasprintf("all %zu are on both", n_a);
+    add_item(r, name, missing ? 1 : 0, text, missing ? cure : NULL);
+}
+
+static void compare_pair(struct reply *r, const struct host *a, const struct host *b)
+{
+    same_item(r, "ceph cluster", a->ceph_fsid, b->ceph_fsid, true,
+              "make /etc/ceph/ceph.conf name the same cluster on both");
+    same_item(r, "architecture", a->arch, b->arch, true, "VMs cannot move between architectures");
+    same_item(r, "libvirt", a->libvirt_version, b->libvirt_version, false,
+              "moving to an older libvirt may fail: upgrade it");
+    same_item(r, "qemu", a->qemu_version, b->qemu_version, false,
+              "moving to an older QEMU may fail: upgrade it");
+    missing_item(r, "bridges", a->bridges, a->n_bridges, b->bridges, b->n_bridges,
+                 "create the bridge there");
+    missing_item(r, "networks", a->networks, a->n_networks, b->networks, b->n_networks,
+                 "virsh net-start it there");
+    for (size_t i = 0; i < a->n_secrets; i++) {
+        const struct secret *have = NULL;
+        for (size_t k = 0; k < b->n_secrets; k++)
+            if (str_eq(a->secrets[i].uuid, b->secrets[k].uuid))
+                have = &b->secrets[k];
+        cleanup(freep) char *text = xasprintf(
+            "%s (%s): %s", a->secrets[i].uuid, a->secrets[i].usage ? a->secrets[i].usage : "?",
+            !have ? "missing on the second host" : have->readable ? "on both" : "there without value");
+        add_item(r, "secret", have && have->readable ? 0 : 2, text,
+                 have && have->readable ? NULL : "virsh secret-define, virsh secret-set-value there");
+    }
+}
+
+static void do_check(struct core *c, int64_t id, const struct request *req)
+{
+    struct host_slot *a = known_host(c, id, req->host);
+    struct host_slot *b = a && req->verb == VERB_CHECK_PAIR ? known_host(c, id, req->host2) : NULL;
+    if (!a || (req->verb == VERB_CHECK_PAIR && !b))
+        return;
+    struct pending *p = vec_add(&c->pending, &c->n_pending);
+    p->request_id = id;
+    if (!b) {
+        ask_check_host(c, p, a);
+    } else {
+        compare_pair(&p->reply, &a->rec.last, &b->rec.last);
+        ask_check_peer(c, p, a, b, ASK_CHECK_PEER_AB);
+        ask_check_peer(c, p, b, a, ASK_CHECK_PEER_BA);
+    }
+    finish_check(c, p);
+}
+
+void request_check_answer(struct core *c, const struct ask *a, const struct msg *m)
+{
+    struct pending *p = pending_find(c, a->request_id);
+    if (!p)
+        return;
+    p->waiting--;
+    const struct host_checked *h = m && m->type == MSG_HOST_CHECKED ? m->body : NULL;
+    const struct done *d = m && m->type == MSG_DONE ? m->body : NULL;
+    if (h) {
+        for (size_t i = 0; i < h->n_items; i++)
+            add_item(&p->reply, h->items[i].name, h->items[i].verdict, h->items[i].text,
+                     h->items[i].cure);
+    } else if (a->what == ASK_CHECK_HOST) {
+        add_item(&p->reply, "agent", 2, d && d->error ? d->error : "its agent did not answer in time",
+                 "see the agent's log");
+    } else {
+        cleanup(freep) char *name = xasprintf("%s to %s", a->host, a->vm);
+        cleanup(freep) char *text = d && d->ok ? xasprintf("libvirtd reached in %lld ms",
+                                                           (long long)(d->took_us / 1000))
+                                               : xstrdup(d && d->error ? d->error : "no answer");
+        add_item(&p->reply, name, d && d->ok ? 0 : 2, text,
+                 d && d->ok ? NULL : "check that libvirtd listens there, and the TLS certificates");
+    }
+    finish_check(c, p);
+}
+
+void request_do(struct core *c, int64_t id, const struct request *req)
+{
+    switch ((enum verb)req->verb) {
+    case VERB_DRAIN:
+        do_drain(c, id, req);
+        break;
+    case VERB_CORDON:
+        do_cordon(c, id, req);
+        break;
+    case VERB_RESUME:
+        do_resume(c, id, req);
+        break;
+    case VERB_CANCEL:
+        do_cancel(c, id, req);
+        break;
+    case VERB_CHECK_HOST:
+    case VERB_CHECK_PAIR:
+        do_check(c, id, req);
+        break;
+    case VERB_COUNT_:
+        answer_text(c, id, 400, 64, "bad_verb", 0, "unknown verb");
+        break;
+    }
+}

@@ -1,0 +1,531 @@
+/* The life of a run: planning, starting moves as room allows, retries, the proof at the end. */
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+
+#define GIVE_UP_US (60 * SEC)   /* a queued move that no host would take for so long becomes a stay */
+#define PLANNING_MAX_US (180 * SEC)
+#define CENSUS_AGAIN_US (2 * SEC)
+enum { CENSUS_ROUNDS = 10 };
+
+struct run_slot *run_active_on(const struct core *c, const char *host)
+{
+    for (size_t i = 0; i < c->n_runs; i++) {
+        const struct run *r = &c->runs[i]->run;
+        if (!run_ended(r->state) && !r->dry_run && str_eq(r->host, host))
+            return c->runs[i];
+    }
+    return NULL;
+}
+
+static void copy_strs(char ***dst, size_t *n_dst, char *const *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        *(char **)vec_add(dst, n_dst) = xstrdup(src[i]);
+}
+
+struct run_slot *run_new(struct core *c, int kind, const char *host, const struct request *req)
+{
+    struct run_slot *s = xcalloc(1, sizeof(*s));
+    *(struct run_slot **)vec_add(&c->runs, &c->n_runs) = s;
+    struct run *r = &s->run;
+    shape_init(&run_shape, r);
+    r->id = c->next_run++;
+    r->kind = kind;
+    r->host = xstrdup(host);
+    r->actor = xstrdup(req->actor);
+    r->reason = xstrdup(req->reason);
+    r->dry_run = req->dry_run;
+    r->on_blocked = c->policy.drain.on_blocked;
+    for (int i = 0; i < (int)ARRAY_LEN(on_blocked_names); i++)
+        if (str_eq(req->on_blocked, on_blocked_names[i]))
+            r->on_blocked = i;
+    r->parallel = req->parallel;
+    r->deadline_wall_us = req->deadline_us > 0 ? c->wall_us + req->deadline_us : 0;
+    r->host_was = host_find(c, host)->rec.state;
+    copy_strs(&r->to, &r->n_to, req->to, req->n_to);
+    copy_strs(&r->avoid, &r->n_avoid, req->avoid, req->n_avoid);
+    copy_strs(&r->allow_shutdown, &r->n_allow_shutdown, req->allow_shutdown, req->n_allow_shutdown);
+    r->policy_commit = xstrdup(c->policy.commit);
+    r->policy_clean = c->policy.clean;
+    r->created_wall_us = c->wall_us;
+    s->planning_since_us = c->now_us;
+    s->dirty = true;
+    return s;
+}
+
+bool run_may_stop(const struct run *r, const char *vm_name)
+{
+    if (r->on_blocked != BLOCKED_SHUTDOWN && r->on_blocked != BLOCKED_COLD)
+        return false;
+    return str_in("*", r->allow_shutdown, r->n_allow_shutdown) ||
+           str_in(vm_name, r->allow_shutdown, r->n_allow_shutdown);
+}
+
+struct stay *run_stay(struct run_slot *r, const char *uuid, const char *name)
+{
+    struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
+    st->vm = xstrdup(uuid);
+    st->name = xstrdup(name);
+    r->dirty = true;
+    return st;
+}
+
+static int64_t link_bound(const struct core *c, const struct run *r)
+{
+    const struct host_slot *h = host_find(c, r->host);
+    int64_t bps = h ? h->rec.last.link_bps : -1;
+    return bps > 0 && r->bytes > 0 ? (int64_t)((double)r->bytes * 8e6 / (double)bps) : -1;
+}
+
+/* Bytes still to send over the rate of what is being sent now (or was, on average). */
+static int64_t estimate_end(const struct core *c, const struct run *r)
+{
+    int64_t rest = 0, rate = 0;
+    for (size_t i = 0; i < c->n_moves; i++) {
+        const struct move_slot *m = c->moves[i];
+        if (m->m.run != r->id || job_final((enum job_state)m->m.state) || !m->m.live)
+            continue;
+        rest += m->flowing ? m->m.progress.remaining_bytes : m->m.mem_bytes;
+        if (m->m.state == JOB_COPYING && m->m.progress.rate_Bps > 0)
+            rate += m->m.progress.rate_Bps;
+    }
+    const struct host_slot *h = host_find(c, r->host);
+    if (!rate && h && h->rec.last.link_bps > 0)
+        rate = h->rec.last.link_bps / 8;
+    return rate > 0 ? c->wall_us + (int64_t)((double)rest / (double)rate * 1e6) + 2 * SEC : -1;
+}
+
+void run_count(struct core *c, struct run_slot *s)
+{
+    struct run *r = &s->run;
+    r->moved = r->moving = r->queued = r->blocked = r->stopped = r->bytes = 0;
+    for (size_t i = 0; i < c->n_moves; i++) {
+        const struct move *m = &c->moves[i]->m;
+        if (m->run != r->id)
+            continue;
+        r->queued += m->state == JOB_QUEUED;
+        r->moving += job_holds_dst((enum job_state)m->state);
+        r->moved += m->state == JOB_DONE && !m->offline;
+        if (m->state != JOB_DONE)
+            continue;
+        r->stopped += !m->live && !m->offline;
+        r->bytes += m->bytes > 0 ? m->bytes : 0;
+        if (m->downtime_us > r->longest_pause_us)
+            r->longest_pause_us = m->downtime_us;
+    }
+    for (size_t i = 0; i < r->n_stays; i++) {
+        r->stopped += r->stays[i].stopped;
+        r->blocked += !r->stays[i].stopped && !r->stays[i].off;
+    }
+    r->bound_us = link_bound(c, r);
+    r->eta_wall_us = r->state == RUN_RUNNING ? estimate_end(c, r) : -1;
+}
+
+void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    free(r->run.message);
+    if (vasprintf(&r->run.message, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    r->run.state = state;
+    r->run.ended_wall_us = c->wall_us;
+    r->dirty = true;
+    ask_forget_run(c, r->run.id);
+    run_count(c, r);
+    say(c, (struct about){.r = r}, "run.ended", "run/%lld %s: %s", (long long)r->run.id,
+        run_state_names[state], r->run.message);
+}
+
+void run_cancel(struct core *c, struct run_slot *r, const char *actor)
+{
+    say(c, (struct about){.r = r, .actor = actor}, "run.cancel", "run/%lld: cancel asked for by %s",
+        (long long)r->run.id, actor);
+    if (r->run.state == RUN_PLANNING) {
+        run_end(c, r, RUN_CANCELLED, "cancelled while planning; nothing was moved");
+        return;
+    }
+    r->run.state = RUN_CANCELLING;
+    set_str(&r->run.message, "moves in flight are aborted and settled; no new move starts");
+    r->dirty = true;
+    for (size_t i = 0; i < c->n_moves; i++) {
+        struct move_slot *m = c->moves[i];
+        if (m->m.run != r->run.id || job_final((enum job_state)m->m.state))
+            continue;
+        m->m.cancel = true;
+        m->dirty = true;
+        move_event(c, m, JEV_CANCEL);
+    }
+}
+
+/* ---- moves of a running run ------------------------------------------------------------------------ */
+
+static int64_t limit_for(const struct core *c, const struct run *r)
+{
+    if (r->parallel > 0)
+        return r->parallel;
+    return c->policy.migration.parallel > 0 ? c->policy.migration.parallel : AUTO_ACTIVE;
+}
+
+static bool room_on_links(const struct core *c, const struct run_slot *r, const struct move_slot *m)
+{
+    int64_t out = 0, in = 0, mine = 0, limit = limit_for(c, &r->run);
+    for (size_t i = 0; i < c->n_moves; i++) {
+        const struct move_slot *o = c->moves[i];
+        if (!move_active(o) || o->m.offline)
+            continue;
+        mine += o->m.run == m->m.run;
+        out += str_eq(o->m.from, m->m.from);
+        in += str_eq(o->m.to, m->m.to);
+    }
+    return mine < limit && out < limit && in < limit;
+}
+
+static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why)
+{
+    struct stay *st = run_stay(r, m->m.vm, m->m.vm_name);
+    st->off = m->m.offline;
+    for (size_t i = 0; i < m->m.n_tried; i++) {
+        const struct attempt *t = &m->m.tried[i];
+        struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
+        reason_set(reason, reason_from_token(t->code), t->to, NULL, NULL, t->error, NULL);
+    }
+    if (!st->n_reasons) {
+        struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
+        reason_set(reason, m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED, NULL, NULL,
+                   NULL, why, NULL);
+    }
+    say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked", "vm/%s stays on %s: %s",
+        m->m.vm_name, m->m.from, why);
+}
+
+/* The queued move has lost its purpose or changed its nature since it was planned. */
+static bool still_wanted(struct core *c, struct move_slot *m)
+{
+    const struct host_slot *from = host_find(c, m->m.from);
+    const struct vm_slot *v = from ? vm_find(from, m->m.vm) : NULL;
+    if (!v) {
+        set_str(&m->m.error, "it left the host, not by Drover");
+        m->handled = true;
+        move_event(c, m, JEV_CANCEL);
+        return false;
+    }
+    if (!m->m.offline && !vm_active(v->vm.state)) {
+        m->m.offline = true;
+        m->m.live = false;
+        m->dirty = true;
+        say(c, (struct about){.m = m}, "vm.off", "vm/%s shut down by itself; its definition moves",
+            m->m.vm_name);
+    }
+    return true;
+}
+
+static bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    struct snapshot_store snap;
+    struct reason why = {0};
+    snapshot_make(c, r->run.id, m->m.id, &snap);
+    int vm = snap_vm_id(&snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
+    bool ok = vm >= 0 && to >= 0 && plan_allows(&snap.s, &c->policy, vm, to, &why);
+    snapshot_done(&snap);
+    if (!ok && why.code) {
+        cleanup(freep) char *text = reason_sentence(&why);
+        set_str(&m->m.note, text);
+    }
+    shape_done(&reason_shape, &why);
+    return ok;
+}
+
+static bool agents_ready(const struct core *c, const struct move_slot *m)
+{
+    const struct host_slot *f = host_find(c, m->m.from);
+    return f && f->connected && f->reported && f->rec.last.libvirt_up;
+}
+
+static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    if (m->not_before_us > c->now_us || !still_wanted(c, m))
+        return;
+    if (r->run.deadline_wall_us && c->wall_us > r->run.deadline_wall_us) {
+        set_str(&m->m.code, reason_tokens[R_DEADLINE]);
+        set_str(&m->m.error, "the deadline passed before it could start");
+        move_event(c, m, JEV_REFUSED);
+        return;
+    }
+    if (!agents_ready(c, m)) {
+        cleanup(freep) char *note = xasprintf("waiting for the agent or libvirtd of %s", m->m.from);
+        set_str(&m->m.note, note);
+        return;
+    }
+    if (!room_on_links(c, r, m))
+        return;
+    if (!target_holds(c, r, m)) {
+        cleanup(freep) char *was = xstrdup(m->m.to);
+        if (!run_replan_move(c, r, m, false)) {
+            if (!m->blocked_since_us)
+                m->blocked_since_us = c->now_us;
+            if (c->now_us - m->blocked_since_us > GIVE_UP_US) {
+                set_str(&m->m.error, m->m.note);
+                move_event(c, m, JEV_REFUSED);
+            }
+            return;
+        }
+        if (!str_eq(was, m->m.to))
+            say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s",
+                m->m.vm_name, m->m.to, was);
+    }
+    m->blocked_since_us = 0;
+    set_str(&m->m.note, NULL);
+    move_event(c, m, JEV_ADMIT);
+}
+
+/* Where else, or again? A VM that runs nowhere or on an unreachable host is not tried again. */
+static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
+    struct attempt *t = vec_add(&m->m.tried, &m->m.n_tried);
+    t->to = xstrdup(m->m.to);
+    t->code = xstrdup(reason_tokens[code]);
+    t->error = xstrdup(m->m.error);
+    t->wall_us = c->wall_us;
+    bool hopeless = code == R_DEADLINE || code == R_UNREACHABLE_SOURCE || code == R_VM_STATE ||
+                    m->m.cancel || r->run.state != RUN_RUNNING;
+    if (hopeless || m->m.attempt > c->policy.migration.retries)
+        return false;
+    struct reason why = {0};
+    move_failed_reason(m, &why);
+    /* what a check said of the VM itself may pass (a backup job); of a host only after a change */
+    run_refuse(r, m->m.vm, m->m.to, &why, true);
+    shape_done(&reason_shape, &why);
+    bool elsewhere = run_replan_move(c, r, m, false);
+    if (!elsewhere && !run_replan_move(c, r, m, true))
+        return false;
+    m->not_before_us = elsewhere ? c->now_us : c->now_us + RETRY_DELAY_US * m->m.attempt;
+    m->m.attempt++;
+    m->m.state = JOB_QUEUED; /* a new job for the same move */
+    m->dirty = true;
+    say(c, (struct about){.m = m}, "move.retry", "vm/%s will be tried again, to %s (try %lld of %lld)",
+        m->m.vm_name, m->m.to, (long long)m->m.attempt,
+        (long long)c->policy.migration.retries + 1);
+    return true;
+}
+
+static void handle_failed(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    if (retry(c, r, m))
+        return;
+    m->handled = true;
+    stay_after(c, r, m, m->m.error ? m->m.error : "unknown error");
+}
+
+static bool drive_moves(struct core *c, struct run_slot *r)
+{
+    bool open = false;
+    for (size_t i = 0; i < c->n_moves; i++) {
+        struct move_slot *m = c->moves[i];
+        if (m->m.run != r->run.id)
+            continue;
+        if (m->m.state == JOB_QUEUED && r->run.state == RUN_RUNNING)
+            start_move(c, r, m);
+        if (m->m.state == JOB_FAILED && !m->handled)
+            handle_failed(c, r, m);
+        if (m->m.state == JOB_DONE || m->m.state == JOB_CANCELLED)
+            m->handled = true;
+        open |= !job_final((enum job_state)m->m.state);
+    }
+    return open;
+}
+
+/* ---- the end of a drain ------------------------------------------------------------------------------ */
+
+static bool send_halts(struct core *c, struct run_slot *r)
+{
+    if (r->halts_sent || r->run.on_blocked != BLOCKED_SHUTDOWN)
+        return r->waiting > 0;
+    r->halts_sent = true;
+    for (size_t i = 0; i < r->run.n_stays; i++) {
+        struct stay *st = &r->run.stays[i];
+        if (st->off || !run_may_stop(&r->run, st->name))
+            continue;
+        struct power *b = body_new(MSG_POWER);
+        *b = (struct power){.term = c->cfg.term, .job = -r->run.id, .attempt = (int64_t)i + 1,
+                            .vm = xstrdup(st->vm), .op = POWER_SHUTDOWN,
+                            .timeout_us = SHUTDOWN_TIMEOUT_US};
+        struct ask want = {.what = ASK_HALT, .host = r->run.host, .run = r->run.id, .vm = st->vm,
+                           .deadline_us = c->now_us + SHUTDOWN_TIMEOUT_US + ASK_TIMEOUT_US};
+        say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown",
+            "vm/%s cannot move and is being shut down, as asked (--on-blocked shutdown)", st->name);
+        if (ask(c, want, MSG_POWER, b))
+            r->waiting++;
+    }
+    return r->waiting > 0;
+}
+
+void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m)
+{
+    const struct done *d = m && m->type == MSG_DONE ? m->body : NULL;
+    r->waiting--;
+    for (size_t i = 0; i < r->run.n_stays; i++) {
+        struct stay *st = &r->run.stays[i];
+        if (!str_eq(st->vm, a->vm))
+            continue;
+        st->stopped = d && d->ok;
+        r->dirty = true;
+        say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown.result", "vm/%s %s%s", st->name,
+            st->stopped ? "is shut off" : "did not shut down, it runs: ",
+            st->stopped ? "" : d && d->error ? d->error : "no answer");
+    }
+}
+
+static void send_census(struct core *c, struct run_slot *r)
+{
+    if (r->census_out || c->now_us < r->census_after_us)
+        return;
+    struct census *b = body_new(MSG_CENSUS);
+    b->term = c->cfg.term;
+    struct ask want = {.what = ASK_CENSUS, .host = r->run.host, .run = r->run.id};
+    r->census_out = ask(c, want, MSG_CENSUS, b);
+    if (!r->census_out)
+        set_str(&r->run.message, "waiting for the host's agent, to prove that no VM is left");
+}
+
+static int64_t watchers_left(const struct core *c, const struct run *r)
+{
+    const struct host_slot *h = host_find(c, r->host);
+    int64_t n = 0;
+    for (size_t i = 0; i < c->n_moves; i++) {
+        const struct move *m = &c->moves[i]->m;
+        if (m->run != r->id || m->state != JOB_DONE)
+            continue;
+        for (size_t k = 0; k < m->n_ceph_after; k++)
+            for (size_t w = 0; w < m->ceph_after[k].n_watchers; w++)
+                n += host_owns_address(&h->rec.last, m->ceph_after[k].watchers[w].address);
+    }
+    return n;
+}
+
+static void end_drain(struct core *c, struct run_slot *r)
+{
+    struct host_slot *h = host_find(c, r->run.host);
+    run_count(c, r);
+    const struct proof *p = &r->run.proof;
+    if (p->running == 0 && p->jobs == 0 && r->run.blocked == 0) {
+        cleanup(freep) char *why = xasprintf("drained by run/%lld%s%s", (long long)r->run.id,
+                                             r->run.reason ? ": " : "",
+                                             r->run.reason ? r->run.reason : "");
+        host_set_state(c, h, HOST_MAINTENANCE, r->run.id, r->run.actor, why);
+        run_end(c, r, RUN_DONE,
+                "host/%s drained: %lld of %lld VMs moved, %lld stopped; proven empty: %lld domains "
+                "run, %lld libvirt jobs, %lld image watchers; %lld shut off",
+                r->run.host, (long long)r->run.moved, (long long)r->run.vms,
+                (long long)r->run.stopped, (long long)p->running, (long long)p->jobs,
+                (long long)p->watchers, (long long)p->defined);
+        return;
+    }
+    cleanup(freep) char *why =
+        xasprintf("drain run/%lld left %lld VM%s here", (long long)r->run.id,
+                  (long long)p->running, p->running == 1 ? "" : "s");
+    host_set_state(c, h, HOST_CORDONED, r->run.id, r->run.actor, why);
+    run_end(c, r, RUN_PARTLY,
+            "host/%s partly drained: %lld of %lld VMs moved, %lld stay; the host is closed to new "
+            "VMs (drover resume %s opens it)",
+            r->run.host, (long long)r->run.moved, (long long)r->run.vms, (long long)r->run.blocked,
+            r->run.host);
+}
+
+void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
+{
+    const struct counted *n = m && m->type == MSG_COUNTED ? m->body : NULL;
+    r->census_out = false;
+    r->census_after_us = c->now_us + CENSUS_AGAIN_US;
+    if (run_ended(r->run.state) || !n || !n->ok)
+        return; /* asked again: an empty host is proven or not claimed */
+    run_count(c, r);
+    r->run.proof = (struct proof){.taken = true, .wall_us = c->wall_us,
+                                  .running = (int64_t)n->n_running,
+                                  .defined = (int64_t)n->n_defined, .jobs = n->jobs,
+                                  .watchers = watchers_left(c, &r->run)};
+    /* more than we know of: the reports will name them, and they are planned too */
+    if ((r->run.proof.running > r->run.blocked || n->jobs) && r->census_rounds++ < CENSUS_ROUNDS)
+        return;
+    end_drain(c, r);
+}
+
+static void end_home(struct core *c, struct run_slot *r)
+{
+    run_count(c, r);
+    run_end(c, r, r->run.blocked ? RUN_PARTLY : RUN_DONE,
+            "%lld of %lld VMs are back on host/%s, %lld stay where they are",
+            (long long)r->run.moved, (long long)r->run.vms, r->run.host, (long long)r->run.blocked);
+}
+
+static void end_cancelled(struct core *c, struct run_slot *r)
+{
+    struct host_slot *h = host_find(c, r->run.host);
+    run_count(c, r);
+    if (r->run.kind == RUN_DRAIN)
+        host_set_state(c, h, r->run.host_was, 0, r->run.actor, NULL);
+    run_end(c, r, RUN_CANCELLED,
+            "cancelled: %lld of %lld VMs had moved and stay there, the others run on host/%s; the "
+            "host is %s again",
+            (long long)r->run.moved, (long long)r->run.vms, r->run.host,
+            host_state_names[r->run.host_was]);
+}
+
+/* ---- step ---------------------------------------------------------------------------------------------- */
+
+static bool fleet_known(const struct core *c)
+{
+    if (c->now_us - c->start_us > STARTUP_GRACE_US)
+        return true;
+    for (size_t i = 0; i < c->n_hosts; i++)
+        if (!c->hosts[i]->connected || !c->hosts[i]->reported)
+            return false;
+    return true;
+}
+
+static void plan_step(struct core *c, struct run_slot *r)
+{
+    const struct host_slot *h = host_find(c, r->run.host);
+    if (!r->planning_since_us)
+        r->planning_since_us = c->now_us;
+    if (h && h->connected && h->reported && fleet_known(c))
+        run_plan(c, r);
+    else if (c->now_us - r->planning_since_us > PLANNING_MAX_US)
+        run_end(c, r, RUN_FAILED, "the agent of host/%s did not come back; nothing was moved",
+                r->run.host);
+    else
+        set_str(&r->run.message, "waiting for agents");
+}
+
+void run_step(struct core *c, struct run_slot *r)
+{
+    if (r->run.state == RUN_PLANNING) {
+        plan_step(c, r);
+        return;
+    }
+    if (!fleet_known(c))
+        return;
+    bool open = drive_moves(c, r);
+    if (r->run.state == RUN_CANCELLING) {
+        if (!open)
+            end_cancelled(c, r);
+        return;
+    }
+    if (r->run.kind == RUN_DRAIN && r->late_rounds < SETTLE_ROUNDS && run_has_unplanned(c, r)) {
+        size_t stays = r->run.n_stays, moves = c->n_moves;
+        run_plan(c, r); /* VMs that came while we were emptying */
+        r->late_rounds += r->run.n_stays > stays || c->n_moves > moves;
+        return;
+    }
+    if (open || r->waiting > 0)
+        return;
+    if (r->run.kind == RUN_HOME)
+        end_home(c, r);
+    else if (!send_halts(c, r))
+        send_census(c, r);
+}

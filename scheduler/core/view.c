@@ -1,0 +1,205 @@
+/* Queries: the core's state as people and programs see it. */
+#include <errno.h>
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+
+static void copy_labels(struct label **dst, size_t *n_dst, const struct label *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        shape_copy(&label_shape, vec_add(dst, n_dst), &src[i]);
+}
+
+static void add_residents(const struct snapshot *s, int id, struct host_view *v, int64_t *used)
+{
+    for (size_t i = 0; i < s->n_vms; i++) {
+        const struct snap_vm *sv = &s->vms[i];
+        bool here = sv->host == id, coming = sv->moving_to == id;
+        bool active = vm_active(sv->v->state);
+        v->vms += here;
+        v->moving_in += coming;
+        v->moving_out += here && sv->moving_to >= 0;
+        if (!active || (!here && !coming))
+            continue;
+        v->running += here;
+        v->vcpus += here ? sv->v->vcpus : 0;
+        *used += vm_need_bytes(sv->v);
+        if (coming)
+            v->mem_reserved_bytes += vm_need_bytes(sv->v);
+    }
+}
+
+static void fill_host(const struct core *c, const struct snapshot *s, int id, struct host_view *v)
+{
+    const struct host_slot *h = c->hosts[id];
+    const struct host *l = &h->rec.last;
+    int64_t used = 0;
+    shape_init(&host_view_shape, v);
+    v->name = xstrdup(h->rec.name);
+    v->state = h->rec.state;
+    v->connected = h->connected;
+    v->libvirt_up = h->connected && l->libvirt_up;
+    v->mem_bytes = l->mem_bytes;
+    v->mem_reserved_bytes = 0;
+    v->cpus = l->cpus;
+    v->reason = xstrdup(h->rec.reason);
+    v->actor = xstrdup(h->rec.actor);
+    v->since_wall_us = h->rec.since_wall_us;
+    const struct run_slot *r = run_find(c, h->rec.run);
+    v->run = r && !run_ended(r->run.state) ? h->rec.run : 0;
+    v->seen_wall_us = h->rec.seen_wall_us;
+    v->link_bps = l->link_bps;
+    v->zone = xstrdup(l->zone);
+    v->rack = xstrdup(l->rack);
+    copy_labels(&v->labels, &v->n_labels, l->labels, l->n_labels);
+    add_residents(s, id, v, &used);
+    if (l->mem_bytes >= 0) {
+        int64_t usable = (int64_t)((double)l->mem_bytes *
+                                   (double)c->policy.capacity.mem_overcommit_ppm / 1e6) -
+                         c->policy.capacity.mem_reserve_bytes;
+        v->mem_free_bytes = usable > used ? usable - used : 0;
+    }
+}
+
+void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret)
+{
+    struct snapshot_store snap;
+    snapshot_make(c, 0, 0, &snap);
+    *ret = (struct hosts_view){.wall_us = wall_us};
+    for (size_t i = 0; i < c->n_hosts; i++)
+        fill_host(c, &snap.s, (int)i, vec_add(&ret->hosts, &ret->n_hosts));
+    snapshot_done(&snap);
+}
+
+/* A VM's own move in flight does not make it unmovable. */
+static void forget_move(struct snap_vm *v)
+{
+    v->other_run = false;
+    v->moving_to = -1;
+}
+
+static void fill_vm(const struct core *c, const struct snapshot *s, int id, struct vm_view *v)
+{
+    const struct snap_vm *sv = &s->vms[id];
+    const struct vm *vm = sv->v;
+    const struct host_slot *h = c->hosts[sv->host];
+    shape_init(&vm_view_shape, v);
+    v->uuid = xstrdup(vm->uuid);
+    v->name = xstrdup(vm->name);
+    v->host = xstrdup(h->rec.name);
+    v->state = vm->state;
+    v->persistent = vm->persistent;
+    v->mem_bytes = vm->mem_bytes;
+    v->vcpus = vm->vcpus;
+    const struct move_slot *m = move_of_vm(c, vm->uuid);
+    if (m) {
+        v->run = m->m.run;
+        v->move = m->m.id;
+        v->moving_to = xstrdup(m->m.to);
+    }
+    v->movable = plan_vm_movable(s, &c->policy, id, &v->blocker);
+    v->unreachable = !h->connected;
+    copy_labels(&v->labels, &v->n_labels, vm->labels, vm->n_labels);
+    const struct vm_slot *slot = vm_find(h, vm->uuid);
+    v->since_wall_us = slot ? slot->since_wall_us : 0;
+}
+
+void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret)
+{
+    struct snapshot_store snap;
+    snapshot_make(c, 0, 0, &snap);
+    *ret = (struct vms_view){.wall_us = wall_us};
+    for (size_t i = 0; i < snap.s.n_vms; i++)
+        forget_move(&snap.vms[i]);
+    for (size_t i = 0; i < snap.s.n_vms; i++)
+        fill_vm(c, &snap.s, (int)i, vec_add(&ret->vms, &ret->n_vms));
+    snapshot_done(&snap);
+}
+
+void core_view_runs(const struct core *c, int64_t wall_us, struct runs_view *ret)
+{
+    *ret = (struct runs_view){.wall_us = wall_us};
+    for (size_t i = c->n_runs; i-- > 0;) {
+        struct run *r = vec_add(&ret->runs, &ret->n_runs);
+        shape_copy(&run_shape, r, &c->runs[i]->run);
+        for (size_t k = 0; k < r->n_stays; k++) {
+            for (size_t j = 0; j < r->stays[k].n_reasons; j++)
+                shape_done(&reason_shape, &r->stays[k].reasons[j]);
+            r->stays[k].n_reasons = 0;
+        }
+    }
+}
+
+int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_view *ret,
+                  struct err *e)
+{
+    struct run_slot *r = run_find(c, id);
+    if (!r)
+        return err_set(e, -ENOENT, "no run/%lld; `drover runs` lists them", (long long)id);
+    shape_init(&run_view_shape, ret);
+    ret->wall_us = wall_us;
+    shape_copy(&run_shape, &ret->run, &r->run);
+    for (size_t i = 0; i < c->n_moves; i++)
+        if (c->moves[i]->m.run == id)
+            shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &c->moves[i]->m);
+    return 0;
+}
+
+/* name, uuid or name@host */
+static int find_vm(const struct snapshot *s, const char *text, struct err *e)
+{
+    const char *at = strrchr(text, '@');
+    int found = -1;
+    for (size_t i = 0; i < s->n_vms; i++) {
+        const struct snap_vm *v = &s->vms[i];
+        const char *host = s->hosts[v->host].h->name;
+        bool match = str_eq(v->v->name, text) || str_eq(v->v->uuid, text);
+        if (!match && at && str_eq(host, at + 1))
+            match = strlen(v->v->name) == (size_t)(at - text) &&
+                    strncmp(v->v->name, text, (size_t)(at - text)) == 0;
+        if (!match)
+            continue;
+        if (found >= 0)
+            return err_set(e, -EEXIST, "two VMs are called '%s': on %s and on %s; write %s@HOST",
+                           text, s->hosts[s->vms[found].host].h->name, host, text);
+        found = (int)i;
+    }
+    if (found >= 0)
+        return found;
+    const char **names = xcalloc(s->n_vms, sizeof(*names));
+    for (size_t i = 0; i < s->n_vms; i++)
+        names[i] = s->vms[i].v->name;
+    const char *near = str_did_you_mean(text, names, s->n_vms);
+    int r = near ? err_set(e, -ENOENT, "no VM '%s'; did you mean '%s'?", text, near)
+                 : err_set(e, -ENOENT, "no VM '%s'; `drover vms` lists them", text);
+    free(names);
+    return r;
+}
+
+int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
+                      struct explain_view *ret, struct err *e)
+{
+    (void)wall_us;
+    struct snapshot_store snap;
+    snapshot_make(c, 0, 0, &snap);
+    int id = find_vm(&snap.s, vm, e);
+    if (id < 0) {
+        snapshot_done(&snap);
+        return id;
+    }
+    shape_init(&explain_view_shape, ret);
+    forget_move(&snap.vms[id]);
+    fill_vm(c, &snap.s, id, &ret->vm);
+    for (size_t h = 0; h < snap.s.n_hosts; h++) {
+        struct explain_host *x = vec_add(&ret->hosts, &ret->n_hosts);
+        shape_init(&explain_host_shape, x);
+        x->host = xstrdup(snap.s.hosts[h].h->name);
+        x->here = (int)h == snap.s.vms[id].host;
+        x->allowed = !x->here && plan_allows(&snap.s, &c->policy, id, (int)h, &x->reason);
+    }
+    for (size_t i = c->n_moves; i-- > 0;)
+        if (str_eq(c->moves[i]->m.vm, snap.s.vms[id].v->uuid))
+            shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &c->moves[i]->m);
+    snapshot_done(&snap);
+    return 0;
+}

@@ -1,0 +1,325 @@
+/* The inventory: what agents reported, and immutable views of it for the planner. */
+#include <assert.h>
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+
+bool vm_active(int state)
+{
+    return state != VM_SHUTOFF;
+}
+
+static size_t host_index(const struct core *c, const char *name, bool *ret_found)
+{
+    size_t lo = 0, hi = c->n_hosts;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int d = strcmp(c->hosts[mid]->rec.name, name);
+        if (d == 0) {
+            *ret_found = true;
+            return mid;
+        }
+        if (d < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    *ret_found = false;
+    return lo;
+}
+
+struct host_slot *host_find(const struct core *c, const char *name)
+{
+    bool found = false;
+    size_t i = name ? host_index(c, name, &found) : 0;
+    return found ? c->hosts[i] : NULL;
+}
+
+struct host_slot *host_get(struct core *c, const char *name)
+{
+    bool found;
+    size_t i = host_index(c, name, &found);
+    if (found)
+        return c->hosts[i];
+    (void)vec_add(&c->hosts, &c->n_hosts);
+    memmove(&c->hosts[i + 1], &c->hosts[i], (c->n_hosts - 1 - i) * sizeof(c->hosts[0]));
+    struct host_slot *h = xcalloc(1, sizeof(*h));
+    shape_init(&host_rec_shape, &h->rec);
+    h->rec.name = xstrdup(name);
+    h->rec.last.name = xstrdup(name);
+    h->rec.since_wall_us = c->wall_us;
+    c->hosts[i] = h;
+    return h;
+}
+
+struct vm_slot *vm_find(const struct host_slot *h, const char *uuid)
+{
+    for (size_t i = 0; i < h->n_vms; i++)
+        if (str_eq(h->vms[i].vm.uuid, uuid))
+            return &h->vms[i];
+    return NULL;
+}
+
+static void save_host(struct core *c, const struct host_slot *h)
+{
+    fx_add(c, FX_SAVE_HOST)->host = xstrdup(h->rec.name);
+}
+
+static void save_vm(struct core *c, const struct host_slot *h, const char *uuid,
+                    enum core_fx_type type)
+{
+    struct core_fx *f = fx_add(c, type);
+    f->host = xstrdup(h->rec.name);
+    f->vm = xstrdup(uuid);
+}
+
+void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run, const char *actor,
+                    const char *reason)
+{
+    if (h->rec.state != state)
+        h->rec.since_wall_us = c->wall_us;
+    h->rec.state = state;
+    h->rec.run = run;
+    set_str(&h->rec.actor, actor);
+    set_str(&h->rec.reason, reason);
+    c->version++;
+    save_host(c, h);
+    say(c, (struct about){.r = run_find(c, run), .host = h->rec.name, .actor = actor}, "host.state",
+        "host/%s is %s%s%s", h->rec.name, host_state_names[state], reason ? ": " : "",
+        reason ? reason : "");
+}
+
+/* Equal but for what is measured: such a change is no news for the store. */
+static bool vm_same_facts(const struct vm *a, const struct vm *b)
+{
+    struct vm x = *a;
+    x.rss_bytes = b->rss_bytes;
+    x.cpu_time_us = b->cpu_time_us;
+    x.dirty_Bps = b->dirty_Bps;
+    return shape_equal(&vm_shape, &x, b);
+}
+
+/* A VM came here without us: tell people, once, in words. */
+static void notice_foreign(struct core *c, const struct host_slot *h, const struct vm *v,
+                           const struct vm_slot *before)
+{
+    bool arrived = v->job != VM_JOB_MIGRATING_IN && vm_active(v->state) &&
+                   (!before || before->vm.job == VM_JOB_MIGRATING_IN);
+    if (!h->reported || !arrived || move_of_vm(c, v->uuid))
+        return;
+    const char *from = NULL;
+    for (size_t i = 0; i < c->n_hosts; i++)
+        if (c->hosts[i] != h && vm_find(c->hosts[i], v->uuid))
+            from = c->hosts[i]->rec.name;
+    say(c, (struct about){.host = h->rec.name, .vm = v->name, .actor = "someone else"}, "vm.foreign",
+        "vm/%s %s %s%s%s, not by Drover", v->name, before || from ? "came to" : "appeared on",
+        h->rec.name, from ? " from " : "", from ? from : "");
+}
+
+static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
+{
+    struct vm_slot *slot = vm_find(h, v->uuid);
+    bool is_new = !slot;
+    notice_foreign(c, h, v, slot);
+    if (is_new) {
+        slot = vec_add(&h->vms, &h->n_vms);
+        slot->since_wall_us = c->wall_us;
+    }
+    bool news = is_new || !vm_same_facts(&slot->vm, v);
+    if (!is_new)
+        shape_done(&vm_shape, &slot->vm);
+    shape_copy(&vm_shape, &slot->vm, v);
+    if (!news)
+        return;
+    c->version++;
+    save_vm(c, h, v->uuid, FX_SAVE_VM);
+}
+
+static void drop_vm(struct core *c, struct host_slot *h, const char *uuid)
+{
+    struct vm_slot *slot = vm_find(h, uuid);
+    if (!slot)
+        return;
+    save_vm(c, h, uuid, FX_DROP_VM);
+    shape_done(&vm_shape, &slot->vm);
+    vec_del(h->vms, &h->n_vms, (size_t)(slot - h->vms));
+    c->version++;
+}
+
+static bool listed(const struct report *r, const char *uuid)
+{
+    for (size_t i = 0; i < r->n_vms; i++)
+        if (str_eq(r->vms[i].uuid, uuid))
+            return true;
+    return false;
+}
+
+static bool host_same_facts(const struct host *a, const struct host *b)
+{
+    struct host x = *a;
+    x.mem_free_bytes = b->mem_free_bytes;
+    x.load_ppm = b->load_ppm;
+    x.clock_skew_us = b->clock_skew_us;
+    x.hugepage_free_bytes = b->hugepage_free_bytes;
+    return shape_equal(&host_shape, &x, b);
+}
+
+void world_report(struct core *c, struct host_slot *h, const struct report *r)
+{
+    h->rec.seen_wall_us = c->wall_us;
+    if (r->has_host) {
+        bool news = !host_same_facts(&h->rec.last, &r->host);
+        shape_done(&host_shape, &h->rec.last);
+        shape_copy(&host_shape, &h->rec.last, &r->host);
+        set_str(&h->rec.last.name, h->rec.name); /* identity comes from the certificate */
+        if (news) {
+            c->version++;
+            save_host(c, h);
+        }
+    }
+    if (r->full)
+        for (size_t i = h->n_vms; i-- > 0;)
+            if (!listed(r, h->vms[i].vm.uuid))
+                drop_vm(c, h, h->vms[i].vm.uuid);
+    for (size_t i = 0; i < r->n_vms; i++)
+        upsert_vm(c, h, &r->vms[i]);
+    for (size_t i = 0; i < r->n_gone; i++)
+        drop_vm(c, h, r->gone[i]);
+    if (r->full)
+        h->reported = true;
+}
+
+void vm_moved(struct core *c, const struct move *m)
+{
+    struct host_slot *from = host_find(c, m->from), *to = host_find(c, m->to);
+    struct vm_slot *old = from ? vm_find(from, m->vm) : NULL;
+    if (!to)
+        return;
+    struct vm_slot *now = vm_find(to, m->vm);
+    if (old && (!now || !vm_active(now->vm.state)) && !m->offline) {
+        struct vm v;
+        shape_copy(&vm_shape, &v, &old->vm);
+        v.state = VM_RUNNING;
+        v.job = VM_JOB_NONE;
+        upsert_vm(c, to, &v);
+        shape_done(&vm_shape, &v);
+        now = vm_find(to, m->vm);
+    }
+    if (now)
+        now->since_wall_us = c->wall_us;
+    if (now && now->vm.job == VM_JOB_MIGRATING_IN)
+        now->vm.job = VM_JOB_NONE;
+    if (old)
+        drop_vm(c, from, m->vm);
+    c->version++;
+}
+
+/* ---- snapshots ----------------------------------------------------------------------------------- */
+
+/* The same UUID may be known on two hosts: in flight, or as a leftover definition. The more alive
+ * one is where the VM is. */
+static int liveliness(const struct vm *v)
+{
+    if (v->job == VM_JOB_MIGRATING_IN)
+        return 1;
+    if (v->state == VM_SHUTOFF)
+        return 0;
+    return v->state == VM_RUNNING ? 3 : 2;
+}
+
+static int cmp_snap_vm(const void *pa, const void *pb)
+{
+    const struct snap_vm *a = pa, *b = pb;
+    int d = strcmp(a->v->name, b->v->name);
+    if (!d)
+        d = strcmp(a->v->uuid, b->v->uuid);
+    if (!d)
+        d = liveliness(b->v) - liveliness(a->v); /* the best first: the rest is dropped */
+    return d ? d : a->host - b->host;
+}
+
+static size_t keep_best(struct snap_vm *vms, size_t n)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!out || !str_eq(vms[i].v->uuid, vms[out - 1].v->uuid) ||
+            !str_eq(vms[i].v->name, vms[out - 1].v->name))
+            vms[out++] = vms[i];
+    return out;
+}
+
+/* Runs still planning hold nothing; a planned dry run never does. */
+static bool move_reserves(const struct core *c, const struct move_slot *m)
+{
+    const struct run_slot *r = run_find(c, m->m.run);
+    return !job_final((enum job_state)m->m.state) && r &&
+           (r->run.state == RUN_RUNNING || r->run.state == RUN_CANCELLING);
+}
+
+static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
+                       struct snapshot_store *out)
+{
+    for (size_t i = 0; i < c->n_moves; i++) {
+        const struct move_slot *m = c->moves[i];
+        if (job_final((enum job_state)m->m.state) || !move_reserves(c, m))
+            continue;
+        int id = snap_vm_id(&out->s, m->m.vm);
+        if (id < 0)
+            continue;
+        struct snap_vm *v = &out->vms[id];
+        v->other_run = m->m.run != for_run;
+        int from = snap_host_id(&out->s, m->m.from);
+        if (job_holds_dst((enum job_state)m->m.state) && from >= 0)
+            v->host = from; /* until it is settled the VM is at its source */
+        int to = snap_host_id(&out->s, m->m.to);
+        if (m->m.id != skip_move && to != v->host)
+            v->moving_to = to;
+    }
+}
+
+void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
+                   struct snapshot_store *ret)
+{
+    size_t n = 0;
+    memset(ret, 0, sizeof(*ret));
+    for (size_t i = 0; i < c->n_hosts; i++)
+        n += c->hosts[i]->n_vms;
+    ret->hosts = xcalloc(c->n_hosts, sizeof(*ret->hosts));
+    ret->vms = xcalloc(n, sizeof(*ret->vms));
+    n = 0;
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        const struct host_slot *h = c->hosts[i];
+        ret->hosts[i] = (struct snap_host){
+            .h = &h->rec.last, .state = h->rec.state, .connected = h->connected && h->reported};
+        for (size_t k = 0; k < h->n_vms; k++)
+            ret->vms[n++] = (struct snap_vm){.v = &h->vms[k].vm, .host = (int)i, .moving_to = -1};
+    }
+    qsort(ret->vms, n, sizeof(*ret->vms), cmp_snap_vm);
+    n = keep_best(ret->vms, n);
+    ret->s = (struct snapshot){.version = c->version, .hosts = ret->hosts, .n_hosts = c->n_hosts,
+                               .vms = ret->vms, .n_vms = n};
+    mark_moves(c, for_run, skip_move, ret);
+}
+
+void snapshot_done(struct snapshot_store *s)
+{
+    free(s->hosts);
+    free(s->vms);
+    memset(s, 0, sizeof(*s));
+}
+
+int snap_host_id(const struct snapshot *s, const char *name)
+{
+    for (size_t i = 0; name && i < s->n_hosts; i++)
+        if (str_eq(s->hosts[i].h->name, name))
+            return (int)i;
+    return -1;
+}
+
+int snap_vm_id(const struct snapshot *s, const char *uuid)
+{
+    for (size_t i = 0; uuid && i < s->n_vms; i++)
+        if (str_eq(s->vms[i].v->uuid, uuid))
+            return (int)i;
+    return -1;
+}
