@@ -1,0 +1,325 @@
+/* drover drain, drover plan drain. */
+#include "scheduler/cli/drain.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "policy/policy.h"
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/opt.h"
+#include "scheduler/cli/out.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+
+enum drain_option {
+    O_DETACH = 256, O_TIMEOUT, O_DEADLINE, O_PARALLEL, O_TO, O_AVOID, O_ON_BLOCKED, O_ALLOW, O_CONFIRM,
+    O_DETAILED,
+};
+static const struct option options[] = {
+    {"dry-run", no_argument, NULL, 'n'},
+    {"reason", required_argument, NULL, 'm'},
+    {"yes", no_argument, NULL, 'y'},
+    {"detach", no_argument, NULL, O_DETACH},
+    {"timeout", required_argument, NULL, O_TIMEOUT},
+    {"deadline", required_argument, NULL, O_DEADLINE},
+    {"parallel", required_argument, NULL, O_PARALLEL},
+    {"to", required_argument, NULL, O_TO},
+    {"avoid", required_argument, NULL, O_AVOID},
+    {"on-blocked", required_argument, NULL, O_ON_BLOCKED},
+    {"allow-shutdown", required_argument, NULL, O_ALLOW},
+    {"confirm", required_argument, NULL, O_CONFIRM},
+    {"detailed-exitcode", no_argument, NULL, O_DETAILED},
+    {0},
+};
+
+void drain_opts_done(struct drain_opts *o)
+{
+    shape_done(&request_shape, &o->req);
+}
+
+static bool add_name(char ***list, size_t *n, const char *name)
+{
+    if (!name)
+        return false;
+    *vec_add(list, n) = xstrdup(name);
+    return true;
+}
+
+static bool set_parallel(struct cli *c, const char *text, int64_t *ret)
+{
+    struct err e;
+    if (str_eq(text, "auto"))
+        *ret = 0;
+    else if (parse_int(text, 1, 1000, ret, &e) < 0) {
+        cli_usage(c, "--parallel: %s, or auto", e.msg);
+        return false;
+    }
+    return true;
+}
+
+static bool drain_option(struct cli *c, int o, struct drain_opts *d)
+{
+    struct request *r = &d->req;
+    int i;
+    switch (o) {
+    case 'n': return r->dry_run = true;
+    case 'y': return d->yes = true;
+    case 'm': free(r->reason), r->reason = xstrdup(optarg); return true;
+    case O_DETACH: return d->detach = true;
+    case O_DETAILED: return d->detailed = true;
+    case O_TIMEOUT: return opt_duration(c, "--timeout", optarg, &d->timeout_us);
+    case O_DEADLINE: return opt_duration(c, "--deadline", optarg, &r->deadline_us);
+    case O_PARALLEL: return set_parallel(c, optarg, &r->parallel);
+    case O_TO: return add_name(&r->to, &r->n_to, name_host(c, optarg));
+    case O_AVOID: return add_name(&r->avoid, &r->n_avoid, name_host(c, optarg));
+    case O_ALLOW: return add_name(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
+    case O_CONFIRM: return (d->confirm = name_host(c, optarg)) != NULL;
+    default:
+        i = opt_word(c, "--on-blocked", optarg, on_blocked_names, ARRAY_LEN(on_blocked_names));
+        free(r->on_blocked);
+        r->on_blocked = i < 0 ? NULL : xstrdup(on_blocked_names[i]);
+        return i >= 0;
+    }
+}
+
+static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
+{
+    d->req.verb = VERB_DRAIN;
+    for (int o; (o = opt_next(c, argc, argv, options, false)) != OPT_END;) {
+        if (o == OPT_HELP)
+            return -1;
+        if (o < 0 || !drain_option(c, o, d))
+            return X_USAGE;
+    }
+    if (!opt_words(c, argc, argv, 1, 1, "a host"))
+        return X_USAGE;
+    const char *host = name_host(c, argv[optind]);
+    if (!host)
+        return X_USAGE;
+    d->req.host = xstrdup(host);
+    if (str_in(host, d->req.to, d->req.n_to))
+        return cli_usage(c, "--to %s is the host being drained", host);
+    for (size_t i = 0; i < d->req.n_to; i++)
+        if (str_in(d->req.to[i], d->req.avoid, d->req.n_avoid))
+            return cli_usage(c, "host/%s is named with --to and with --avoid", d->req.to[i]);
+    if (d->confirm && !str_eq(d->confirm, host))
+        return cli_error(c, X_DENIED, "--confirm=%s does not name the host to be drained, %s: nothing was done",
+                         d->confirm, host);
+    return X_DONE;
+}
+
+int drain_parse(struct cli *c, int argc, char **argv, struct drain_opts *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    opt_begin();
+    int code = parse(c, argc, argv, ret);
+    if (code)
+        drain_opts_done(ret);
+    return code;
+}
+
+/* ---- stopping VMs wants a word ----------------------------------------------------------------- */
+static bool stops_vms(const struct request *r)
+{
+    return !r->dry_run && (str_eq(r->on_blocked, "cold") || str_eq(r->on_blocked, "shutdown"));
+}
+
+/* The plan, by the same checks as the drain itself: what would be stopped. */
+static int rehearse(struct cli *c, const struct request *req, struct run_view *ret)
+{
+    struct request dry;
+    struct reply reply;
+    struct err e;
+    struct follow_opts follow = {.quiet = true};
+    shape_copy(&request_shape, &dry, req);
+    dry.dry_run = true;
+    int r = request_post(c, &dry, &reply, &e);
+    shape_done(&request_shape, &dry);
+    if (r < 0)
+        return cli_fail(c, &e);
+    int64_t run = reply.run;
+    int code = run ? X_DONE : reply_print(c, &reply);
+    shape_done(&reply_shape, &reply);
+    if (!run)
+        return code ? code : X_FAILED;
+    return follow_run(c, run, &follow, ret, NULL);
+}
+
+/* Print each VM that would be stopped. Gives their number. */
+static size_t list_stops(FILE *f, const struct run_view *v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_moves; i++) {
+        const struct move *m = &v->moves[i];
+        if (m->live || m->offline)
+            continue;
+        text_line(f, "  vm/%s will be shut down, moved to %s and started there", m->vm_name, m->to);
+        n++;
+    }
+    for (size_t i = 0; i < v->run.n_stays; i++) {
+        const struct stay *st = &v->run.stays[i];
+        if (v->run.on_blocked != BLOCKED_SHUTDOWN && !st->stopped)
+            continue;
+        cleanup(freep) char *why = st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("cannot move");
+        text_line(f, "  vm/%s will be shut down and stay off: %s", st->name ? st->name : st->vm, why);
+        n++;
+    }
+    return n;
+}
+
+static int ask_name(struct cli *c, const char *host)
+{
+    char line[2 * LIM_NAME_BYTES];
+    fprintf(c->err, "Type the host's name to go on: ");
+    fflush(c->err);
+    if (!fgets(line, sizeof(line), c->in) || (c->interrupted && *c->interrupted))
+        return cli_error(c, X_DENIED, "not confirmed; nothing was done");
+    line[strcspn(line, "\r\n")] = '\0';
+    const char *typed = str_has_prefix(line, "host/") ? line + 5 : line;
+    if (!str_eq(typed, host))
+        return cli_error(c, X_DENIED, "'%s' is not %s: not confirmed; nothing was done", line, host);
+    return X_DONE;
+}
+
+static int confirm(struct cli *c, const struct drain_opts *d)
+{
+    const char *host = d->req.host;
+    struct run_view v;
+    if (!stops_vms(&d->req) || d->confirm)
+        return X_DONE;
+    if (!c->in_tty || c->no_input)
+        return cli_error(c, X_DENIED,
+                         "--on-blocked %s may stop VMs: confirm it with --confirm=%s%s; nothing was done\n"
+                         "  drover plan drain %s --on-blocked %s shows which", d->req.on_blocked, host,
+                         d->yes ? " (--yes does not answer this)" : "", host, d->req.on_blocked);
+    int code = rehearse(c, &d->req, &v);
+    if (code)
+        return code;
+    if (v.run.state != RUN_FAILED && v.run.state != RUN_CANCELLED) {
+        char *list = NULL;
+        size_t len = 0;
+        FILE *mem = open_memstream(&list, &len);
+        if (!mem)
+            abort();
+        size_t n = list_stops(mem, &v);
+        fclose(mem);
+        if (n)
+            fprintf(c->err, "Draining host/%s stops %s:\n%s", host,
+                    text_count((int64_t)n, "VM that cannot move live", "VMs that cannot move live"), list);
+        free(list);
+        code = n ? ask_name(c, host) : X_DONE;
+    }
+    shape_done(&run_view_shape, &v);
+    return code;
+}
+
+/* ---- the drain --------------------------------------------------------------------------------- */
+/* "run/42 (asked for by root at 10:42)" for the note on joining. */
+static void tell_joined(struct cli *c, const struct reply *r)
+{
+    struct run_view v;
+    struct err e;
+    char at[TIME_BYTES];
+    cleanup(freep) char *path = xasprintf("/v1/runs/%lld", (long long)r->run);
+    struct client *cl = cli_client(c, &e);
+    if (!cl || client_view(cl, path, &run_view_shape, &v, NULL, &e) < 0) {
+        cli_note(c, "joined run/%lld", (long long)r->run);
+        return;
+    }
+    cli_note(c, "joined run/%lld, started by %s at %s%s%s%s; options given now do not change it",
+             (long long)r->run, v.run.actor ? v.run.actor : "?", time_clock(at, v.run.created_wall_us),
+             v.run.reason ? " (\"" : "", v.run.reason ? v.run.reason : "", v.run.reason ? "\")" : "");
+    shape_done(&run_view_shape, &v);
+}
+
+static int report_dry(struct cli *c, int64_t id, const struct drain_opts *d)
+{
+    struct follow_opts follow = {.timeout_us = d->timeout_us, .quiet = true};
+    struct run_view v;
+    cleanup(json_decrefp) json_t *j = NULL;
+    int code = follow_run(c, id, &follow, &v, &j);
+    if (code)
+        return code;
+    if (out_is_data(c)) {
+        out_data(c, j, "moves");
+        code = run_exit(&v.run);
+        if (code == X_DONE && d->detailed && (v.n_moves || v.run.n_stays))
+            code = X_CHANGES;
+    } else if (c->format == OUT_NAME) {
+        text_line(c->out, "run/%lld", (long long)id);
+        code = run_exit(&v.run);
+    } else {
+        code = plan_print(c, &v, d->detailed);
+    }
+    shape_done(&run_view_shape, &v);
+    return code;
+}
+
+static int started(struct cli *c, const struct reply *r, const struct drain_opts *d)
+{
+    if (r->joined)
+        tell_joined(c, r);
+    if (d->req.dry_run)
+        return report_dry(c, r->run, d);
+    if (d->detach) {
+        cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it", (long long)r->run,
+                 (long long)r->run);
+        if (out_is_data(c)) {
+            cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
+            out_data(c, j, NULL);
+        } else {
+            text_line(c->out, "run/%lld", (long long)r->run);
+        }
+        return X_DONE;
+    }
+    struct follow_opts follow = {.timeout_us = d->timeout_us, .hint = true};
+    return run_follow_and_report(c, r->run, &follow);
+}
+
+static int drain(struct cli *c, struct drain_opts *d)
+{
+    struct reply reply;
+    struct err e;
+    int code = confirm(c, d);
+    if (code)
+        return code;
+    if (request_post(c, &d->req, &reply, &e) < 0)
+        return cli_fail(c, &e);
+    code = reply.run && reply.exit == X_DONE ? started(c, &reply, d) : reply_print(c, &reply);
+    shape_done(&reply_shape, &reply);
+    return code;
+}
+
+static int drain_or_plan(struct cli *c, int argc, char **argv, bool dry)
+{
+    struct drain_opts d;
+    int code = drain_parse(c, argc, argv, &d);
+    if (code)
+        return code < 0 ? X_DONE : code;
+    d.req.dry_run = d.req.dry_run || dry;
+    code = d.detailed && !d.req.dry_run
+               ? cli_usage(c, "--detailed-exitcode belongs to a dry run: drover plan drain, or --dry-run")
+               : drain(c, &d);
+    drain_opts_done(&d);
+    return code;
+}
+
+int cmd_drain(struct cli *c, int argc, char **argv)
+{
+    return drain_or_plan(c, argc, argv, false);
+}
+
+int cmd_plan(struct cli *c, int argc, char **argv)
+{
+    for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
+        return opt_exit(o);
+    if (optind >= argc)
+        return cli_usage(c, "what to plan is missing: drover plan drain HOST");
+    if (!str_eq(argv[optind], "drain"))
+        return cli_usage(c, "'%s' cannot be planned; drover plan drain HOST can", argv[optind]);
+    return drain_or_plan(c, argc - optind, argv + optind, true);
+}

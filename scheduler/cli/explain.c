@@ -1,0 +1,90 @@
+/* drover explain VM. */
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/opt.h"
+#include "scheduler/cli/out.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+
+static void vm_head(struct cli *c, const struct vm_view *m)
+{
+    char a[FMT_BYTES];
+    text_line(c->out, "vm/%s  %s on host/%s%s  %s  %s  %s", m->name, vm_state_names[m->state], m->host,
+              m->unreachable ? " (last known: its agent is not connected)" : "", fmt_bytes(a, m->mem_bytes),
+              text_count(m->vcpus, "vCPU", "vCPUs"), m->uuid);
+    if (m->run && m->moving_to)
+        text_line(c->out, "moving to %s in run/%lld", m->moving_to, (long long)m->run);
+    else if (m->run)
+        text_line(c->out, "queued in run/%lld", (long long)m->run);
+    if (m->movable) {
+        text_line(c->out, "can move live");
+        return;
+    }
+    cleanup(freep) char *why = reason_words(&m->blocker);
+    text_line(c->out, "cannot move live: %s%s%s", why, m->blocker.cure ? "; way out: " : "",
+              m->blocker.cure ? m->blocker.cure : "");
+}
+
+static int hosts_table(struct cli *c, const struct explain_view *v)
+{
+    static const struct column cols[] = {{"HOST", false, false}, {"ANSWER", false, false},
+                                         {"WHY", false, false}, {"WAY OUT", false, false}};
+    struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
+    for (size_t i = 0; i < v->n_hosts; i++) {
+        const struct explain_host *h = &v->hosts[i];
+        cleanup(freep) char *why = h->allowed || h->here ? NULL : reason_words(&h->reason);
+        table_text(&t, C_NONE, h->host);
+        table_text(&t, h->here ? C_NONE : h->allowed ? C_GOOD : C_WARN,
+                   h->here ? "here" : h->allowed ? "yes" : "no");
+        table_text(&t, C_NONE, why);
+        table_text(&t, C_NONE, h->here ? NULL : h->reason.cure);
+    }
+    int code = table_print(c, &t);
+    table_done(&t);
+    return code;
+}
+
+static void history(struct cli *c, const struct explain_view *v)
+{
+    char at[TIME_BYTES];
+    for (size_t i = 0; i < v->n_moves; i++) {
+        const struct move *m = &v->moves[i];
+        if (i == 0)
+            text_line(c->out, "\nlast moves:");
+        text_line(c->out, "  %s  run/%lld  %s → %s  %s%s%s", time_date(at, m->queued_wall_us), (long long)m->run,
+                  m->from, m->to, move_word(m), m->error ? ": " : m->why ? ", because: " : "",
+                  m->error ? m->error : m->why ? m->why : "");
+    }
+}
+
+int cmd_explain(struct cli *c, int argc, char **argv)
+{
+    for (int o; (o = opt_next(c, argc, argv, NULL, false)) != OPT_END;)
+        return opt_exit(o);
+    if (!opt_words(c, argc, argv, 1, 1, "a VM"))
+        return X_USAGE;
+    const char *vm = name_vm(c, argv[optind]);
+    if (!vm)
+        return X_USAGE;
+    cleanup(freep) char *word = client_escape(vm), *path = xasprintf("/v1/explain?vm=%s", word);
+    cleanup(json_decrefp) json_t *j = NULL;
+    struct explain_view v;
+    struct err e;
+    struct client *cl = cli_client(c, &e);
+    if (!cl || client_view(cl, path, &explain_view_shape, &v, &j, &e) < 0)
+        return cli_fail(c, &e);
+    int code = X_DONE;
+    if (out_is_data(c)) {
+        out_data(c, j, NULL);
+    } else if (c->format == OUT_NAME) {
+        text_line(c->out, "vm/%s", v.vm.name);
+    } else {
+        vm_head(c, &v.vm);
+        code = hosts_table(c, &v);
+        history(c, &v);
+    }
+    shape_done(&explain_view_shape, &v);
+    return code;
+}

@@ -1,0 +1,172 @@
+/* Requests and their replies; the short verbs: resume, cordon, cancel, attach. */
+#include <errno.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/drain.h"
+#include "scheduler/cli/opt.h"
+#include "scheduler/cli/out.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+
+int request_post(struct cli *c, const struct request *req, struct reply *ret, struct err *e)
+{
+    struct client *cl = cli_client(c, e);
+    if (!cl)
+        return e->code;
+    cleanup(json_decrefp) json_t *body = codec_encode(&request_shape, req);
+    cleanup(json_decrefp) json_t *answer = NULL;
+    int r = client_post(cl, "/v1/requests", body, &answer, e);
+    if (r == 0 && codec_decode(&reply_shape, answer, ret, e) < 0)
+        return err_wrap(e, "the scheduler's answer is not understood");
+    return r;
+}
+
+int reply_print(struct cli *c, const struct reply *r)
+{
+    int code = (int)r->exit;
+    const char *message = r->message ? r->message : r->code ? r->code : "no explanation was given";
+    if (code != X_DONE)
+        return cli_error(c, code > 0 && code < 256 ? code : X_FAILED, "%s", message);
+    if (out_is_data(c)) {
+        cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
+        out_data(c, j, NULL);
+    } else if (c->format != OUT_NAME) {
+        text_line(c->out, "%s", message);
+    }
+    return X_DONE;
+}
+
+int run_follow_and_report(struct cli *c, int64_t id, const struct follow_opts *o)
+{
+    struct run_view v;
+    cleanup(json_decrefp) json_t *j = NULL;
+    int code = follow_run(c, id, o, &v, &j);
+    if (code)
+        return code;
+    code = run_exit(&v.run);
+    if (out_is_data(c)) {
+        if (c->format == OUT_JSONL)
+            json_object_set_new(j, "type", json_string("run"));
+        out_data(c, j, NULL);
+        if (v.run.state == RUN_REFUSED && !c->quiet)
+            refusal_print(c->err, &v.run);
+    } else if (c->format == OUT_NAME) {
+        text_line(c->out, "run/%lld", (long long)id);
+    } else if (v.run.state == RUN_PLANNED) {
+        code = plan_print(c, &v, false);
+    } else {
+        summary_print(v.run.state == RUN_REFUSED || v.run.state == RUN_FAILED ? c->err : c->out, &v);
+    }
+    shape_done(&run_view_shape, &v);
+    return code;
+}
+
+struct short_opts {
+    bool detach, bring_home;
+    int64_t timeout_us;
+    const char *reason;
+};
+enum { O_DETACH = 256, O_TIMEOUT, O_BRING_HOME };
+
+static int short_parse(struct cli *c, int argc, char **argv, const struct option *own, const char *what,
+                       struct short_opts *s)
+{
+    for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
+        if (o < 0)
+            return o == OPT_HELP ? -1 : X_USAGE;
+        s->detach = s->detach || o == O_DETACH;
+        s->bring_home = s->bring_home || o == O_BRING_HOME;
+        if (o == 'm')
+            s->reason = optarg;
+        if (o == O_TIMEOUT && !opt_duration(c, "--timeout", optarg, &s->timeout_us))
+            return X_USAGE;
+    }
+    return opt_words(c, argc, argv, 1, 1, what) ? X_DONE : X_USAGE;
+}
+
+#define FOLLOW_OPTIONS                                                                             \
+    {"detach", no_argument, NULL, O_DETACH}, {"timeout", required_argument, NULL, O_TIMEOUT}
+
+/* Post a request and show what became of it; a run it started is followed. */
+static int ask_and_follow(struct cli *c, struct request *req, const struct short_opts *s)
+{
+    struct reply reply;
+    struct err e;
+    if (request_post(c, req, &reply, &e) < 0)
+        return cli_fail(c, &e);
+    int code = X_DONE;
+    struct follow_opts follow = {.timeout_us = s->timeout_us, .hint = true};
+    bool goes_on = reply.exit == X_DONE && reply.run && !s->detach;
+    if (!goes_on) {
+        code = reply_print(c, &reply);
+    } else {
+        if (reply.message)
+            cli_note(c, "%s", reply.message);
+        code = run_follow_and_report(c, reply.run, &follow);
+        /* to cancel was the wish: a run that ended by it is success */
+        if (req->verb == VERB_CANCEL && code < X_USAGE && code != X_UNREACHABLE)
+            code = X_DONE;
+    }
+    shape_done(&reply_shape, &reply);
+    return code;
+}
+
+static int host_verb(struct cli *c, int argc, char **argv, const struct option *own, int verb)
+{
+    struct short_opts s = {0};
+    int code = short_parse(c, argc, argv, own, "a host", &s);
+    if (code)
+        return code < 0 ? X_DONE : code;
+    const char *host = name_host(c, argv[optind]);
+    if (!host)
+        return X_USAGE;
+    struct request req = {.verb = verb, .host = (char *)(uintptr_t)host, .bring_home = s.bring_home,
+                          .reason = (char *)(uintptr_t)s.reason};
+    return ask_and_follow(c, &req, &s);
+}
+
+int cmd_resume(struct cli *c, int argc, char **argv)
+{
+    static const struct option own[] = {
+        {"bring-home", no_argument, NULL, O_BRING_HOME}, {"reason", required_argument, NULL, 'm'},
+        FOLLOW_OPTIONS, {0},
+    };
+    return host_verb(c, argc, argv, own, VERB_RESUME);
+}
+
+int cmd_cordon(struct cli *c, int argc, char **argv)
+{
+    static const struct option own[] = {{"reason", required_argument, NULL, 'm'}, {0}};
+    return host_verb(c, argc, argv, own, VERB_CORDON);
+}
+
+int cmd_cancel(struct cli *c, int argc, char **argv)
+{
+    static const struct option own[] = {{"reason", required_argument, NULL, 'm'}, FOLLOW_OPTIONS, {0}};
+    struct short_opts s = {0};
+    struct request req = {.verb = VERB_CANCEL};
+    int code = short_parse(c, argc, argv, own, "a run", &s);
+    if (code)
+        return code < 0 ? X_DONE : code;
+    if (!name_run(c, argv[optind], &req.run))
+        return X_USAGE;
+    req.reason = (char *)(uintptr_t)s.reason;
+    return ask_and_follow(c, &req, &s);
+}
+
+int cmd_attach(struct cli *c, int argc, char **argv)
+{
+    static const struct option own[] = {{"timeout", required_argument, NULL, O_TIMEOUT}, {0}};
+    struct short_opts s = {0};
+    int64_t id;
+    int code = short_parse(c, argc, argv, own, "a run", &s);
+    if (code)
+        return code < 0 ? X_DONE : code;
+    if (!name_run(c, argv[optind], &id))
+        return X_USAGE;
+    struct follow_opts follow = {.timeout_us = s.timeout_us, .hint = true};
+    return run_follow_and_report(c, id, &follow);
+}
