@@ -84,7 +84,8 @@ static uint64_t fingerprint(const char *dir)
 {
     walk_print = UINT64_C(0xcbf29ce484222325);
     walk_files = 0;
-    if (nftw(dir, visit, 16, FTW_PHYS | FTW_ACTIONRETVAL) < 0)
+    cleanup(freep) char *real = realpath(dir, NULL); /* the directory may be a link that is swapped */
+    if (nftw(real ? real : dir, visit, 16, FTW_PHYS | FTW_ACTIONRETVAL) < 0)
         mix((uint64_t)errno);
     mix_git(dir);
     return walk_print;

@@ -1,0 +1,281 @@
+/* Answers of the API: views of the core and the journal as JSON. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/io/api.h"
+#include "scheduler/io/corethread_int.h"
+#include "scheduler/plan/snapshot.h"
+
+static const int64_t CERT_WARN_US = 14 * 86400 * SEC;
+
+/* Every answer while the store is out of order says so: what it shows may be ahead of the disk. */
+static json_t *begin_answer(const struct corethread *t, const char *schema)
+{
+    json_t *j = json_pack("{s:s}", "schema", schema);
+    if (t->failed.code)
+        json_object_set_new(j, "store", json_sprintf("failed: %s", t->failed.msg));
+    return j;
+}
+
+static char *end_answer(json_t *j)
+{
+    char *text = codec_text(j);
+    json_decref(j);
+    return text;
+}
+
+char *ct_answer(const struct corethread *t, const char *schema, const struct shape *s,
+                const void *obj)
+{
+    json_t *j = begin_answer(t, schema), *body = codec_encode_public(s, obj);
+    json_object_update(j, body);
+    json_decref(body);
+    return end_answer(j);
+}
+
+char *api_error_text(const char *code, const char *message, const char *cure)
+{
+    json_t *j = json_pack("{s:s, s:s, s:s}", "schema", "drover.error/1", "code", code, "message",
+                          message);
+    if (!j) /* the message quotes bytes that are no UTF-8 */
+        j = json_pack("{s:s, s:s, s:s}", "schema", "drover.error/1", "code", code, "message",
+                      "the request is not UTF-8");
+    if (cure)
+        json_object_set_new(j, "cure", json_string(cure));
+    return end_answer(j);
+}
+
+char *ct_store_error_text(const struct corethread *t)
+{
+    cleanup(freep) char *text = xasprintf("store: failed: %s; nothing was done", t->failed.msg);
+    return api_error_text("store_failed", text,
+                          "moves in flight go on; the scheduler tries its database again every 5 s and "
+                          "continues by itself once it can be written");
+}
+
+static char *error_answer(const struct err *e, int *ret_status)
+{
+    switch (e->code) {
+    case -ENOENT:
+        *ret_status = 404;
+        return api_error_text("not_found", e->msg, NULL);
+    case -EEXIST:
+        *ret_status = 409;
+        return api_error_text("ambiguous", e->msg, NULL);
+    default:
+        *ret_status = 503;
+        return api_error_text("store_failed", e->msg, NULL);
+    }
+}
+
+static int journal(struct corethread *t, const struct store_query *q, struct entry **list, size_t *n,
+                   struct err *e)
+{
+    if (!t->store)
+        return err_set(e, -EIO, "the journal cannot be read: %s", t->failed.msg);
+    return store_journal(t->store, q, list, n, e);
+}
+
+static char *answer_run(struct corethread *t, const struct item *q, int *ret_status)
+{
+    struct run_view v;
+    struct err e = {0};
+    int r = core_view_run(t->core, q->n1, clock_wall_us(), &v, &e);
+    if (r < 0)
+        return error_answer(&e, ret_status);
+    const struct store_query sq = {.run = q->n1, .after = q->n2, .limit = LIM_LIST_ITEMS};
+    r = journal(t, &sq, &v.entries, &v.n_entries, &e);
+    /* the run itself is worth showing even when its journal cannot be read just now */
+    char *text = r < 0 && !t->failed.code ? error_answer(&e, ret_status)
+                                          : ct_answer(t, "drover.run/1", &run_view_shape, &v);
+    shape_done(&run_view_shape, &v);
+    return text;
+}
+
+static char *answer_explain(struct corethread *t, const struct item *q, int *ret_status)
+{
+    struct explain_view v;
+    struct err e = {0};
+    if (core_view_explain(t->core, q->text, clock_wall_us(), &v, &e) < 0)
+        return error_answer(&e, ret_status);
+    char *text = ct_answer(t, "drover.explain/1", &explain_view_shape, &v);
+    shape_done(&explain_view_shape, &v);
+    return text;
+}
+
+static char *answer_journal(struct corethread *t, const struct item *q, int *ret_status)
+{
+    struct entry *list = NULL;
+    size_t n = 0;
+    struct err e = {0};
+    const struct store_query sq = {.after = q->n1, .limit = q->n2};
+    char *text;
+    int r = journal(t, &sq, &list, &n, &e);
+    json_t *entries = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(entries, codec_encode_public(&entry_shape, &list[i]));
+        shape_done(&entry_shape, &list[i]);
+    }
+    free(list);
+    if (r < 0) {
+        json_decref(entries);
+        return error_answer(&e, ret_status);
+    }
+    json_t *j = begin_answer(t, "drover.journal/1");
+    json_object_set_new(j, "wall_us", json_integer(clock_wall_us()));
+    json_object_set_new(j, "entries", entries);
+    text = end_answer(j);
+    return text;
+}
+
+/* ---- health ---------------------------------------------------------------------------------- */
+/* Checks are check_item: name is the code in capitals, verdict 1 warning, 2 error. */
+struct health {
+    json_t *checks;
+    int worst;
+};
+
+static void __attribute__((format(printf, 5, 6)))
+add_check(struct health *h, const char *code, int verdict, const char *cure, const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    struct check_item c = {(char *)(uintptr_t)code, verdict, text, (char *)(uintptr_t)cure};
+    json_array_append_new(h->checks, codec_encode_public(&check_item_shape, &c));
+    if (verdict > h->worst)
+        h->worst = verdict;
+}
+
+static void check_hosts(const struct corethread *t, struct health *h)
+{
+    struct hosts_view v;
+    core_view_hosts(t->core, clock_wall_us(), &v);
+    for (size_t i = 0; i < v.n_hosts; i++) {
+        const struct host_view *x = &v.hosts[i];
+        if (!x->connected && x->state != HOST_MAINTENANCE)
+            add_check(h, "AGENT_DOWN", 2, "systemctl status drover-agent on that host",
+                      "host/%s: its agent is not connected; its VMs are shown as last seen", x->name);
+        else if (x->connected && !x->libvirt_up)
+            add_check(h, "LIBVIRT_DOWN", 2, "systemctl status libvirtd on that host",
+                      "host/%s: its libvirtd does not answer", x->name);
+        if (x->state == HOST_DRAINING && !x->moving_out && core_run(t->core, x->run) &&
+            run_ended(core_run(t->core, x->run)->state))
+            add_check(h, "DRAIN_BLOCKED", 1, "drover runs shows who stays and why",
+                      "host/%s is not empty after run/%" PRId64, x->name, x->run);
+    }
+    shape_done(&hosts_view_shape, &v);
+}
+
+static void check_moves(const struct corethread *t, struct health *h)
+{
+    struct runs_view v;
+    core_view_runs(t->core, clock_wall_us(), &v);
+    for (size_t i = 0; i < v.n_runs; i++) {
+        struct run_view run;
+        if (run_ended(v.runs[i].state) ||
+            core_view_run(t->core, v.runs[i].id, clock_wall_us(), &run, NULL) < 0)
+            continue;
+        for (size_t k = 0; k < run.n_moves; k++)
+            if (run.moves[k].state == JOB_UNCERTAIN)
+                add_check(h, "MOVE_UNCERTAIN", 2,
+                          "both hosts and Ceph are asked again until the answer is certain; nothing "
+                          "else touches the VM meanwhile",
+                          "vm/%s: where it runs is not proven yet (run/%" PRId64 ")",
+                          run.moves[k].vm_name ? run.moves[k].vm_name : run.moves[k].vm,
+                          v.runs[i].id);
+        shape_done(&run_view_shape, &run);
+    }
+    shape_done(&runs_view_shape, &v);
+}
+
+static void check_self(const struct corethread *t, struct health *h)
+{
+    if (t->failed.code)
+        add_check(h, "STORE_FAILED", 2, "requests are refused until the database can be written again",
+                  "%s", t->failed.msg);
+    if (t->policy_error)
+        add_check(h, "POLICY_REFUSED", 1, "drover policy check DIR; the last good policy is in force",
+                  "%s", t->policy_error);
+    int64_t left = t->cfg.cert_expires_wall_us - clock_wall_us();
+    char buf[FMT_BYTES];
+    if (t->cfg.cert_expires_wall_us && left < CERT_WARN_US)
+        add_check(h, "CERT_EXPIRES", left < 0 ? 2 : 1, "drover pki issue scheduler, then restart it",
+                  "the scheduler's certificate expires at %s",
+                  fmt_rfc3339(buf, t->cfg.cert_expires_wall_us));
+}
+
+static char *answer_health(const struct corethread *t)
+{
+    static const char *const words[] = {"ok", "warning", "error"};
+    struct health h = {.checks = json_array()};
+    check_self(t, &h);
+    check_hosts(t, &h);
+    check_moves(t, &h);
+    const struct policy *p = core_policy(t->core);
+    json_t *policy = json_pack("{s:s, s:b}", "state", t->policy_error ? "refused" : "in-force",
+                               "clean", p->clean);
+    if (p->commit)
+        json_object_set_new(policy, "revision", json_string(p->commit));
+    if (t->policy_error)
+        json_object_set_new(policy, "message", json_string(t->policy_error));
+    json_t *j = json_pack("{s:s, s:s, s:I, s:s, s:I}", "schema", "drover.health/1", "status",
+                          words[h.worst], "wall_us", (json_int_t)clock_wall_us(), "version",
+                          DROVER_VERSION, "term", (json_int_t)t->term);
+    json_object_set_new(j, "store", t->failed.code ? json_sprintf("failed: %s", t->failed.msg)
+                                                   : json_string("ok"));
+    json_object_set_new(j, "policy", policy);
+    json_object_set_new(j, "checks", h.checks);
+    return end_answer(j);
+}
+
+char *ct_query(struct corethread *t, const struct item *q, int *ret_status)
+{
+    int64_t wall = clock_wall_us();
+    char *text = NULL;
+    *ret_status = 200;
+    switch (q->query) {
+    case QUERY_HOSTS: {
+        struct hosts_view v;
+        core_view_hosts(t->core, wall, &v);
+        text = ct_answer(t, "drover.hosts/1", &hosts_view_shape, &v);
+        shape_done(&hosts_view_shape, &v);
+        break;
+    }
+    case QUERY_VMS: {
+        struct vms_view v;
+        core_view_vms(t->core, wall, &v);
+        text = ct_answer(t, "drover.vms/1", &vms_view_shape, &v);
+        shape_done(&vms_view_shape, &v);
+        break;
+    }
+    case QUERY_RUNS: {
+        struct runs_view v;
+        core_view_runs(t->core, wall, &v);
+        text = ct_answer(t, "drover.runs/1", &runs_view_shape, &v);
+        shape_done(&runs_view_shape, &v);
+        break;
+    }
+    case QUERY_RUN:
+        text = answer_run(t, q, ret_status);
+        break;
+    case QUERY_EXPLAIN:
+        text = answer_explain(t, q, ret_status);
+        break;
+    case QUERY_JOURNAL:
+        text = answer_journal(t, q, ret_status);
+        break;
+    case QUERY_HEALTH:
+        text = answer_health(t);
+        break;
+    }
+    return text;
+}

@@ -1,0 +1,283 @@
+/* Building the core from the store: at the start, and again after the store had failed. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/io/corethread_int.h"
+
+/* A new attempt at a store that failed: soon enough for an operator who has just made room, seldom
+ * enough not to fill the log of the disk's troubles. */
+static const int64_t PROBE_EVERY_US = 5 * SEC;
+/* Time is reserved ahead in the store, so that it is written once in a while and not at each event. */
+static const int64_t TIME_AHEAD_US = 120 * SEC;
+
+static struct policy take_policy(struct policy *p)
+{
+    struct policy out = *p;
+    memset(p, 0, sizeof(*p));
+    return out;
+}
+
+int64_t ct_now(const struct corethread *t)
+{
+    return t->time0_us + (clock_mono_us() - t->mono0_us);
+}
+
+struct loading {
+    struct core *core;
+    struct recorder *recorder;
+};
+
+static void record(const struct loading *l, const char *kind, const struct shape *shape,
+                   const void *obj)
+{
+    recorder_state(l->recorder,
+                   &(struct recorder_state){.kind = kind, .shape = shape, .obj = obj});
+}
+
+static void load_host(void *arg, const struct host_rec *h)
+{
+    const struct loading *l = arg;
+    record(l, "host", &host_rec_shape, h);
+    core_restore_host(l->core, h);
+}
+
+static void load_vm(void *arg, const char *host, const struct vm *v, int64_t since_wall_us)
+{
+    const struct loading *l = arg;
+    recorder_state(l->recorder, &(struct recorder_state){.kind = "vm",
+                                                         .host = host,
+                                                         .shape = &vm_shape,
+                                                         .obj = v,
+                                                         .since_wall_us = since_wall_us});
+    core_restore_vm(l->core, host, v, since_wall_us);
+}
+
+static void load_run(void *arg, const struct run *r)
+{
+    const struct loading *l = arg;
+    record(l, "run", &run_shape, r);
+    core_restore_run(l->core, r);
+}
+
+static void load_move(void *arg, const struct move *m)
+{
+    const struct loading *l = arg;
+    record(l, "move", &move_shape, m);
+    core_restore_move(l->core, m);
+}
+
+static int set_time(struct corethread *t, struct err *e)
+{
+    int64_t base = 0;
+    int r = store_time_base(t->store, &base, e);
+    if (r < 0)
+        return r;
+    if (t->mono0_us == 0) {
+        t->mono0_us = clock_mono_us();
+        t->time0_us = base;
+    } else if (base > ct_now(t)) {
+        t->time0_us += base - ct_now(t);
+    }
+    t->time_limit_us = 0; /* the next commit reserves */
+    return 0;
+}
+
+static int open_store(struct corethread *t, struct err *e)
+{
+    int r = store_open(&(struct store_options){.path = t->cfg.database, .vfs = t->cfg.vfs}, &t->store,
+                       e);
+    if (r == 0)
+        r = store_probe(t->store, e);
+    if (r == 0)
+        r = set_time(t, e);
+    if (r == 0)
+        r = store_new_term(t->store, &t->term, e);
+    return r;
+}
+
+/* The policy for a new core: one that came while the store was out of order, else the old core's. */
+static void policy_for_new_core(struct corethread *t, struct policy *ret)
+{
+    if (t->have_held)
+        *ret = take_policy(&t->held);
+    else
+        core_take_policy(t->core, ret);
+    t->have_held = false;
+}
+
+int ct_build(struct corethread *t, struct err *e)
+{
+    store_close(take(t->store));
+    int r = open_store(t, e);
+    if (r < 0)
+        return r;
+    const struct core_config cfg = {
+        .term = t->term,
+        .heartbeat_us = t->cfg.heartbeat_us,
+        .seed = (uint64_t)t->term, /* recorded, so a replay has it */
+    };
+    struct loading l = {.core = core_new(&cfg), .recorder = t->recorder};
+    const struct store_sink sink = {&l, load_host, load_vm, load_run, load_move};
+    int64_t next_seq = 1, now = ct_now(t), wall = clock_wall_us();
+    recorder_start(t->recorder, t->term, now, wall);
+    r = store_load(t->store, &sink, &next_seq, e);
+    if (r < 0) {
+        core_free(l.core);
+        return r;
+    }
+    struct policy p;
+    policy_for_new_core(t, &p);
+    ct_remember_policy(t, &p, NULL);
+    struct core *old = t->core;
+    t->core = l.core;
+    core_restore_policy(t->core, &p);
+    core_restored(t->core, next_seq, now, wall, &t->fx);
+    r = ct_commit(t, e);
+    if (r < 0 && old) { /* queries go on with the old core; the policy waits for the next attempt */
+        core_take_policy(t->core, &p);
+        core_restore_policy(old, &p);
+        core_free(t->core);
+        t->core = old;
+        return r;
+    }
+    core_free(old);
+    return r;
+}
+
+/* Put into the open batch what an effect wants to be kept. */
+static void keep(struct corethread *t, const struct core_fx *f)
+{
+    const struct host_rec *h;
+    const struct run *run;
+    const struct move *m;
+    const struct vm *v;
+    int64_t since = 0;
+    switch (f->type) {
+    case FX_JOURNAL:
+        store_put_entry(t->store, &f->entry);
+        break;
+    case FX_SAVE_HOST:
+        if ((h = core_host_rec(t->core, f->host)))
+            store_put_host(t->store, h);
+        break;
+    case FX_SAVE_RUN:
+        if ((run = core_run(t->core, f->id)))
+            store_put_run(t->store, run);
+        break;
+    case FX_SAVE_MOVE:
+        if ((m = core_move(t->core, f->id)))
+            store_put_move(t->store, m);
+        break;
+    case FX_SAVE_VM: /* NULL: a later event of the batch dropped it */
+        if ((v = core_vm(t->core, f->host, f->vm, &since)))
+            store_put_vm(t->store, f->host, v, since);
+        break;
+    case FX_DROP_VM:
+        store_drop_vm(t->store, f->host, f->vm);
+        break;
+    case FX_SEND:
+    case FX_REPLY:
+        break;
+    }
+}
+
+static const struct pending *pending_of(const struct corethread *t, int64_t request_id)
+{
+    for (size_t i = 0; i < t->n_pending; i++)
+        if (t->pending[i].id == request_id)
+            return &t->pending[i];
+    return NULL;
+}
+
+/* A reply to a request with a key is kept, so that a repetition gets the same. */
+static void keep_answer(struct corethread *t, const struct core_fx *f, int64_t wall_us)
+{
+    const struct pending *p = f->type == FX_REPLY ? pending_of(t, f->request_id) : NULL;
+    if (!p || !p->key)
+        return;
+    cleanup(freep) char *reply = codec_encode_text(&reply_shape, &f->reply);
+    store_put_answer(t->store, &(struct store_answer){.actor = p->actor,
+                                                      .key = p->key,
+                                                      .wall_us = wall_us,
+                                                      .request = p->request,
+                                                      .reply = reply});
+}
+
+static bool worth_a_batch(const struct corethread *t)
+{
+    if (t->n_policies || ct_now(t) + TIME_AHEAD_US / 2 > t->time_limit_us)
+        return true;
+    for (size_t i = 0; i < t->fx.n_fx; i++) {
+        const struct core_fx *f = &t->fx.fx[i];
+        const struct pending *p = f->type == FX_REPLY ? pending_of(t, f->request_id) : NULL;
+        if (f->type == FX_SEND || (f->type == FX_REPLY && (!p || !p->key)))
+            continue;
+        return true;
+    }
+    return false;
+}
+
+int ct_commit(struct corethread *t, struct err *e)
+{
+    if (!worth_a_batch(t))
+        return 0;
+    int r = store_begin(t->store, e);
+    if (r < 0)
+        return r;
+    int64_t wall = clock_wall_us(), limit = ct_now(t) + TIME_AHEAD_US;
+    for (size_t i = 0; i < t->fx.n_fx; i++) {
+        keep(t, &t->fx.fx[i]);
+        keep_answer(t, &t->fx.fx[i], wall);
+    }
+    for (size_t i = 0; i < t->n_policies; i++)
+        store_put_policy(t->store, &t->policies[i]);
+    store_put_time(t->store, limit);
+    r = store_commit(t->store, e);
+    if (r == 0)
+        t->time_limit_us = limit;
+    return r;
+}
+
+/* Is it the kind of trouble that a new look at the same open file can see the end of? Anything else
+ * (damage, a replaced file, I/O errors) wants the file opened anew. */
+static bool may_pass(int code)
+{
+    return code == -ENOSPC || code == -EDQUOT || code == -EROFS || code == -EBUSY;
+}
+
+static int try_again(struct corethread *t, struct err *e)
+{
+    if (t->store && may_pass(t->failed.code)) {
+        int r = store_probe(t->store, e);
+        if (r < 0)
+            return r;
+    }
+    return ct_build(t, e);
+}
+
+bool ct_recover(struct corethread *t)
+{
+    int64_t now = clock_mono_us();
+    if (now - t->probed_us < PROBE_EVERY_US)
+        return false;
+    t->probed_us = now;
+    struct err e = {0};
+    core_effects_done(&t->fx);
+    if (try_again(t, &e) < 0) {
+        core_effects_done(&t->fx);
+        if (!str_eq(e.msg, t->failed.msg)) {
+            log_error("msg=\"store still fails\" error=\"%s\"", e.msg);
+            t->failed = e;
+        }
+        return false;
+    }
+    log_info("msg=\"store works again; the core was rebuilt from it\" term=%" PRId64, t->term);
+    t->failed = (struct err){0};
+    return true;
+}
