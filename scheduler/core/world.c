@@ -268,6 +268,7 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
             continue;
         struct snap_vm *v = &out->vms[id];
         v->other_run = m->m.run != for_run;
+        v->will_start = !m->m.live && !m->m.offline;
         int from = snap_host_id(&out->s, m->m.from);
         if (job_holds_dst((enum job_state)m->m.state) && from >= 0)
             v->host = from; /* until it is settled the VM is at its source */
