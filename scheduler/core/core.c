@@ -320,14 +320,6 @@ static void on_note(struct core *c, const struct entry *note)
         e->actor = xstrdup("scheduler");
 }
 
-static void on_note(struct core *c, const struct entry *note)
-{
-    struct core_fx *f = fx_add(c, FX_JOURNAL);
-    shape_copy(&entry_shape, &f->entry, note);
-    f->entry.seq = c->next_seq++;
-    f->entry.wall_us = c->wall_us;
-}
-
 /* Let everything that can go on go on, then save what changed. */
 static void finish_step(struct core *c)
 {
@@ -375,9 +367,6 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
         c->policy = *ev->policy;
         memset(ev->policy, 0, sizeof(*ev->policy));
         c->version++;
-        break;
-    case CEV_NOTE:
-        on_note(c, ev->note);
         break;
     case CEV_NOTE:
         on_note(c, ev->note);
