@@ -207,9 +207,13 @@ int pki_init(const char *dir, int days, int64_t now_s, struct err *e)
     if (r < 0 || (r = dir_make(dir, 0700, e)) < 0 || (r = refuse_existing(dir, "ca.pem", cure, e)) < 0 ||
         (r = refuse_existing(dir, "ca-key.pem", cure, e)) < 0 || (r = new_key(&key, e)) < 0)
         return r;
-    char cn[64];
-    char t[FMT_BYTES];
-    snprintf(cn, sizeof(cn), "Drover CA %.10s", fmt_rfc3339(t, now_s * SEC));
+    char cn[64], t[FMT_BYTES];
+    unsigned char mark[3];
+    if (RAND_bytes(mark, sizeof(mark)) != 1)
+        return ossl(e, "random bytes");
+    /* two CAs made on one day must differ in messages about the wrong one */
+    snprintf(cn, sizeof(cn), "Drover CA %.10s %02x%02x%02x", fmt_rfc3339(t, now_s * SEC), mark[0], mark[1],
+             mark[2]);
     if ((r = begin(key, "ca", cn, now_s, days, &cert, e)) < 0)
         return r;
     X509_set_issuer_name(cert, X509_get_subject_name(cert));
