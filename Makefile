@@ -56,7 +56,8 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
-.PHONY: all help check check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps clean bench-drain bench-idle install
+.PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
+        clean bench-drain bench-idle install man
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core plan policy net wire model base)
@@ -85,8 +86,58 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(call lib,core plan policy agentcore hv rbd n
 $(B)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+EXTRA_test_store := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/schema.c tests/unit/faultvfs.c
+EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
+$(foreach v,$(filter EXTRA_test_%,$(.VARIABLES)),$(eval $(B)/tests/$(v:EXTRA_%=%): $(call obj,$($(v)))))
+
+check: ## install what is missing, build, run every test: unit (plain, asan), layers, the real lab
+	@tests/check
+tests: $(TESTS)
 check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
+check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
+	@tests/lab/run
+layers: all ## who may include whom; pure rooms stay pure
+	@tests/layers $(B)
+lint: ## clang-tidy over the product's sources
+	@tests/lint $(filter-out tests/%,$(shell git ls-files '*.c'))
+format: ## clang-format in place
+	@clang-format -i $(shell git ls-files '*.c' '*.h')
+
+# ---- the lab (root) ------------------------------------------------------------------------------
+HOSTS ?= 4
+lab-up: all ## a real lab: HOSTS=4 LINK=400mbit TRANSPORT=tls|tcp
+	@tests/lab/lab up --hosts $(HOSTS) $(if $(LINK),--link $(LINK)) $(if $(TRANSPORT),--transport $(TRANSPORT))
+lab-down: ## end the lab and leave nothing behind
+	@tests/lab/lab down
+lab-shell: ## a shell in HOST=h1
+	@tests/lab/lab shell $(HOST)
+demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leaves the lab up)
+	@tests/lab/demo
+bench-drain: all ## drain speed against virsh and the link's bound
+	@tests/bench/drain
+bench-idle: all ## memory and CPU of idle daemons
+	@tests/bench/idle
+deps: ## install the Debian packages that are missing (root)
+	@deploy/deps.sh
+
+# ---- installing ----------------------------------------------------------------------------------
+MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
+man: $(MAN) ## manual pages
+$(B)/man/%: docs/man/%.scd
+	@mkdir -p $(@D); scdoc <$< >$@
+PREFIX ?= /usr
+install: all man ## install below DESTDIR and PREFIX=/usr
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/lib/systemd/system
+	install $(B)/bin/drover $(DESTDIR)$(PREFIX)/bin/
+	install $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(filter %.8,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 $(wildcard deploy/systemd/*.service) $(DESTDIR)/lib/systemd/system/
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+	@echo "  V=plain|asan|tsan picks the variant"
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

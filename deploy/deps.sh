@@ -1,0 +1,36 @@
+#!/bin/bash
+# Install the Debian 12 packages that building, running, the lab and the tests need.
+#   deploy/deps.sh          everything          deploy/deps.sh build    only what compiling needs
+# Idempotent and quiet: says what it installs, nothing when all is there.
+set -eu
+build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libsqlite3-dev libyaml-dev
+  libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libcmocka-dev
+  scdoc git"
+lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-block-extra
+  qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod cpio
+  linux-image-cloud-amd64 sqlite3 procps util-linux"
+lint="clang-format clang-tidy"
+case ${1:-all} in
+build) want=$build ;;
+all) want="$build $lab $lint" ;;
+*) echo "usage: deploy/deps.sh [build]" >&2; exit 64 ;;
+esac
+missing=
+for p in $want; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing="$missing $p"
+done
+if [ -n "$missing" ]; then
+    [ "$(id -u)" = 0 ] || { echo "deps: missing:$missing; run this as root" >&2; exit 1; }
+    echo "deps: installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    # no daemon of these packages is wanted on this machine: the lab starts its own in namespaces
+    policy=/usr/sbin/policy-rc.d
+    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; trap 'rm -f $policy' EXIT; }
+    if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+        echo "deps: apt-get failed:" >&2; tail -30 "$log" >&2; exit 1
+    fi
+    rm -f "$log"
+fi
+# libvirtd does not load its QEMU driver without this user, which a package left out above would make
+id libvirt-qemu >/dev/null 2>&1 || useradd -r -s /usr/sbin/nologin libvirt-qemu
