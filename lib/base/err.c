@@ -30,6 +30,6 @@ int err_wrap(struct err *e, const char *fmt, ...)
     int n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof(e->msg))
-        snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
+        snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %.*s", (int)sizeof(old) - n, old);
     return e->code ? e->code : -EIO;
 }
