@@ -1,7 +1,16 @@
 /* scheduler/plan/plan.h: which VM goes where, and for each that cannot, why.   PURE.
  * Purpose  A function of (snapshot, policy, request, seed): the same inputs give the same plan.
  * Shapes   ids are indices of the snapshot.   Owner: plan_done releases.   Thread any.
- * Errors   plan_make never fails: what cannot move is in stays[] with host-by-host reasons. */
+ * Errors   plan_make never fails: what cannot move is in stays[] with host-by-host reasons.
+ * Safety   every move of a plan counts on both ends for the whole plan, so capacity and hard rules hold
+ *          whatever moves are in flight together, and in whatever order they end. (Affinity groups are
+ *          apart while they move; they end together.)
+ * Kinds    a running VM moves live; a shut-off one as its definition (live=false), which needs no
+ *          memory or CPU; with allow_cold a running VM may be stopped, moved and started again
+ *          (live=false). Cold lifts two reasons only, R_CACHE_MODE and R_MIGRATE_FAILED: paused,
+ *          crashed, transient, local disks, host devices, CPU model, rules and capacity still decide.
+ * Layers   plan_make, plan_allows: filter.c movable.c pack.c order.c explain.c over world.h;
+ *          plan_verify: verify.c alone. */
 #pragma once
 
 #include "lib/model/reason.h"
@@ -31,6 +40,7 @@ struct plan_move {
     bool live;     /* false: shut off (definition only), or cold */
     char *why;     /* "most free memory of 3 allowed hosts: 61 GiB" */
 };
+/* The reasons of a stay are sorted: the host with the nearest way out (its cure) comes first. */
 struct plan_stay {
     int vm;
     struct reason *reasons; /* host == NULL: about the VM itself; else one per host, first failing */
@@ -47,12 +57,14 @@ void plan_make(const struct snapshot *s, const struct policy *p, const struct pl
                uint64_t seed, struct plan *ret);
 void plan_done(struct plan *p);
 
-/* May vm go to host now? Fills *ret_why (owned by caller, reason_shape) with the first failing rule
- * and returns false, or returns true. Counts VMs in flight on both ends. Used by explain and, before
- * each move starts, as re-validation against the present snapshot. */
+/* May vm go to host now? Fills *ret_why (owned by caller, reason_shape; may be NULL) with the first
+ * failing rule and returns false, or returns true. Counts VMs in flight on both ends. Used by explain
+ * and, before each move starts, as re-validation against the present snapshot. About the host only:
+ * ask plan_vm_movable too. Affinity: VMs beside it on its host are taken to follow it. */
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why);
-/* Does the VM itself allow a live move? As plan_allows, host-independent reasons. */
+/* Does the VM itself allow a move (running: live; shut off: of its definition)? As plan_allows,
+ * host-independent reasons. */
 bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm, struct reason *ret_why);
 
 /* Replay the plan move by move (each counted on both ends while in flight) and check every hard rule

@@ -19,6 +19,7 @@ struct snap_vm {
     int host;      /* where it is */
     int moving_to; /* destination of its move in flight, -1 none: counts on both ends */
     bool other_run; /* queued or moved by another run: not ours to touch */
+    bool will_start; /* shut off for a cold move: memory and CPU count as if it ran */
 };
 struct snapshot {
     int64_t version;

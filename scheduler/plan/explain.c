@@ -1,0 +1,97 @@
+/* Why a VM goes where it goes, and why it stays. */
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/plan/world.h"
+
+/* How far the way out is: 1 a word of the operator, 2 room, 3 a service or a setting on the host,
+ * 4 the policy, 5 (and all that is absent) the hardware or the installation. */
+static const int distance[R_COUNT_] = {
+    [R_DST_BUSY] = 1,      [R_IN_FLIGHT] = 1,     [R_AVOIDED] = 1,        [R_NOT_IN_TO] = 1,
+    [R_MEMORY] = 2,        [R_VCPU] = 2,          [R_HUGEPAGES] = 2,      [R_HOST_NOT_UP] = 1,
+    [R_HOST_UNREACHABLE] = 3, [R_LIBVIRT_DOWN] = 3, [R_BRIDGE] = 3,       [R_NETWORK] = 3,
+    [R_SECRET] = 3,        [R_HOST_FILE] = 3,     [R_CLUSTER_DIFFERS] = 3, [R_NAME_TAKEN] = 3,
+    [R_ANTI_AFFINITY] = 4, [R_AFFINITY] = 4,      [R_HOST_REQUIRED] = 4,  [R_HOST_FORBIDDEN] = 4,
+    [R_MAX_VMS] = 4,
+};
+
+struct ranked {
+    struct reason why;
+    int far;
+};
+
+static int by_distance(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->far != y->far)
+        return x->far - y->far;
+    if (x->why.code != y->why.code)
+        return x->why.code - y->why.code;
+    int64_t mx = x->why.need_n - x->why.have_n, my = y->why.need_n - y->why.have_n;
+    if (mx != my)
+        return mx < my ? -1 : 1;
+    return strcmp(x->why.host ? x->why.host : "", y->why.host ? y->why.host : "");
+}
+
+/* VMs that could not be placed were asked about as if their group followed them; where only that was
+ * missing, the group is the answer. */
+static bool refused(struct plan_world *w, const struct plan_ask *q, struct reason *ret)
+{
+    if (!plan_filter(w, q, PF_STATIC | PF_DYNAMIC, ret))
+        return true;
+    shape_done(&reason_shape, ret);
+    for (size_t i = 0; i < w->n_planned; i++)
+        w->f.leaving[w->planned[i]] = false;
+    bool allowed = plan_filter(w, q, PF_STATIC | PF_DYNAMIC, ret);
+    for (size_t i = 0; i < w->n_planned; i++)
+        w->f.leaving[w->planned[i]] = true;
+    return !allowed;
+}
+
+void plan_explain_stay(struct plan_world *w, int vm, bool cold, struct plan_stay *ret)
+{
+    cleanup(freep) struct ranked *list = NULL;
+    size_t n = 0;
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        if ((int)h == w->s->vms[vm].host && w->s->n_hosts > 1)
+            continue; /* that it should leave is the question */
+        struct ranked r;
+        struct plan_ask q = {.vm = vm, .host = (int)h, .cold = cold};
+        if (!refused(w, &q, &r.why)) {
+            shape_done(&reason_shape, &r.why);
+            continue;
+        }
+        /* a host that is too small even when it is empty: no room will ever be enough */
+        bool too_small = r.why.code == R_MEMORY && r.why.need_n > plan_mem_capacity(w, (int)h);
+        r.far = too_small || !distance[r.why.code] ? 5 : distance[r.why.code];
+        *vec_add(&list, &n) = r;
+    }
+    if (n > 1)
+        qsort(list, n, sizeof(*list), by_distance);
+    for (size_t i = 0; i < n; i++)
+        *vec_add(&ret->reasons, &ret->n_reasons) = list[i].why;
+}
+
+char *plan_why(const struct plan_world *w, int vm, int host, const uint8_t *allowed, bool wished)
+{
+    char buf[FMT_BYTES];
+    size_t n = 0;
+    bool most = true;
+    int64_t free_here = plan_mem_capacity(w, host) - w->load[host].mem_bytes;
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        if (!allowed[h])
+            continue;
+        n++;
+        most = most && plan_mem_capacity(w, (int)h) - w->load[h].mem_bytes <= free_here;
+    }
+    fmt_bytes(buf, free_here > 0 ? free_here : 0);
+    if (wished)
+        return xasprintf("where it was asked to go: %s free after the plan", buf);
+    if (!plan_counts(w->s, vm))
+        return xasprintf("definition only: one of %zu allowed host%s", n, n == 1 ? "" : "s");
+    if (n == 1)
+        return xasprintf("the only allowed host: %s free after the plan", buf);
+    return xasprintf("%s of %zu allowed hosts: %s free after the plan",
+                     most ? "most free memory" : "best balance", n, buf);
+}

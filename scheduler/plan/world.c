@@ -1,0 +1,151 @@
+#include "scheduler/plan/world.h"
+
+#include <assert.h>
+
+#include "lib/base/mem.h"
+
+bool plan_counts(const struct snapshot *s, int vm)
+{
+    return s->vms[vm].v->state != VM_SHUTOFF || s->vms[vm].will_start;
+}
+
+struct plan_load plan_need(const struct vm *v)
+{
+    return (struct plan_load){
+        .mem_bytes = vm_need_bytes(v), .vcpus = v->vcpus, .huge_bytes = v->hugepage_bytes};
+}
+
+static void add(struct plan_world *w, int vm, int host, int sign)
+{
+    if (host < 0 || !plan_counts(w->s, vm))
+        return;
+    struct plan_load need = plan_need(w->s->vms[vm].v);
+    w->load[host].mem_bytes += sign * need.mem_bytes;
+    w->load[host].vcpus += sign * need.vcpus;
+    w->load[host].huge_bytes += sign * need.huge_bytes;
+}
+
+void plan_world_put(struct plan_world *w, int vm, int host)
+{
+    assert(w->f.to[vm] < 0);
+    w->f.to[vm] = host;
+    add(w, vm, host, 1);
+}
+
+void plan_world_take(struct plan_world *w, int vm)
+{
+    assert(w->f.to[vm] >= 0);
+    add(w, vm, w->f.to[vm], -1);
+    w->f.to[vm] = -1;
+}
+
+static void init_fleet(struct plan_world *w)
+{
+    const struct snapshot *s = w->s;
+    w->f = (struct fleet){
+        .vms = xcalloc(s->n_vms, sizeof(*w->f.vms)),
+        .n_vms = s->n_vms,
+        .hosts = xcalloc(s->n_hosts, sizeof(*w->f.hosts)),
+        .n_hosts = s->n_hosts,
+        .at = xcalloc(s->n_vms, sizeof(*w->f.at)),
+        .to = xcalloc(s->n_vms, sizeof(*w->f.to)),
+        .leaving = xcalloc(s->n_vms, sizeof(*w->f.leaving)),
+    };
+    w->load = xcalloc(s->n_hosts, sizeof(*w->load));
+    for (size_t i = 0; i < s->n_hosts; i++)
+        w->f.hosts[i] = s->hosts[i].h;
+    for (size_t i = 0; i < s->n_vms; i++) {
+        w->f.vms[i] = s->vms[i].v;
+        w->f.at[i] = s->vms[i].host;
+        bool moves = s->vms[i].moving_to != s->vms[i].host;
+        w->f.to[i] = moves ? s->vms[i].moving_to : -1;
+        add(w, (int)i, w->f.at[i], 1);
+        add(w, (int)i, w->f.to[i], 1);
+    }
+}
+
+static void init_by_host(struct plan_world *w)
+{
+    size_t n = w->s->n_vms, hosts = w->s->n_hosts;
+    w->by_host = xcalloc(2 * n, sizeof(*w->by_host));
+    w->by_host_start = xcalloc(hosts + 2, sizeof(*w->by_host_start));
+    size_t *fill = w->by_host_start + 1; /* becomes start[] once every slot is filled */
+    for (size_t i = 0; i < n; i++) {
+        fill[w->f.at[i] + 1]++;
+        if (w->f.to[i] >= 0)
+            fill[w->f.to[i] + 1]++;
+    }
+    for (size_t h = 0; h < hosts; h++)
+        fill[h + 1] += fill[h];
+    for (size_t i = 0; i < n; i++) {
+        w->by_host[fill[w->f.at[i]]++] = (int)i;
+        if (w->f.to[i] >= 0)
+            w->by_host[fill[w->f.to[i]]++] = (int)i;
+    }
+}
+
+static int by_vm_host(const void *a, const void *b)
+{
+    const struct plan_refusal *x = *(const struct plan_refusal *const *)a;
+    const struct plan_refusal *y = *(const struct plan_refusal *const *)b;
+    if (x->vm != y->vm)
+        return x->vm < y->vm ? -1 : 1;
+    if (x->host != y->host)
+        return x->host < y->host ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+void plan_world_init(struct plan_world *w, const struct snapshot *s, const struct policy *p,
+                     const struct plan_request *r, const int *planned, size_t n_planned)
+{
+    *w = (struct plan_world){
+        .s = s, .p = p, .r = r, .planned = planned, .n_planned = n_planned};
+    init_fleet(w);
+    init_by_host(w);
+    w->match = xcalloc(p->n_rules, sizeof(*w->match));
+    for (size_t i = 0; i < p->n_rules; i++)
+        rule_match_init(&w->match[i], &p->rules[i], &w->f);
+    if (!r || !r->n_refusals)
+        return;
+    w->refusals = xcalloc(r->n_refusals, sizeof(*w->refusals));
+    for (size_t i = 0; i < r->n_refusals; i++)
+        w->refusals[i] = &r->refusals[i];
+    qsort(w->refusals, r->n_refusals, sizeof(*w->refusals), by_vm_host);
+}
+
+void plan_world_done(struct plan_world *w)
+{
+    for (size_t i = 0; w->match && i < w->p->n_rules; i++)
+        rule_match_done(&w->match[i]);
+    free(w->match);
+    free(w->load);
+    free(w->by_host);
+    free(w->by_host_start);
+    free(w->refusals);
+    free(w->f.vms);
+    free(w->f.hosts);
+    free(w->f.at);
+    free(w->f.to);
+    free(w->f.leaving);
+    *w = (struct plan_world){0};
+}
+
+static int64_t share(int64_t n, int64_t ppm)
+{
+    return (int64_t)((__int128)n * ppm / 1000000);
+}
+
+int64_t plan_mem_capacity(const struct plan_world *w, int host)
+{
+    int64_t mem = w->s->hosts[host].h->mem_bytes;
+    if (mem < 0)
+        return -1;
+    int64_t cap = share(mem, w->p->capacity.mem_overcommit_ppm) - w->p->capacity.mem_reserve_bytes;
+    return cap > 0 ? cap : 0;
+}
+
+int64_t plan_vcpu_capacity(const struct plan_world *w, int host)
+{
+    int64_t cpus = w->s->hosts[host].h->cpus;
+    return cpus < 0 ? -1 : share(cpus, w->p->capacity.vcpu_overcommit_ppm);
+}

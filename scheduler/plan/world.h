@@ -1,0 +1,77 @@
+/* scheduler/plan/world.h: a snapshot as the planner works on it.   PURE.   Inside the planner only.
+ * Purpose  The snapshot, plus what is planned on top of it, with sums per host kept up to date.
+ * Shapes   fleet.at: where a VM is; fleet.to: where it also counts (move in flight, or planned by
+ *          plan_world_put), -1 none. A VM counts on both until its move is settled, so a plan that fits here
+ *          fits in whatever order its moves start and end.
+ * Owner    borrows snapshot, policy and request.   Thread any. */
+#pragma once
+
+#include "policy/rules/rules.h"
+#include "scheduler/plan/plan.h"
+
+struct plan_load { /* what counts against a host */
+    int64_t mem_bytes, vcpus, huge_bytes;
+};
+struct plan_world {
+    const struct snapshot *s;
+    const struct policy *p;
+    const struct plan_request *r; /* NULL: none */
+    struct fleet f;
+    struct rule_match *match; /* per rule of the policy */
+    struct plan_load *load;   /* per host */
+    int *by_host;             /* VMs grouped by host, those in flight to it included ... */
+    size_t *by_host_start;    /* ... host h: [start[h], start[h + 1]) */
+    const struct plan_refusal **refusals; /* sorted by VM, host, then as given */
+    const int *planned; /* VMs placed by plan_world_put, for name clashes */
+    size_t n_planned;
+};
+
+/* planned: borrows; the VMs that plan_world_put will place. */
+void plan_world_init(struct plan_world *w, const struct snapshot *s, const struct policy *p,
+                     const struct plan_request *r, const int *planned, size_t n_planned);
+void plan_world_done(struct plan_world *w);
+/* Plan vm onto host, or take it back. */
+void plan_world_put(struct plan_world *w, int vm, int host);
+void plan_world_take(struct plan_world *w, int vm);
+
+/* Does the VM take memory and CPU: everything that has a QEMU process, or will have one. */
+bool plan_counts(const struct snapshot *s, int vm);
+struct plan_load plan_need(const struct vm *v);
+/* Memory VMs may take on the host; -1 when its memory is not known. */
+int64_t plan_mem_capacity(const struct plan_world *w, int host);
+int64_t plan_vcpu_capacity(const struct plan_world *w, int host);
+
+/* ---- filter.c -------------------------------------------------------------------------------- */
+/* What the question is about. cold: the VM would be stopped, moved and started again. */
+struct plan_ask {
+    int vm, host;
+    bool cold;
+};
+enum plan_filters {
+    PF_STATIC = 1,  /* does not depend on where other planned VMs go */
+    PF_DYNAMIC = 2, /* does */
+    PF_COMPANY = 4, /* of the dynamic ones, the rules about other VMs */
+};
+/* The first filter of the asked sets that says no; ret_why may be NULL. */
+bool plan_filter(const struct plan_world *w, const struct plan_ask *q, int sets,
+                 struct reason *ret_why);
+/* Sum of weights of soft rules that vm on host would break. */
+int64_t plan_soft_cost(const struct plan_world *w, int vm, int host);
+/* The "no" learnt by asking (a refusal of the request; host -1: of the VM itself), or NULL. */
+const struct reason *plan_refused(const struct plan_world *w, int vm, int host, bool cold);
+/* Reasons that stopping the VM for the move does away with. */
+bool plan_cold_lifts(int code);
+
+/* ---- movable.c ------------------------------------------------------------------------------- */
+/* Append every reason of the VM itself. Returns how many. cold: leave out what cold lifts. */
+size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm, bool cold,
+                       struct reason **list, size_t *n);
+
+/* ---- order.c --------------------------------------------------------------------------------- */
+void plan_order(const struct snapshot *s, const struct policy *p, struct plan_move *moves, size_t n);
+
+/* ---- explain.c ------------------------------------------------------------------------------- */
+/* Why vm, which is not placed, can go nowhere: one reason per host, nearest way out first. */
+void plan_explain_stay(struct plan_world *w, int vm, bool cold, struct plan_stay *ret);
+/* Why this host for this VM. Gives. */
+char *plan_why(const struct plan_world *w, int vm, int host, const uint8_t *allowed, bool wished);
