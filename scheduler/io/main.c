@@ -6,7 +6,6 @@
 #include <libgen.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/file.h"
 #include "lib/base/log.h"
@@ -318,7 +317,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "drover-scheduler: takes no argument '%s'\n", argv[optind]);
         return EXIT_USAGE;
     }
-    umask(027);
     struct daemon d = {0};
     struct err e = {0};
     if (config_load(config, &d.cfg, &e) < 0) {

@@ -202,7 +202,7 @@ static int set_pragmas(struct store *s, struct err *e)
                        "database '%s' cannot use write-ahead logging (%s); is it on a network or "
                        "read-only file system?",
                        s->path, mode ? mode : "?");
-    return exec(s, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
+    return exec(s, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
                 "open", e);
 }
 
@@ -241,7 +241,7 @@ int store_open(const struct store_options *o, struct store **ret, struct err *e)
     if (r == 0)
         r = make_file(s->path, e);
     if (r == 0 && sqlite3_open_v2(s->path, &s->db,
-                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                                   o->vfs) != SQLITE_OK)
         r = store_error(s, "open", e);
     if (r == 0) {
