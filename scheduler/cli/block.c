@@ -204,9 +204,9 @@ static void add_stay(struct lines *l, const struct stay *st, size_t name_w, size
     cleanup(freep) char *why = st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("");
     char *s = xasprintf(" %s    %-*s  ", name, (int)to_w, "");
     size_t from = strlen(s);
-    const char *word = st->stopped ? "stopped" : "blocked";
+    const char *word = st->stopped ? "stopped" : st->off ? "stays off" : "blocked";
     text_add(&s, "%-15s  %s  (drover explain vm/%s)", word, why, st->name ? st->name : st->vm);
-    add_line(l, s, from, from + strlen(word), st->stopped ? C_WARN : C_BAD);
+    add_line(l, s, from, from + strlen(word), st->stopped ? C_WARN : st->off ? C_DIM : C_BAD);
 }
 
 size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool colours, char ***ret_lines)

@@ -17,9 +17,10 @@ static int run_pki(struct cli *c, int argc, char **argv)
     return cmd_pki(argc, argv);
 }
 
-#define FOLLOW_HELP                                                                                \
-    "  --detach             start it, print the run and return\n"                                 \
+#define TIMEOUT_HELP                                                                               \
     "  --timeout D          how long to wait (90s, 10m); the run goes on, exit 124\n"
+#define FOLLOW_HELP                                                                                \
+    "  --detach             start it, print the run and return\n" TIMEOUT_HELP
 #define DRAIN_HELP                                                                                 \
     "  -n, --dry-run        plan with the real checks, change nothing (= drover plan drain HOST)\n" \
     "  -m, --reason TEXT    why, for the journal and every page\n"                                \
@@ -43,8 +44,9 @@ static const struct command commands[] = {
      "  -m, --reason TEXT    why\n" FOLLOW_HELP, cmd_resume, NULL},
     {"cordon", "let no VM move to a host", "HOST [-m REASON]", "  -m, --reason TEXT    why\n", cmd_cordon,
      NULL},
-    {"cancel", "stop a run: abort and settle its moves", "RUN [options]", FOLLOW_HELP, cmd_cancel, NULL},
-    {"attach", "follow a run", "RUN [options]", FOLLOW_HELP, cmd_attach, NULL},
+    {"cancel", "stop a run: abort and settle its moves", "RUN [options]",
+     "  -m, --reason TEXT    why\n" FOLLOW_HELP, cmd_cancel, NULL},
+    {"attach", "follow a run", "RUN [options]", TIMEOUT_HELP, cmd_attach, NULL},
     {"explain", "why a VM is where it is and where it may go", "VM", "", cmd_explain, NULL},
     {"check", "can a host, or a pair of hosts, exchange VMs", "HOST | check pair HOST HOST",
      "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n", cmd_check,
@@ -56,7 +58,7 @@ static const struct command commands[] = {
      "  --ceph               per disk: what was confirmed before and proven after, by each host\n"
      "  --journal            every step of the run\n", cmd_runs, NULL},
     {"journal", "what was decided and done, by whom", "[options]",
-     "  --after SEQ          only later entries\n  --limit N            at most so many (100)\n",
+     "  --after SEQ          only later entries\n  --limit N            the newest so many (100)\n",
      cmd_journal, NULL},
     {"policy", "check the policy of a directory", "check DIR", "", cmd_policy, NULL},
     {"pki", "make the CA and certificates", "init|issue|show ...", "", run_pki, NULL},
@@ -108,6 +110,7 @@ int cli_error(struct cli *c, int code, const char *fmt, ...)
     if (vasprintf(&s, fmt, ap) < 0)
         abort();
     va_end(ap);
+    fflush(c->out);
     fprintf(c->err, "%sdrover:%s ", paint(c, c->err, C_BAD), paint_off(c, c->err, C_BAD));
     for (char *line = s, *next; line; line = next) { /* each line made safe by itself */
         next = strchr(line, '\n');
@@ -147,6 +150,7 @@ void cli_note(struct cli *c, const char *fmt, ...)
 {
     if (c->quiet)
         return;
+    fflush(c->out); /* both may end in one file: keep the order */
     char *s = NULL;
     va_list ap;
     va_start(ap, fmt);

@@ -101,6 +101,9 @@ static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
     if (!host)
         return X_USAGE;
     d->req.host = xstrdup(host);
+    if (d->req.n_allow_shutdown && str_eq(d->req.on_blocked, "leave"))
+        return cli_usage(c, "--allow-shutdown and --on-blocked leave contradict each other: is the VM to be shut "
+                            "off, or to stay?");
     if (str_in(host, d->req.to, d->req.n_to))
         return cli_usage(c, "--to %s is the host being drained", host);
     for (size_t i = 0; i < d->req.n_to; i++)
@@ -125,7 +128,7 @@ int drain_parse(struct cli *c, int argc, char **argv, struct drain_opts *ret)
 /* ---- stopping VMs wants a word ----------------------------------------------------------------- */
 static bool stops_vms(const struct request *r)
 {
-    return !r->dry_run && (str_eq(r->on_blocked, "cold") || str_eq(r->on_blocked, "shutdown"));
+    return str_eq(r->on_blocked, "cold") || str_eq(r->on_blocked, "shutdown");
 }
 
 /* The plan, by the same checks as the drain itself: what would be stopped. */
@@ -137,6 +140,7 @@ static int rehearse(struct cli *c, const struct request *req, struct run_view *r
     struct follow_opts follow = {.quiet = true};
     shape_copy(&request_shape, &dry, req);
     dry.dry_run = true;
+    add_name(&dry.allow_shutdown, &dry.n_allow_shutdown, "*"); /* show all that it could come to */
     int r = request_post(c, &dry, &reply, &e);
     shape_done(&request_shape, &dry);
     if (r < 0)
@@ -149,8 +153,9 @@ static int rehearse(struct cli *c, const struct request *req, struct run_view *r
     return follow_run(c, run, &follow, ret, NULL);
 }
 
-/* Print each VM that would be stopped. Gives their number. */
-static size_t list_stops(FILE *f, const struct run_view *v)
+/* Print each VM that would be stopped, and name it in the request: what was not on the list when the
+ * operator said yes is not stopped. Gives their number. */
+static size_t list_stops(FILE *f, const struct run_view *v, struct request *req)
 {
     size_t n = 0;
     for (size_t i = 0; i < v->n_moves; i++) {
@@ -158,14 +163,16 @@ static size_t list_stops(FILE *f, const struct run_view *v)
         if (m->live || m->offline)
             continue;
         text_line(f, "  vm/%s will be shut down, moved to %s and started there", m->vm_name, m->to);
+        add_name(&req->allow_shutdown, &req->n_allow_shutdown, m->vm_name);
         n++;
     }
     for (size_t i = 0; i < v->run.n_stays; i++) {
         const struct stay *st = &v->run.stays[i];
-        if (v->run.on_blocked != BLOCKED_SHUTDOWN && !st->stopped)
+        if (!stay_halts(&v->run, st))
             continue;
         cleanup(freep) char *why = st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("cannot move");
         text_line(f, "  vm/%s will be shut down and stay off: %s", st->name ? st->name : st->vm, why);
+        add_name(&req->allow_shutdown, &req->n_allow_shutdown, st->name);
         n++;
     }
     return n;
@@ -185,12 +192,25 @@ static int ask_name(struct cli *c, const char *host)
     return X_DONE;
 }
 
-static int confirm(struct cli *c, const struct drain_opts *d)
+/* The scheduler stops only VMs that the request names ("*": every one that cannot move). */
+static int confirm(struct cli *c, struct drain_opts *d)
 {
     const char *host = d->req.host;
     struct run_view v;
-    if (!stops_vms(&d->req) || d->confirm)
+    if (d->req.n_allow_shutdown) {
+        /* named one by one: that is the operator's word, for these VMs and no others */
+        if (!d->req.on_blocked || str_eq(d->req.on_blocked, "refuse")) {
+            free(d->req.on_blocked);
+            d->req.on_blocked = xstrdup(on_blocked_names[BLOCKED_SHUTDOWN]);
+        }
         return X_DONE;
+    }
+    if (!stops_vms(&d->req))
+        return X_DONE;
+    if (d->confirm || d->req.dry_run) {
+        add_name(&d->req.allow_shutdown, &d->req.n_allow_shutdown, "*");
+        return X_DONE;
+    }
     if (!c->in_tty || c->no_input)
         return cli_error(c, X_DENIED,
                          "--on-blocked %s may stop VMs: confirm it with --confirm=%s%s; nothing was done\n"
@@ -205,7 +225,7 @@ static int confirm(struct cli *c, const struct drain_opts *d)
         FILE *mem = open_memstream(&list, &len);
         if (!mem)
             abort();
-        size_t n = list_stops(mem, &v);
+        size_t n = list_stops(mem, &v, &d->req);
         fclose(mem);
         if (n)
             fprintf(c->err, "Draining host/%s stops %s:\n%s", host,

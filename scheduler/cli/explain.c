@@ -52,7 +52,7 @@ static void history(struct cli *c, const struct explain_view *v)
     for (size_t i = 0; i < v->n_moves; i++) {
         const struct move *m = &v->moves[i];
         if (i == 0)
-            text_line(c->out, "\nlast moves:");
+            fputs("\nlast moves:\n", c->out);
         text_line(c->out, "  %s  run/%lld  %s → %s  %s%s%s", time_date(at, m->queued_wall_us), (long long)m->run,
                   m->from, m->to, move_word(m), m->error ? ": " : m->why ? ", because: " : "",
                   m->error ? m->error : m->why ? m->why : "");

@@ -63,8 +63,8 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     const struct run *r = &v->run;
     int64_t stopped = 0, blocked = 0;
     for (size_t i = 0; i < r->n_stays; i++) {
-        stopped += r->stays[i].stopped;
-        blocked += !r->stays[i].stopped;
+        stopped += stay_halts(r, &r->stays[i]);
+        blocked += stay_blocks(r, &r->stays[i]);
     }
     if (r->state == RUN_FAILED || r->state == RUN_CANCELLED) {
         summary_print(c->err, v);
@@ -74,8 +74,9 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     if (code)
         return code;
     if (r->n_stays) {
-        text_line(c->out, "%s%s:", v->n_moves ? "\n" : "",
-                  blocked ? "cannot leave" : "would be shut off");
+        if (v->n_moves)
+            fputc('\n', c->out);
+        text_line(c->out, "%s", blocked ? "cannot leave:" : stopped ? "would be shut off:" : "stay here:");
         stays_print(c->out, r);
         ways_out_print(c->out, r);
     } else if (r->state == RUN_REFUSED) {
@@ -87,8 +88,11 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     if (r->state == RUN_REFUSED || blocked > 0)
         return X_BLOCKED;
     cleanup(freep) char *again = drain_command(r);
-    const char *word = r->on_blocked > BLOCKED_REFUSE ? on_blocked_names[r->on_blocked] : NULL;
-    cli_note(c, "nothing was changed · %s%s%s does it", again, word ? " --on-blocked " : "",
-             word ? word : "");
+    bool any = str_in("*", r->allow_shutdown, r->n_allow_shutdown);
+    if (r->on_blocked != BLOCKED_REFUSE)
+        text_add(&again, " --on-blocked %s", on_blocked_names[r->on_blocked]);
+    for (size_t i = 0; i < r->n_allow_shutdown && !any; i++)
+        text_add(&again, " --allow-shutdown %s", r->allow_shutdown[i]);
+    cli_note(c, "nothing was changed · %s does it", again);
     return detailed && (v->n_moves || stopped) ? X_CHANGES : X_DONE;
 }

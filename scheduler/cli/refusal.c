@@ -113,9 +113,35 @@ static void stay_print(FILE *f, const struct stay *st, int pad)
             text_line(f, "  %-*s  %s", pad, first ? name : "", words);
             first = false;
         }
-    if (first)
-        text_line(f, "  %-*s  %s", pad, name, st->stopped ? "shut off, by the operator's word"
-                                                          : "no reason was recorded");
+    if (st->stopped || st->off)
+        text_line(f, "  %-*s  %s", pad, first ? name : "",
+                  st->stopped ? "is shut off now, as allowed" : "it is shut off: it keeps nobody from "
+                                                                "working on the host");
+    else if (first)
+        text_line(f, "  %-*s  no reason was recorded", pad, name);
+}
+
+bool stay_halts(const struct run *r, const struct stay *st)
+{
+    if (st->stopped)
+        return true;
+    /* what a plan says will happen; a run that has ended says itself what was stopped */
+    return r->state == RUN_PLANNED && r->on_blocked == BLOCKED_SHUTDOWN && !st->off &&
+           (str_in("*", r->allow_shutdown, r->n_allow_shutdown) ||
+            str_in(st->name, r->allow_shutdown, r->n_allow_shutdown));
+}
+
+bool stay_blocks(const struct run *r, const struct stay *st)
+{
+    return !st->off && !stay_halts(r, st);
+}
+
+size_t stays_blocking(const struct run *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_stays; i++)
+        n += stay_blocks(r, &r->stays[i]);
+    return n;
 }
 
 static int pad_of(const struct run *r)
@@ -160,9 +186,6 @@ char *drain_command(const struct run *r)
         add_word(&s, "--to ", r->to[i]);
     for (size_t i = 0; i < r->n_avoid; i++)
         add_word(&s, "--avoid ", r->avoid[i]);
-    for (size_t i = 0; i < r->n_allow_shutdown; i++)
-        if (!str_eq(r->allow_shutdown[i], "*"))
-            add_word(&s, "--allow-shutdown ", r->allow_shutdown[i]);
     if (r->parallel > 0)
         text_add(&s, " --parallel %lld", (long long)r->parallel);
     if (r->reason)
@@ -174,7 +197,7 @@ static size_t cures(const struct run *r, const char **ret, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n_stays; i++)
-        for (size_t k = 0; k < r->stays[i].n_reasons && n < max; k++) {
+        for (size_t k = 0; stay_blocks(r, &r->stays[i]) && k < r->stays[i].n_reasons && n < max; k++) {
             const char *cure = r->stays[i].reasons[k].cure;
             bool seen = !cure || !*cure;
             for (size_t m = 0; m < n; m++)
@@ -192,41 +215,56 @@ static void way(FILE *f, int pad, bool *first, const char *command, const char *
     *first = false;
 }
 
+/* One of the cures says so already. */
+static bool said(const char *const *list, size_t n, const char *words)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strstr(list[i], words))
+            return true;
+    return false;
+}
+
 void ways_out_print(FILE *f, const struct run *r)
 {
     const char *list[CURES_SHOWN];
-    size_t n = cures(r, list, CURES_SHOWN);
+    size_t n = cures(r, list, CURES_SHOWN), blocking = stays_blocking(r), shown = 0;
     bool first = true;
     int pad = pad_of(r);
     for (size_t i = 0; i < n; i++)
         way(f, pad, &first, list[i], NULL);
-    if (r->kind != RUN_DRAIN || r->on_blocked != BLOCKED_REFUSE || !r->n_stays)
+    if (r->kind != RUN_DRAIN || (r->state != RUN_REFUSED && r->state != RUN_PLANNED) || !blocking)
         return;
     cleanup(freep) char *again = drain_command(r);
-    int64_t rest = r->vms - (int64_t)r->n_stays;
-    if (rest > 0) {
+    int64_t rest = r->vms - (int64_t)blocking;
+    if (rest > 0 && r->on_blocked != BLOCKED_LEAVE) {
         cleanup(freep) char *cmd = xasprintf("%s --on-blocked leave", again);
         cleanup(freep) char *what = xasprintf("drain the other %lld", (long long)rest);
         way(f, pad, &first, cmd, what);
     }
-    for (size_t i = 0; i < r->n_stays && i < WAIVERS_SHOWN && r->stays[i].name; i++) {
-        cleanup(freep) char *cmd = xstrdup(again);
-        cleanup(freep) char *vm = xasprintf("vm/%s", r->stays[i].name);
+    for (size_t i = 0; i < r->n_stays && shown < WAIVERS_SHOWN; i++) {
+        const struct stay *st = &r->stays[i];
+        if (!stay_blocks(r, st) || !st->name)
+            continue;
+        cleanup(freep) char *cmd = xstrdup(again), *vm = xasprintf("vm/%s", st->name);
+        cleanup(freep) char *words = xasprintf("--allow-shutdown %s", vm);
         add_word(&cmd, "--allow-shutdown ", vm);
-        way(f, pad, &first, cmd, "it may be shut off");
+        if (!said(list, n, words))
+            way(f, pad, &first, cmd, "it may be shut off");
+        shown++;
     }
 }
 
 void refusal_print(FILE *f, const struct run *r)
 {
     const char *left = host_state_names[r->host_was];
-    if (!r->n_stays) {
+    size_t blocking = stays_blocking(r);
+    if (!blocking) {
         text_line(f, "drover: host/%s not drained: %s; nothing was moved, the host is %s as before", r->host,
                   r->message ? r->message : "the scheduler gave no reason", left);
         return;
     }
     text_line(f, "drover: host/%s not drained: %zu of %s cannot leave; nothing was moved, the host is %s as "
-                 "before", r->host, r->n_stays, text_count(r->vms, "VM", "VMs"), left);
+                 "before", r->host, blocking, text_count(r->vms, "VM", "VMs"), left);
     stays_print(f, r);
     ways_out_print(f, r);
 }

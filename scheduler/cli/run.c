@@ -281,6 +281,36 @@ static void journal_line(FILE *f, const json_t *item)
     shape_done(&entry_shape, &en);
 }
 
+enum { PAGE = 1000 };
+
+/* The last `limit` entries after seq. The API pages forward only: go through, keep the end. */
+static int journal_tail(struct cli *c, int64_t after, int64_t limit, json_t *keep)
+{
+    struct err e;
+    struct client *cl = cli_client(c, &e);
+    if (!cl)
+        return cli_fail(c, &e);
+    for (;;) {
+        cleanup(json_decrefp) json_t *j = NULL;
+        cleanup(freep) char *path = xasprintf("/v1/journal?after=%lld&limit=%d", (long long)after, PAGE);
+        if (client_get(cl, path, &j, &e) < 0)
+            return cli_fail(c, &e);
+        json_t *entries = json_object_get(j, "entries");
+        int64_t before = after;
+        json_t *item;
+        size_t i;
+        json_array_foreach(entries, i, item) {
+            int64_t seq = json_integer_value(json_object_get(item, "seq"));
+            after = seq > after ? seq : after;
+        }
+        json_array_extend(keep, entries);
+        while ((int64_t)json_array_size(keep) > limit)
+            json_array_remove(keep, 0);
+        if (after == before)
+            return X_DONE;
+    }
+}
+
 int cmd_journal(struct cli *c, int argc, char **argv)
 {
     enum { O_AFTER = 256, O_LIMIT };
@@ -291,24 +321,23 @@ int cmd_journal(struct cli *c, int argc, char **argv)
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
         if (o < 0)
             return opt_exit(o);
-        if (parse_int(optarg, 0, INT64_MAX, o == O_AFTER ? &after : &limit, &e) < 0)
+        if (parse_int(optarg, o == O_LIMIT, INT64_MAX, o == O_AFTER ? &after : &limit, &e) < 0)
             return cli_usage(c, "%s: %s", o == O_AFTER ? "--after" : "--limit", e.msg);
     }
     if (!opt_words(c, argc, argv, 0, 0, ""))
         return X_USAGE;
-    cleanup(json_decrefp) json_t *j = NULL;
-    cleanup(freep) char *path = xasprintf("/v1/journal?after=%lld&limit=%lld", (long long)after,
-                                          (long long)limit);
-    struct client *cl = cli_client(c, &e);
-    if (!cl || client_get(cl, path, &j, &e) < 0)
-        return cli_fail(c, &e);
+    json_t *entries = json_array();
+    cleanup(json_decrefp) json_t *j = json_pack("{s:s, s:o}", "schema", "drover.journal/1", "entries", entries);
+    int code = journal_tail(c, after, limit, entries);
+    if (code)
+        return code;
     if (out_is_data(c)) {
         out_data(c, j, "entries");
         return X_DONE;
     }
     json_t *item;
     size_t i;
-    json_array_foreach(json_object_get(j, "entries"), i, item)
+    json_array_foreach(entries, i, item)
         journal_line(c->out, item);
     return X_DONE;
 }

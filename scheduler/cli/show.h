@@ -22,8 +22,15 @@ void ways_out_print(FILE *f, const struct run *r);
 void summary_print(FILE *f, const struct run_view *v);
 /* Exit code of a drain that ended so. */
 int run_exit(const struct run *r);
-/* The command that asks for the same drain again. Gives. */
+/* The command that asks for the same drain again, without what it may do to VMs that cannot leave.
+ * Gives. */
 char *drain_command(const struct run *r);
+
+/* It will be (or was) shut off by the operator's word. */
+bool stay_halts(const struct run *r, const struct stay *st);
+/* It keeps the host from being emptied: not shut off anyway, and nobody allowed to stop it. */
+bool stay_blocks(const struct run *r, const struct stay *st);
+size_t stays_blocking(const struct run *r);
 
 /* A dry run: table of moves, what stays, the line "Plan: ...". Gives an exit code. */
 int plan_print(struct cli *c, const struct run_view *v, bool detailed);

@@ -47,7 +47,7 @@ int run_exit(const struct run *r)
     case RUN_CANCELLED:
         return r->moved + r->stopped > 0 ? X_PARTLY : X_FAILED;
     case RUN_PLANNED:
-        return r->blocked > 0 ? X_BLOCKED : X_DONE;
+        return stays_blocking(r) ? X_BLOCKED : X_DONE;
     default:
         return X_FAILED;
     }
@@ -92,11 +92,13 @@ static void add_proof(char **s, const struct run *r)
         text_add(s, "; host/%s is in maintenance, but it is not proven empty", r->host);
         return;
     }
-    int64_t domains = p->running + p->defined;
-    bool empty = domains + p->jobs + p->watchers == 0;
-    text_add(s, "; host/%s is in maintenance, %s (%s, %s, %s)", r->host,
-             empty ? "proven empty" : "NOT empty", text_count(domains, "domain", "domains"),
-             text_count(p->jobs, "job", "jobs"), text_count(p->watchers, "watcher", "watchers"));
+    bool empty = p->running + p->jobs + p->watchers == 0;
+    text_add(s, "; host/%s is in maintenance, %s (%s, %s, %s", r->host, empty ? "proven empty" : "NOT empty",
+             text_count(p->running, "domain", "domains"), text_count(p->jobs, "job", "jobs"),
+             text_count(p->watchers, "watcher", "watchers"));
+    if (p->defined)
+        text_add(s, "; %s", text_count(p->defined, "shut-off VM stays defined", "shut-off VMs stay defined"));
+    text_add(s, ")");
 }
 
 static void done_line(FILE *f, const struct run_view *v)
@@ -129,18 +131,42 @@ static void moved_lines(FILE *f, const struct run_view *v)
     }
 }
 
-static void stopped_line(FILE *f, const struct run_view *v, const char *what)
+static void partly_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
-    char *s = xasprintf("host/%s %s: ", r->host, what);
+    size_t blocking = stays_blocking(r);
+    char *s = xasprintf("host/%s %s: ", r->host, r->kind == RUN_HOME ? "partly brought home" : "partly drained");
     add_moved(&s, v);
     add_times(&s, r);
-    if (r->state == RUN_PARTLY && r->n_stays)
-        text_add(&s, "; %s", text_count((int64_t)r->n_stays, "VM stays:", "VMs stay:"));
-    else if (r->message)
-        text_add(&s, "; %s", r->message);
+    if (r->kind == RUN_DRAIN)
+        text_add(&s, "; the host takes no new VMs (drover resume %s opens it)", r->host);
+    text_add(&s, "; %s", text_count((int64_t)blocking, "VM stays:", "VMs stay:"));
     text_line(f, "%s", s);
     free(s);
+}
+
+static void cancelled_line(FILE *f, const struct run_view *v)
+{
+    const struct run *r = &v->run;
+    char *s = xasprintf("%s of host/%s cancelled", r->kind == RUN_HOME ? "home-coming" : "drain", r->host);
+    if (v->n_moves) {
+        text_add(&s, ": ");
+        add_moved(&s, v);
+        add_times(&s, r);
+    } else {
+        text_add(&s, " before the first move");
+    }
+    if (r->kind == RUN_DRAIN)
+        text_add(&s, "; the host is %s as before", host_state_names[r->host_was]);
+    text_line(f, "%s", s);
+    free(s);
+}
+
+static void failed_line(FILE *f, const struct run_view *v)
+{
+    const struct run *r = &v->run;
+    text_line(f, "drover: host/%s %s: %s", r->host, r->kind == RUN_HOME ? "not brought home" : "not drained",
+              r->message ? r->message : "the scheduler gave no reason");
 }
 
 void summary_print(FILE *f, const struct run_view *v)
@@ -153,19 +179,19 @@ void summary_print(FILE *f, const struct run_view *v)
             stays_print(f, r);
         break;
     case RUN_PARTLY:
-        stopped_line(f, v, r->kind == RUN_HOME ? "partly brought home" : "partly drained");
+        partly_line(f, v);
         stays_print(f, r);
         ways_out_print(f, r);
         break;
     case RUN_CANCELLED:
-        stopped_line(f, v, r->kind == RUN_HOME ? "home-coming cancelled" : "drain cancelled");
+        cancelled_line(f, v);
         moved_lines(f, v);
         break;
     case RUN_REFUSED:
         refusal_print(f, r);
         break;
     case RUN_FAILED:
-        stopped_line(f, v, r->kind == RUN_HOME ? "home-coming failed" : "drain failed");
+        failed_line(f, v);
         moved_lines(f, v);
         stays_print(f, r);
         ways_out_print(f, r);
