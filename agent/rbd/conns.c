@@ -13,6 +13,8 @@ struct conn {
     pthread_mutex_t lock; /* held while connecting */
     rados_t cluster;
     bool connected, broken;
+    struct err error; /* of connecting: all that waited for it get the same answer */
+    const char *token;
     int refs;
     int64_t used_us;
     struct conn *next;
@@ -153,22 +155,25 @@ int conn_configure(const struct rbd_ask *ask, rados_t *ret, struct err *e)
     return 0;
 }
 
-static int do_connect(struct conn *conn, const struct rbd_ask *ask, const char **ret_token,
-                      struct err *e)
+static int do_connect(struct conn *conn, const struct rbd_ask *ask)
 {
+    struct err *e = &conn->error;
     rados_t cluster;
     int r = conn_configure(ask, &cluster, e);
     if (r < 0) {
-        *ret_token = rbd_error_token(r);
+        conn->token = rbd_error_token(r);
         return r;
     }
     r = rados_connect(cluster);
     if (r < 0) {
         rados_shutdown(cluster);
-        /* -ENOENT here means that no key was found for the user */
-        *ret_token = r == -ENOENT || r == -EINVAL ? "ceph_auth" : rbd_error_token(r);
+        const char *why = r == -ENOENT   ? "no key was found for this user"
+                          : r == -EINVAL ? "the key is malformed"
+                          : r == -ETIMEDOUT ? "the monitors do not answer"
+                                         : strerror(-r);
+        conn->token = r == -ENOENT || r == -EINVAL ? "ceph_auth" : rbd_error_token(r);
         return err_set(e, r, "connect to Ceph as client.%s: %s",
-                       ask->disk.user ? ask->disk.user : "admin", strerror(-r));
+                       ask->disk.user ? ask->disk.user : "admin", why);
     }
     conn->cluster = cluster;
     conn->connected = true;
@@ -193,11 +198,13 @@ int conns_get(struct rbd_conns *c, const struct rbd_ask *ask, struct conn **ret,
     x->refs++;
     pthread_mutex_unlock(&c->lock);
     pthread_mutex_lock(&x->lock);
-    int r = 0;
-    if (!x->connected)
-        r = do_connect(x, ask, ret_token, e);
+    int r = x->error.code;
+    if (r == 0 && !x->connected)
+        r = do_connect(x, ask);
     pthread_mutex_unlock(&x->lock);
     if (r < 0) {
+        *ret_token = x->token;
+        err_set(e, r, "%s", x->error.msg);
         conns_put(c, x, true);
         return r;
     }
