@@ -40,7 +40,8 @@ class Judge(unittest.TestCase):
     def test_intact(self):
         f = verdict(*stream(50))
         self.assertTrue(f["intact"], f)
-        self.assertEqual((f["beats"], f["lost"], f["repeated"], f["longest_pause_ms"]), (50, 0, 0, 0))
+        self.assertEqual((f["beats"], f["lost"], f["repeated"]), (50, 0, 0))
+        self.assertEqual(f["longest_pause_ms"], 0)
         self.assertEqual(f["last_age_ms"], 50)
 
     def test_lost_on_disk(self):

@@ -1,11 +1,11 @@
 /* tests/lab/guest/init.c: the whole user space of a lab guest, PID 1 of its initramfs.
  *
- * It writes a numbered beat to its RBD disk and sends the same beat to the collector, some ten times
- * a second, until it is switched off. lablib/beats.py reads both and says whether anything was lost.
- * It forks nothing and mostly sleeps: ten such guests share two cores under TCG.
+ * It writes a numbered beat to its RBD disk and sends the same beat to the collector, some ten
+ * times a second, until it is switched off. lablib/beats.py reads both and says whether anything
+ * was lost. It forks nothing and mostly sleeps: ten such guests share two cores under TCG.
  *
- * Kernel command line: lab.name=NAME lab.ip=A.B.C.D lab.collector=A.B.C.D lab.period=MS lab.fill=MIB
- * lab.dirty=KIB_PER_S. The layout of struct beat is shared with lablib/beats.py.
+ * Kernel command line: lab.name=NAME lab.ip=A.B.C.D lab.collector=A.B.C.D lab.period=MS
+ * lab.fill=MIB lab.dirty=KIB_PER_S. The layout of struct beat is shared with lablib/beats.py.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -95,7 +95,7 @@ static int64_t now_ns(void)
     return t.tv_sec * NSEC + t.tv_nsec;
 }
 
-/* Nothing sensible is left to do: leave the message on the console and stop, do not reboot in a loop. */
+/* Nothing sensible is left to do: leave the message on the console and stop, no loop of reboots. */
 static void die(const char *what)
 {
     printf("guest: %s: %s\n", what, strerror(errno));
@@ -306,7 +306,8 @@ int main(void)
         if (sock >= 0)
             (void)!send(sock, b, sizeof *b, MSG_DONTWAIT);
         /* the rate is per beat, not per second of wall time: no burst after a pause */
-        for (dirty_owed += dirty_kib * b->period_ms; mem && dirty_owed >= 4000; dirty_owed -= 4000) {
+        dirty_owed += dirty_kib * b->period_ms;
+        for (; mem && dirty_owed >= 4000; dirty_owed -= 4000) {
             mem[page * (PAGE / 8)] = rng();
             page = (page + 1) % pages;
         }

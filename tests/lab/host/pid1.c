@@ -4,9 +4,9 @@
  *
  * Enters the given network namespace, makes own mount, uts, ipc and pid namespaces, and forks into
  * them. The child runs the script and then only reaps. The parent prints the child's pid, as the
- * outside sees it, and exits. Killing that pid is pulling the host's plug: the kernel kills all that
- * runs in it. PID 1 must reap, or libvirt's capability probes wait 40 s for each zombie; and it must
- * not be libvirtd, which has to die and come back alone while the guests live on.
+ * outside sees it, and exits. Killing that pid is pulling the host's plug: the kernel kills all
+ * that runs in it. PID 1 must reap, or libvirt's capability probes wait 40 s for each zombie; and
+ * it must not be libvirtd, which has to die and come back alone while the guests live on.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* tests/lab/host/qemu.c: stands in /usr/bin/qemu-system-x86_64 of a host without KVM.
  *
- * QEMU before 9.0 loses guest writes when it migrates under TCG: where the length of a RAM block is a
- * multiple of 64 pages, the sync of the dirty bitmap takes a fast path that forgets to reset the
- * dirty flags in the TCG's TLB (fixed by "physmem: Fix migration dirty bitmap coherency with TCG
- * memory access"). Guests die of it within a few moves. So this gives every guest 8 KiB more than
- * libvirt asked for, the slow and correct path is taken, and nothing else changes. It is not needed
- * with KVM, whose dirty log has another way in.
+ * QEMU before 9.0 loses guest writes when it migrates under TCG: where the length of a RAM block
+ * is a multiple of 64 pages, the sync of the dirty bitmap takes a fast path that forgets to reset
+ * the dirty flags in the TCG's TLB (fixed by "physmem: Fix migration dirty bitmap coherency with
+ * TCG memory access"). Guests die of it within a few moves. So this gives every guest 8 KiB more
+ * than libvirt asked for, the slow and correct path is taken, and nothing else changes. It is not
+ * needed with KVM, whose dirty log has another way in.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #define REAL "/usr/bin/qemu-system-x86_64.real"
 #define EXTRA_KIB 8ull
 
-/* "SIZE…" with its number n replaced by n × unit + extra and the given suffix; the rest is kept. */
+/* The text with the number n at that place replaced by n * unit + extra and the suffix. */
 static char *grown(const char *text, size_t number, unsigned long long unit,
                    unsigned long long extra, const char *suffix)
 {

@@ -85,8 +85,8 @@ def judge(disk, arrivals, now_ns, since_ns=None, max_age_ms=5000):
     facts.update(judge_arrivals(arrivals, now_ns))
     boots = {b.boot for b in disk} | {a.boot for a in arrivals}
     on_disk = {b.n: (b.boot, b.uptime_ns) for b in disk}
-    facts["contradicting"] = sum(1 for a in arrivals
-                                 if on_disk.get(a.n, (a.boot, a.uptime_ns)) != (a.boot, a.uptime_ns))
+    heard = [(a.n, (a.boot, a.uptime_ns)) for a in arrivals]
+    facts["contradicting"] = sum(1 for n, what in heard if on_disk.get(n, what) != what)
     facts["failed_writes"] = failed_writes(disk, arrivals)
     facts["boots"] = len(boots)
     facts["same_boot"] = len(boots) == 1
@@ -161,7 +161,8 @@ def problems(facts, max_age_ms):
     if facts["boots"] > 1:
         found.append(f"{facts['boots']} boots")
     for key, text in (("lost", "lost"), ("repeated", "sent twice"), ("disordered", "out of order"),
-                      ("contradicting", "not as on the disk"), ("failed_writes", "failed to write")):
+                      ("contradicting", "not as on the disk"),
+                      ("failed_writes", "failed to write")):
         if facts[key]:
             found.append(f"{facts[key]} beats {text}")
     if facts["last_age_ms"] is None:

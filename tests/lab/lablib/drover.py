@@ -3,8 +3,9 @@ each host. Does nothing while its programs are not built."""
 import json
 import os
 import signal
+import socket
 
-from .env import CORE_IP, REPO, LabError, has_ended, run, wait_until, write
+from .env import CORE_IP, REPO, LabError, has_ended, run, tail, wait_until, write
 from .host import Host
 from .net import parse_rate
 
@@ -75,7 +76,17 @@ def start_scheduler(lab):
     if lab.daemon_pid("drover-scheduler") is None:
         lab.spawn("drover-scheduler", [program("drover-scheduler"), "--config",
                                        lab.path("drover", "scheduler.yaml")])
-    lab.wait_daemon("drover-scheduler", 20, lambda: os.path.exists(socket_path(lab)))
+    lab.wait_daemon("drover-scheduler", 20, lambda: accepts(socket_path(lab)))
+
+
+def accepts(path):
+    """Whether somebody listens there; the file itself survives a SIGKILL."""
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.connect(path)
+            return True
+        except OSError:
+            return False
 
 
 def kill_scheduler(lab):
@@ -84,6 +95,10 @@ def kill_scheduler(lab):
         raise LabError("drover-scheduler does not run")
     os.kill(pid, signal.SIGKILL)
     wait_until("drover-scheduler to die", 10, lambda: has_ended(pid))
+
+
+def agent_log(host):
+    return host.lab.log(host.name + "-agent")
 
 
 def start_agent(host):
@@ -113,6 +128,21 @@ def up(lab, config):
     hosts = [Host(lab, i) for i in lab.hosts()]
     for host in hosts:
         start_agent(host)
-    wanted = {h.name for h in hosts}
-    wait_until(f"agents of {', '.join(sorted(wanted))} to connect", CONNECTED_DEADLINE,
-               lambda: wanted <= connected(lab), lab.log("drover-scheduler"), pause=0.3)
+    wait_connected(lab, hosts)
+
+
+def wait_connected(lab, hosts):
+    missing = {h.name: h for h in hosts}
+
+    def all_there():
+        for name in connected(lab):
+            missing.pop(name, None)
+        for host in missing.values():
+            if not host.daemon_lives("agent"):
+                raise LabError(f"drover-agent of {host.name} died\n{tail(agent_log(host))}")
+        return not missing
+    try:
+        wait_until("agents to connect", CONNECTED_DEADLINE, all_there, pause=0.3)
+    except LabError as e:
+        logs = [lab.log("drover-scheduler")] + [agent_log(h) for h in missing.values()][:2]
+        raise LabError(f"{e}; missing: {', '.join(missing)}\n" + "\n".join(map(tail, logs)))

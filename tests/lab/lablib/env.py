@@ -145,7 +145,7 @@ class Lab:
         return int(m.group(1))
 
     def lock(self, seconds=300):
-        """One up, down or plug at a time. An abstract socket: gone with its process, leaves no file."""
+        """One up, down or plug at a time. An abstract socket: it goes with its process."""
         self.lock_socket = socket.socket(socket.AF_UNIX)
 
         def take():

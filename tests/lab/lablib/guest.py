@@ -24,6 +24,10 @@ DEFAULTS = {"host": "h1", "mem": 256, "fill": 0, "dirty": 0, "vcpus": 1, "image"
             "mon_hosts": True, "cluster": 1, "start": True, "wait": True, "period": BEAT_MS}
 
 
+CPU = {"qemu": "<cpu mode='custom' match='exact'><model fallback='forbid'>qemu64</model></cpu>",
+       "kvm": "<cpu mode='host-model'/>"}
+
+
 def names(lab):
     try:
         files = os.listdir(lab.path("guests"))
@@ -112,6 +116,7 @@ def domain_xml(lab, guest):
     kind = "kvm" if lab.config()["kvm"] else "qemu"
     cmdline = (f"{image.CMDLINE} lab.name={guest['name']} lab.ip={ip} lab.collector={CORE_IP} "
                f"lab.period={guest['period']} lab.fill={guest['fill']} lab.dirty={guest['dirty']}")
+    console = lab.path("guests", guest["name"] + ".console")
     return f"""<domain type='{kind}'>
   <name>{guest['name']}</name>
   <memory unit='MiB'>{guest['mem']}</memory>
@@ -123,7 +128,7 @@ def domain_xml(lab, guest):
     <cmdline>{cmdline}</cmdline>
   </os>
   <features><acpi/><apic/></features>
-  <cpu mode='custom' match='exact'><model fallback='forbid'>qemu64</model></cpu>
+  {CPU[kind]}
   <clock offset='utc'/>
   <devices>
     <emulator>{image.QEMU}</emulator>
@@ -134,7 +139,7 @@ def domain_xml(lab, guest):
       <model type='virtio'/>
       <rom enabled='no'/>
     </interface>
-    <serial type='file'><source path='{lab.path('guests', guest['name'] + '.console')}' append='on'/></serial>
+    <serial type='file'><source path='{console}' append='on'/></serial>
     <memballoon model='virtio'/>
   </devices>
 </domain>
@@ -257,11 +262,3 @@ def collector_up(lab):
     log = lab.path("beats.log")
     lab.spawn("collector", ["/usr/bin/python3", "-B", path, CORE_IP, str(COLLECTOR_PORT), log])
     lab.wait_daemon("collector", 10, lambda: os.path.exists(log))
-
-
-def forget(lab, name):
-    for suffix in (".json", ".xml"):
-        try:
-            os.unlink(lab.path("guests", name + suffix))
-        except FileNotFoundError:
-            pass

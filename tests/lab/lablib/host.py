@@ -18,7 +18,8 @@ from .env import (MAX_HOSTS, SECRET_UUID, LabError, has_ended, host_ip, read, ru
 LIBVIRTD_DEADLINE = 60
 
 # A daemon sees what systemd would give it, not the shell of whoever runs the lab.
-CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+             "LANG": "C.UTF-8"}
 
 SETUP = """mount --make-rprivate /
 # Else this host would pin the namespaces of every lab of the machine after their end.
@@ -40,7 +41,10 @@ touch {dir}/ready
 # An empty file, read-only: root must not be able to open it for writing. With /dev/null in the
 # place of /dev/kvm libvirt believes that KVM has just become usable and runs its probe of QEMU
 # again before each define and start, six seconds each time.
-NO_KVM = """[ ! -e /dev/kvm ] || {{ mount --bind {dir}/nothing /dev/kvm; mount -o remount,bind,ro /dev/kvm; }}
+NO_KVM = """if [ -e /dev/kvm ]; then
+    mount --bind {dir}/nothing /dev/kvm
+    mount -o remount,bind,ro /dev/kvm
+fi
 """
 
 # host/qemu.c says why. The real one stays in /usr/bin, because QEMU looks for its firmware and
@@ -95,8 +99,8 @@ class Host:
     def prepare(self, config):
         """Everything below the host's own /etc and /var. Once in the life of a lab."""
         etc, libvirt = f"{self.dir}/etc", f"{self.dir}/etc/libvirt"
-        for sub in ("etc.work", "var.work", "bin.work", "bin", "var/lib/libvirt/images", "var/log/libvirt",
-                    "var/cache/libvirt", "etc/drover", "etc/pki"):
+        for sub in ("etc.work", "var.work", "bin.work", "bin", "var/lib/libvirt/images",
+                    "var/log/libvirt", "var/cache/libvirt", "etc/drover", "etc/pki"):
             os.makedirs(f"{self.dir}/{sub}", exist_ok=True)
         self.prepare_emulators(config)
         tls = config["transport"] == "tls"
@@ -215,6 +219,6 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
 
     def learn_capabilities(self):
         """Have libvirt probe its emulator now; else the first guest pays for it. Where the other
-        emulators and a broken /dev/kvm are hidden this takes 0.4 s, so no cache is passed around."""
+        emulators and a broken /dev/kvm are hidden this takes 0.4 s: no cache is passed around."""
         self.virsh("domcapabilities --virttype " + ("kvm" if self.lab.config()["kvm"] else "qemu"),
                    timeout=90)

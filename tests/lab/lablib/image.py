@@ -81,11 +81,11 @@ def kvm_works(lab, seconds=4):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     d, console = lab.path("image"), lab.path("image", "kvm-probe.console")
-    write(console, "")
-    out = run(["timeout", "-k", "1", str(seconds), QEMU, "-accel", "kvm", "-cpu", "qemu64",
-               "-machine", "q35", "-m", "128", "-nodefaults", "-display", "none", "-no-reboot",
-               "-kernel", f"{d}/vmlinuz", "-initrd", f"{d}/initrd",
-               "-append", CMDLINE + " lab.probe", "-serial", "stdio"],
-              timeout=seconds + 5, check=False).stdout
+    # In the core's namespace, where `lab down` finds it if this program is killed.
+    out = lab.core(["timeout", "-k", "1", str(seconds), QEMU, "-accel", "kvm", "-cpu", "qemu64",
+                    "-machine", "q35", "-m", "128", "-nodefaults", "-display", "none", "-no-reboot",
+                    "-kernel", f"{d}/vmlinuz", "-initrd", f"{d}/initrd",
+                    "-append", CMDLINE + " lab.probe", "-serial", "stdio"],
+                   timeout=seconds + 5, check=False).stdout
     write(console, out)
     return "probe ok" in out

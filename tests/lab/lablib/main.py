@@ -13,6 +13,10 @@ from .env import MAX_HOSTS, Lab, LabError, say, wait_until, warn
 from .host import Host
 
 
+ABOUT = """Real Ceph and real libvirt hosts in namespaces of one machine. The environment variable
+LAB names the lab (default: lab); BIN the folder of Drover's programs."""
+
+
 # up and down
 
 def clean(lab):
@@ -214,7 +218,7 @@ def cmd_kill(lab, a):
     if not host.daemon_lives(a.what):
         raise LabError(f"{a.what} does not run on {a.host}")
     host.kill(a.what)
-    wait_until(f"{a.what} of {a.host} to die", 10, lambda: not host.daemon_lives(a.what), pause=0.05)
+    wait_until(f"{a.what} of {a.host} to die", 10, lambda: not host.daemon_lives(a.what))
     return 0
 
 
@@ -308,9 +312,7 @@ def cmd_drover(lab, a):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="lab", description=__doc__ if __doc__ != "The command line."
-                                  else "Real Ceph and libvirt hosts in namespaces of one machine. "
-                                  "The environment variable LAB names the lab (default: lab).")
+    top = argparse.ArgumentParser(prog="lab", description=ABOUT)
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name, run, text):
@@ -329,7 +331,8 @@ def parser():
     p.add_argument("names", nargs="*", metavar="NAME")
     p.add_argument("--json", action="store_true")
     p.add_argument("--since-mark", action="store_true")
-    p.add_argument("--max-age", type=float, default=5, metavar="S", help="silence that is a failure")
+    p.add_argument("--max-age", type=float, default=5, metavar="S",
+                   help="silence that is a failure")
     p = add("mark", cmd_mark, "a point in time for beats --since-mark")
     p.add_argument("label", nargs="*")
     p = add("where", cmd_where, "on which hosts a guest is, and who watches and locks its image")

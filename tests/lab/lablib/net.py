@@ -66,7 +66,8 @@ def link_set(lab, i, state):
 
 
 def link_state(lab, i):
-    out = run(["ip", "-n", lab.core_ns, "-br", "link", "show", "dev", f"v-h{i}"], check=False).stdout
+    show = ["ip", "-n", lab.core_ns, "-br", "link", "show", "dev", f"v-h{i}"]
+    out = run(show, check=False).stdout
     return "absent" if not out else "down" if "DOWN" in out.split()[1:2] else "up"
 
 

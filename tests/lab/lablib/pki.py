@@ -1,4 +1,4 @@
-"""Certificates for libvirt over TLS and for QEMU's own migration TLS, minted with the openssl CLI."""
+"""Certificates for libvirt over TLS and for QEMU's own migration TLS, from the openssl CLI."""
 import os
 import shutil
 
