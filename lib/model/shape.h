@@ -32,15 +32,23 @@ struct shape {
     size_t n;
 };
 
+/* offsetof that does not compile when the member has another size than its kind: an `int` under SF_INT
+ * would be read and written with the bytes after it. */
+#define SHAPE_SIZED(T, m, as)                                                                      \
+    (offsetof(T, m) + 0 * sizeof(char[sizeof(((T *)0)->m) == sizeof(as) ? 1 : -1]))
+
 /* Table entries. T is the struct tag's type, m the member; the JSON name is the member's name. */
-#define SF_INT(T, m) {.name = #m, .kind = SK_INT, .off = offsetof(T, m)}
-#define SF_INT_OR(T, m, dflt) {.name = #m, .kind = SK_INT, .off = offsetof(T, m), .absent = (dflt)}
-#define SF_INT_REQ(T, m) {.name = #m, .kind = SK_INT, .off = offsetof(T, m), .required = true}
-#define SF_BOOL(T, m) {.name = #m, .kind = SK_BOOL, .off = offsetof(T, m)}
-#define SF_STR(T, m) {.name = #m, .kind = SK_STR, .off = offsetof(T, m)}
-#define SF_STR_REQ(T, m) {.name = #m, .kind = SK_STR, .off = offsetof(T, m), .required = true}
+#define SF_INT(T, m) {.name = #m, .kind = SK_INT, .off = SHAPE_SIZED(T, m, int64_t)}
+#define SF_INT_OR(T, m, dflt)                                                                      \
+    {.name = #m, .kind = SK_INT, .off = SHAPE_SIZED(T, m, int64_t), .absent = (dflt)}
+#define SF_INT_REQ(T, m)                                                                           \
+    {.name = #m, .kind = SK_INT, .off = SHAPE_SIZED(T, m, int64_t), .required = true}
+#define SF_BOOL(T, m) {.name = #m, .kind = SK_BOOL, .off = SHAPE_SIZED(T, m, bool)}
+#define SF_STR(T, m) {.name = #m, .kind = SK_STR, .off = SHAPE_SIZED(T, m, char *)}
+#define SF_STR_REQ(T, m)                                                                           \
+    {.name = #m, .kind = SK_STR, .off = SHAPE_SIZED(T, m, char *), .required = true}
 #define SF_ENUM(T, m, tab)                                                                         \
-    {.name = #m, .kind = SK_ENUM, .off = offsetof(T, m), .names = (tab),                            \
+    {.name = #m, .kind = SK_ENUM, .off = SHAPE_SIZED(T, m, int), .names = (tab),                  \
      .n_names = sizeof(tab) / sizeof((tab)[0])}
 #define SF_OBJ(T, m, shp) {.name = #m, .kind = SK_OBJ, .off = offsetof(T, m), .sub = (shp)}
 #define SF_LIST(T, m, shp)                                                                         \

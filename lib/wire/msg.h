@@ -115,7 +115,7 @@ struct check_host {
 };
 struct check_item {
     char *name;    /* "libvirt", "kvm", "ceph", "tls-files", "migration-network", "clock", ... */
-    int verdict;   /* 0 pass, 1 warn, 2 fail */
+    int64_t verdict; /* 0 pass, 1 warn, 2 fail */
     char *text;    /* what was found */
     char *cure;    /* what to do, NULL when it passes */
 };

@@ -26,7 +26,7 @@ static int items_print(struct cli *c, const char *subject, const struct reply *r
     int64_t count[3] = {0};
     int worst = P_OK;
     for (size_t i = 0; i < r->n_items; i++) {
-        int v = r->items[i].verdict >= 0 && r->items[i].verdict <= 2 ? r->items[i].verdict : 2;
+        int v = r->items[i].verdict >= 0 && r->items[i].verdict <= 2 ? (int)r->items[i].verdict : 2;
         count[v]++;
         worst = v > worst ? v : worst;
     }
@@ -40,7 +40,7 @@ static int items_print(struct cli *c, const char *subject, const struct reply *r
     }
     for (size_t i = 0; i < r->n_items && !c->quiet; i++) {
         const struct check_item *it = &r->items[i];
-        int v = it->verdict >= 0 && it->verdict <= 2 ? it->verdict : 2;
+        int v = it->verdict >= 0 && it->verdict <= 2 ? (int)it->verdict : 2;
         fprintf(c->out, "%s%s%s  ", paint(c, c->out, colours[v]), tags[v], paint_off(c, c->out, colours[v]));
         text_line(c->out, "%-*s  %s", (int)width, it->name ? it->name : "?", it->text ? it->text : "");
         if (it->cure && v != 0)

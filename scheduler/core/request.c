@@ -177,7 +177,7 @@ static struct pending *pending_find(struct core *c, int64_t id)
     return NULL;
 }
 
-static void add_item(struct reply *r, const char *name, int verdict, const char *text,
+static void add_item(struct reply *r, const char *name, int64_t verdict, const char *text,
                      const char *cure)
 {
     struct check_item *it = vec_add(&r->items, &r->n_items);
@@ -191,7 +191,7 @@ static void finish_check(struct core *c, struct pending *p)
 {
     if (p->waiting > 0)
         return;
-    int worst = 0;
+    int64_t worst = 0;
     for (size_t i = 0; i < p->reply.n_items; i++)
         if (p->reply.items[i].verdict > worst)
             worst = p->reply.items[i].verdict;
