@@ -36,6 +36,10 @@ char *ct_answer(const struct corethread *t, const char *schema, const struct sha
     json_t *j = begin_answer(t, schema), *body = codec_encode_public(s, obj);
     json_object_update(j, body);
     json_decref(body);
+    for (size_t i = 0; i < s->n; i++) /* none is an empty list, for programs that walk it */
+        if ((s->fields[i].kind == SK_LIST || s->fields[i].kind == SK_STRS) &&
+            !json_object_get(j, s->fields[i].name))
+            json_object_set_new(j, s->fields[i].name, json_array());
     return end_answer(j);
 }
 
