@@ -1,0 +1,209 @@
+"""What a scenario works with: the lab, the operator's command, guests, and judgements that fail.
+
+A scenario is a function `scenario_<name>(s)` in tests/lab/scenarios/*.py; its docstring is the story.
+It finds an empty fleet (all hosts up, no guests) and a default policy, and need not tidy up.
+"""
+import json
+import os
+import time
+
+from . import drover, guest, where
+from .env import LabError, read, run, tail, wait_until, write
+from .host import Host
+
+ENDED = {"done", "partly", "refused", "cancelled", "failed", "planned"}
+
+
+class Failed(AssertionError):
+    """A judgement that did not hold."""
+
+
+class Scene:
+    def __init__(self, lab):
+        self.lab = lab
+        self.made = []
+
+    # The operator's command.
+
+    def drover(self, *args, expect=0, timeout=180):
+        """Run the command; its exit code must be `expect` (a number, a tuple, or None for any)."""
+        got = drover.cli(self.lab, list(args), check=False, timeout=timeout)
+        wanted = (expect,) if isinstance(expect, int) else expect
+        if wanted is not None and got.returncode not in wanted:
+            raise Failed(f"drover {' '.join(args)}: exit {got.returncode}, expected {expect}\n"
+                         f"{got.stdout}{got.stderr}")
+        return got
+
+    def json(self, *args):
+        return json.loads(self.drover(*args, "-o", "json").stdout)
+
+    def hosts(self):
+        return {h["name"]: h for h in self.json("hosts")["hosts"]}
+
+    def vms(self):
+        return {v["name"]: v for v in self.json("vms")["vms"]}
+
+    def run_view(self, run_id):
+        return self.json("run", str(run_id))
+
+    def start_drain(self, host, *args):
+        """Begin a drain without following it; returns the run's number."""
+        got = self.drover("drain", host, "--detach", "-o", "json", *args)
+        return json.loads(got.stdout)["run"]
+
+    def wait_run(self, run_id, states=None, seconds=180):
+        """Wait until the run has ended (or is in one of `states`); returns its view."""
+        states = {states} if isinstance(states, str) else set(states or ENDED)
+        last = {}
+
+        def there():
+            got = drover.cli(self.lab, ["run", str(run_id), "-o", "json"], check=False, timeout=30)
+            if got.returncode == 0:
+                last.clear()
+                last.update(json.loads(got.stdout))
+            state = last.get("run", {}).get("state")
+            if state in ENDED and state not in states:
+                raise Failed(f"run/{run_id} ended {state}, expected {sorted(states)}: "
+                             f"{last['run'].get('message')}\n{self.journal(run_id)}")
+            return state in states
+        try:
+            wait_until(f"run/{run_id} to be {sorted(states)}", seconds, there, pause=0.3)
+        except LabError as e:
+            raise Failed(f"{e}\n{json.dumps(last.get('run', {}), indent=1)}\n"
+                         f"{self.moves_text(last)}\n{self.journal(run_id)}") from e
+        return last
+
+    def moves_text(self, view):
+        return "\n".join(f"  {m.get('vm_name')} {m.get('from')}→{m.get('to')} {m.get('state')} "
+                         f"try {m.get('attempt')} {m.get('note') or ''} {m.get('error') or ''}"
+                         for m in view.get("moves", []))
+
+    def journal(self, run_id):
+        got = drover.cli(self.lab, ["run", str(run_id), "--journal"], check=False, timeout=30)
+        return got.stdout + got.stderr
+
+    def wait_copying(self, run_id, count=1, seconds=90):
+        """Wait until `count` moves really send memory; returns those moves."""
+        found = []
+
+        def flowing():
+            found[:] = [m for m in self.run_view(run_id).get("moves", [])
+                        if m.get("state") == "copying"
+                        and m.get("progress", {}).get("processed_bytes", 0) > 1 << 20]
+            return len(found) >= count
+        wait_until(f"{count} moves of run/{run_id} to copy", seconds, flowing, pause=0.1)
+        return found
+
+    # Guests.
+
+    def guests(self, *wishes):
+        """Make guests; a wish is a dict with at least name and host (see: lab guest --help)."""
+        self.made += [w["name"] for w in wishes]
+        guest.make(self.lab, [dict({"mem": 128}, **w) for w in wishes])
+        names = {w["name"] for w in wishes if w.get("start", True) and not w.get("xml_only")}
+        wait_until(f"Drover to know {sorted(names)}", 10,
+                   lambda: all(self.vms().get(n, {}).get("state") == "running" for n in names),
+                   pause=0.1)
+        guest.mark(self.lab, "made")
+
+    def virsh(self, host, command, check=True):
+        return Host(self.lab, self.lab.host_number(host)).virsh(command, check=check, timeout=60)
+
+    def host_run(self, host, cmd, check=True):
+        return Host(self.lab, self.lab.host_number(host)).run(cmd, check=check, timeout=60)
+
+    def remove(self, name):
+        for i in self.lab.hosts():
+            host = Host(self.lab, i)
+            if host.pid() is None:
+                continue
+            host.virsh(f"destroy {name}", check=False, timeout=30)
+            host.virsh(f"undefine {name} --managed-save", check=False, timeout=30)
+        guest.forget(self.lab, name)
+
+    def beats(self, *names, since_mark=False):
+        """Every named guest (default: all made) lived through it; returns the facts."""
+        facts = guest.check(self.lab, list(names or self.made), since_mark)
+        for name, f in facts.items():
+            if f.get("problems"):
+                raise Failed(f"guest {name} is not intact: {f['problems']}\n{json.dumps(f, default=str)}")
+        return facts
+
+    def longest_pause_ms(self, *names):
+        return max(f["longest_pause_ms"] for f in self.beats(*names, since_mark=True).values())
+
+    def where(self, name):
+        return where.locate(self.lab, name)
+
+    def assert_on(self, name, host, others="absent"):
+        """It runs on `host` and nowhere else; only that host can write its image."""
+        found = self.where(name)
+        for h, state in found["hosts"].items():
+            wanted = ("running",) if h == host else (others, "unplugged")
+            if state not in wanted:
+                raise Failed(f"{name} on {h}: {state}, expected {wanted}\n{where.show(found)}")
+        owners = {w["host"] for w in found["watchers"]}
+        if owners != {host} or (found["lock"] and found["lock"]["host"] != host):
+            raise Failed(f"{name} should be written by {host} only\n{where.show(found)}")
+
+    def place(self, *names):
+        """{name: host} as libvirt says, each running exactly once."""
+        got = {}
+        for name in names:
+            running = [h for h, st in self.where(name)["hosts"].items() if st == "running"]
+            if len(running) != 1:
+                raise Failed(f"{name} runs on {running}, expected exactly one host")
+            got[name] = running[0]
+        return got
+
+    # The fleet.
+
+    def policy(self, text):
+        """Put a policy in force and wait until the scheduler has taken it."""
+        write(self.lab.path("policy", "drover.yaml"), text)
+        stamp = time.time()
+        wait_until("the scheduler to take the policy", 15,
+                   lambda: time.time() - stamp > 4, pause=0.5)
+
+    def reset(self):
+        for name in list(dict.fromkeys(self.made)):
+            self.remove(name)
+        self.made.clear()
+        for run_id in [r["id"] for r in self.json("runs").get("runs", []) if r["state"] not in ENDED]:
+            self.drover("cancel", str(run_id), expect=None)
+            self.wait_run(run_id)
+        if read(self.lab.path("policy", "drover.yaml")) != "version: 1\n":
+            self.policy("version: 1\n")
+        for name, h in self.hosts().items():
+            if h["state"] != "up":
+                self.drover("resume", name)
+
+    def all_connected(self, seconds=60):
+        wanted = {f"h{i}" for i in self.lab.hosts()}
+        wait_until("all agents to be connected", seconds,
+                   lambda: {n for n, h in self.hosts().items() if h.get("connected")} >= wanted,
+                   pause=0.3)
+
+    def expect(self, condition, text):
+        if not condition:
+            raise Failed(text)
+
+    def expect_in(self, needle, text, about="the output"):
+        if needle not in text:
+            raise Failed(f"'{needle}' is not in {about}:\n{text}")
+
+    def diagnosis(self):
+        parts = []
+        logs = sorted(os.listdir(self.lab.path("log")))
+        for name in [n for n in logs if "drover" in n]:
+            parts.append(f"--- {name}\n{tail(self.lab.path('log', name), 25)}")
+        for i in self.lab.hosts():
+            parts.append(f"--- h{i} agent\n{tail(Host(self.lab, i).log('agent'), 15)}")
+        return "\n".join(parts)
+
+
+def say_time(start):
+    return f"{time.monotonic() - start:.1f} s"
+
+
+__all__ = ["Scene", "Failed", "run", "say_time"]
