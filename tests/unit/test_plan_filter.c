@@ -1,0 +1,458 @@
+/* Each filter and rule: when it passes, when it refuses, and with moves in flight. */
+#include "tests/unit/fleet.h"
+
+static void refuses(const struct test_fleet *f, int vm, int host, int code)
+{
+    struct reason why;
+    shape_init(&reason_shape, &why);
+    bool allowed = plan_allows(&f->s, &f->p, vm, host, &why);
+    assert_int_equal(allowed, code == R_NONE);
+    if (!allowed) {
+        assert_string_equal(reason_tokens[why.code], reason_tokens[code]);
+        assert_string_equal(why.host, f->hosts[host].name);
+    }
+    shape_done(&reason_shape, &why);
+}
+
+static void immovable(const struct test_fleet *f, int vm, int code)
+{
+    struct reason why;
+    shape_init(&reason_shape, &why);
+    bool movable = plan_vm_movable(&f->s, &f->p, vm, &why);
+    assert_int_equal(movable, code == R_NONE);
+    if (!movable) {
+        assert_string_equal(reason_tokens[why.code], reason_tokens[code]);
+        assert_null(why.host);
+    }
+    shape_done(&reason_shape, &why);
+}
+
+static void test_host_state(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 2, 16, 1);
+    fleet_vm(&f, "a", 0, 4);
+    refuses(&f, 0, 1, R_NONE);
+    refuses(&f, 0, 0, R_SAME_HOST);
+    for (int st = HOST_CORDONED; st <= HOST_LOST; st++) {
+        f.s.hosts[1].state = st;
+        refuses(&f, 0, 1, R_HOST_NOT_UP);
+    }
+    f.s.hosts[1].state = HOST_UP;
+    f.hosts[1].libvirt_up = false;
+    refuses(&f, 0, 1, R_LIBVIRT_DOWN);
+    f.s.hosts[1].connected = false;
+    refuses(&f, 0, 1, R_HOST_UNREACHABLE);
+    fleet_done(&f);
+}
+
+static void test_hardware(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 2, 16, 1);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    struct host *h = &f.hosts[1];
+    v->virt = xstrdup("kvm");
+    v->machine = xstrdup("pc-q35-9.0");
+    refuses(&f, 0, 1, R_NONE); /* a host that did not say is asked by the real check */
+    *vec_add(&h->machines, &h->n_machines) = xstrdup("pc-q35-7.2");
+    refuses(&f, 0, 1, R_MACHINE);
+    *vec_add(&h->machines, &h->n_machines) = xstrdup("pc-q35-9.0");
+    refuses(&f, 0, 1, R_NONE);
+    *vec_add(&h->virts, &h->n_virts) = xstrdup("qemu");
+    refuses(&f, 0, 1, R_VIRT);
+    *vec_add(&h->virts, &h->n_virts) = xstrdup("kvm");
+    free(h->arch);
+    h->arch = xstrdup("aarch64");
+    refuses(&f, 0, 1, R_ARCH);
+    fleet_done(&f);
+}
+
+static void test_networks(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 2, 16, 1);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    struct nic *n = vec_add(&v->nics, &v->n_nics);
+    *n = (struct nic){.kind = NIC_BRIDGE, .source = xstrdup("br0")};
+    refuses(&f, 0, 1, R_NONE);
+    n->source[2] = '7';
+    refuses(&f, 0, 1, R_BRIDGE);
+    n->kind = NIC_NETWORK;
+    refuses(&f, 0, 1, R_NETWORK);
+    *vec_add(&f.hosts[1].networks, &f.hosts[1].n_networks) = xstrdup("br7");
+    refuses(&f, 0, 1, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_ceph(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 2, 16, 1);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    f.hosts[0].ceph_fsid = xstrdup("f1");
+    refuses(&f, 0, 1, R_CLUSTER_DIFFERS); /* the disk relies on a ceph.conf that is not there */
+    f.hosts[1].ceph_fsid = xstrdup("f1");
+    refuses(&f, 0, 1, R_NONE);
+    v->disks[0].secret_uuid = xstrdup("s1");
+    refuses(&f, 0, 1, R_SECRET);
+    struct secret *s = vec_add(&f.hosts[1].secrets, &f.hosts[1].n_secrets);
+    *s = (struct secret){.uuid = xstrdup("s1"), .usage = xstrdup("ceph")};
+    refuses(&f, 0, 1, R_SECRET);
+    s->readable = true;
+    refuses(&f, 0, 1, R_NONE);
+    free(v->disks[0].secret_uuid);
+    v->disks[0].secret_uuid = NULL;
+    v->disks[0].secret_usage = xstrdup("ceph");
+    refuses(&f, 0, 1, R_NONE);
+    f.hosts[1].ceph_fsid[1] = '2';
+    refuses(&f, 0, 1, R_CLUSTER_DIFFERS);
+    *vec_add(&v->disks[0].mons, &v->disks[0].n_mons) = xstrdup("10.0.0.1:6789");
+    refuses(&f, 0, 1, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 3, 16, 2);
+    fleet_vm(&f, "a", 0, 4);
+    struct vm *o = fleet_vm(&f, "a", 1, 4);
+    refuses(&f, 0, 1, R_NAME_TAKEN);
+    refuses(&f, 0, 2, R_NONE);
+    f.s.vms[1].moving_to = 2;
+    refuses(&f, 0, 2, R_NAME_TAKEN);
+    f.s.vms[1].moving_to = -1;
+    free(o->uuid);
+    o->uuid = xstrdup(f.vms[0].uuid);
+    refuses(&f, 0, 1, R_UUID_TAKEN);
+    o->state = VM_SHUTOFF; /* a leftover of the VM itself */
+    refuses(&f, 0, 1, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 3, 16, 4);
+    fleet_vm(&f, "a", 0, 6);
+    fleet_vm(&f, "b", 1, 10);
+    refuses(&f, 0, 1, R_NONE);
+    f.vms[0].mem_overhead_bytes = 1;
+    refuses(&f, 0, 1, R_MEMORY);
+    f.p.capacity.mem_overcommit_ppm = 1500000;
+    refuses(&f, 0, 1, R_NONE);
+    f.p.capacity.mem_reserve_bytes = 8 * GIB;
+    refuses(&f, 0, 1, R_MEMORY);
+    f.p.capacity.mem_reserve_bytes = 0;
+    f.p.capacity.mem_overcommit_ppm = 1000000;
+    f.vms[1].state = VM_PAUSED; /* a paused VM keeps its memory */
+    refuses(&f, 0, 1, R_MEMORY);
+    f.vms[1].state = VM_SHUTOFF;
+    refuses(&f, 0, 1, R_NONE);
+    f.s.vms[1].will_start = true;
+    refuses(&f, 0, 1, R_MEMORY);
+    f.vms[0].state = VM_SHUTOFF; /* a definition needs no memory */
+    refuses(&f, 0, 1, R_NONE);
+    f.vms[0].state = VM_RUNNING;
+    f.hosts[2].mem_bytes = -1;
+    refuses(&f, 0, 2, R_MEMORY); /* unknown is not enough */
+    fleet_done(&f);
+}
+
+static void test_memory_in_flight(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 3, 16, 4);
+    fleet_vm(&f, "a", 0, 8);
+    fleet_vm(&f, "b", 2, 10);
+    refuses(&f, 0, 1, R_NONE);
+    f.s.vms[1].moving_to = 1; /* b counts on h1 already ... */
+    refuses(&f, 0, 1, R_MEMORY);
+    refuses(&f, 0, 2, R_DST_BUSY); /* ... and on h2 still, but not for ever */
+    f.s.vms[0].moving_to = 1;      /* a's own reservation is not in its way */
+    f.s.vms[1].moving_to = -1;
+    refuses(&f, 0, 1, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_memory_words(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct reason why;
+    fleet_init(&f, 2, 16, 2);
+    fleet_vm(&f, "a", 0, 8);
+    fleet_vm(&f, "b", 1, 12);
+    assert_false(plan_allows(&f.s, &f.p, 0, 1, &why));
+    assert_string_equal(why.need, "8 GiB");
+    assert_string_equal(why.have, "4 GiB free");
+    assert_string_equal(why.cure, "free 4 GiB on h1");
+    assert_int_equal(why.need_n, 8 * GIB);
+    assert_int_equal(why.have_n, 4 * GIB);
+    shape_done(&reason_shape, &why);
+    f.vms[0].mem_bytes = 64 * GIB;
+    assert_false(plan_allows(&f.s, &f.p, 0, 1, &why));
+    assert_string_equal(why.cure, "h1 holds at most 16 GiB of VMs: add a larger host");
+    shape_done(&reason_shape, &why);
+    fleet_done(&f);
+}
+
+static void test_vcpu_and_hugepages(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 2, 16, 2);
+    fleet_vm(&f, "a", 0, 4);
+    fleet_vm(&f, "b", 1, 4)->vcpus = 63; /* 16 CPUs x 4.0 = 64 */
+    refuses(&f, 0, 1, R_NONE);
+    f.vms[0].vcpus = 2;
+    refuses(&f, 0, 1, R_VCPU);
+    f.hosts[1].cpus = -1;
+    refuses(&f, 0, 1, R_NONE);
+    f.vms[0].hugepage_bytes = 4 * GIB;
+    f.vms[0].hugepage_size_bytes = 2 * MIB;
+    refuses(&f, 0, 1, R_HUGEPAGES);
+    f.hosts[1].hugepage_size_bytes = 2 * MIB;
+    f.hosts[1].hugepage_total_bytes = 4 * GIB;
+    refuses(&f, 0, 1, R_NONE);
+    f.vms[1].hugepage_bytes = MIB;
+    refuses(&f, 0, 1, R_HUGEPAGES);
+    fleet_done(&f);
+}
+
+static void test_anti_affinity(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 4, 16, 3);
+    fleet_vm(&f, "db-1", 0, 1);
+    fleet_vm(&f, "db-2", 1, 1);
+    fleet_vm(&f, "web", 2, 1);
+    struct rule *r = fleet_rule(&f, "apart", RULE_ANTI_AFFINITY, "db-*", NULL);
+    refuses(&f, 0, 1, R_ANTI_AFFINITY);
+    refuses(&f, 0, 2, R_NONE);
+    refuses(&f, 2, 1, R_NONE); /* not a member */
+    f.s.vms[1].moving_to = 2;  /* counts on both ends */
+    refuses(&f, 0, 1, R_ANTI_AFFINITY);
+    refuses(&f, 0, 2, R_ANTI_AFFINITY);
+    refuses(&f, 0, 3, R_NONE);
+    f.s.vms[1].moving_to = -1;
+    r->across = ACROSS_RACK;
+    refuses(&f, 0, 3, R_ANTI_AFFINITY); /* racks that nobody named prove nothing */
+    for (int i = 0; i < 4; i++)
+        f.hosts[i].rack = xasprintf("r%d", i / 2);
+    refuses(&f, 0, 3, R_NONE);
+    refuses(&f, 0, 1, R_ANTI_AFFINITY);
+    f.s.vms[1].moving_to = 2;
+    refuses(&f, 0, 3, R_ANTI_AFFINITY);
+    r->hard = false;
+    refuses(&f, 0, 3, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_zones_tell_racks_apart(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 3, 16, 2);
+    fleet_vm(&f, "db-1", 0, 1);
+    fleet_vm(&f, "db-2", 1, 1);
+    fleet_rule(&f, "apart", RULE_ANTI_AFFINITY, "db-*", NULL)->across = ACROSS_RACK;
+    for (int i = 0; i < 3; i++) {
+        f.hosts[i].rack = xstrdup("r1");
+        f.hosts[i].zone = xasprintf("z%d", i);
+    }
+    refuses(&f, 0, 2, R_NONE);
+    refuses(&f, 0, 1, R_ANTI_AFFINITY);
+    f.p.rules[0].across = ACROSS_ZONE;
+    refuses(&f, 0, 2, R_NONE);
+    f.hosts[2].zone[1] = '1';
+    refuses(&f, 0, 2, R_ANTI_AFFINITY);
+    fleet_done(&f);
+}
+
+static void test_affinity(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 4, 16, 3);
+    fleet_vm(&f, "c-1", 0, 1);
+    fleet_vm(&f, "c-2", 0, 1);
+    fleet_vm(&f, "c-3", 1, 1);
+    fleet_rule(&f, "near", RULE_AFFINITY, "c-[12]", NULL);
+    refuses(&f, 0, 2, R_NONE);  /* c-2 is beside it and may follow */
+    f.s.vms[1].host = 1;
+    refuses(&f, 0, 2, R_AFFINITY);
+    refuses(&f, 0, 1, R_NONE);
+    f.s.vms[1].moving_to = 2; /* it will be there */
+    refuses(&f, 0, 2, R_NONE);
+    refuses(&f, 0, 1, R_AFFINITY);
+    fleet_done(&f);
+}
+
+static void test_host_rules(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 3, 16, 1);
+    fleet_vm(&f, "gpu-1", 0, 1);
+    fleet_rule(&f, "licensed", RULE_HOST_REQUIRED, "gpu-*", "h[02]");
+    refuses(&f, 0, 1, R_HOST_REQUIRED);
+    refuses(&f, 0, 2, R_NONE);
+    fleet_rule(&f, "never", RULE_HOST_FORBIDDEN, "gpu-*", "h2");
+    refuses(&f, 0, 2, R_HOST_FORBIDDEN);
+    f.vms[0].mem_bytes = 64 * GIB; /* the rule is named, not the memory */
+    refuses(&f, 0, 1, R_HOST_REQUIRED);
+    fleet_done(&f);
+}
+
+static void test_max_vms(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 3, 16, 3);
+    fleet_vm(&f, "w-1", 0, 1);
+    fleet_vm(&f, "w-2", 1, 1);
+    fleet_vm(&f, "w-3", 2, 1);
+    struct rule *r = fleet_rule(&f, "few", RULE_MAX_VMS, "w-*", NULL);
+    r->max = 1;
+    refuses(&f, 0, 1, R_MAX_VMS);
+    r->max = 2;
+    refuses(&f, 0, 1, R_NONE);
+    f.s.vms[2].moving_to = 1;
+    refuses(&f, 0, 1, R_MAX_VMS);
+    *vec_add(&r->hosts.names, &r->hosts.n_names) = xstrdup("h2"); /* h1 is not limited */
+    refuses(&f, 0, 1, R_NONE);
+    refuses(&f, 0, 2, R_NONE);
+    r->max = 1;
+    refuses(&f, 0, 2, R_MAX_VMS);
+    fleet_done(&f);
+}
+
+static void test_vm_state(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 2, 16, 1);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    immovable(&f, 0, R_NONE);
+    v->state = VM_SHUTOFF;
+    immovable(&f, 0, R_NONE);
+    v->state = VM_PAUSED;
+    immovable(&f, 0, R_VM_PAUSED);
+    v->state = VM_CRASHED;
+    immovable(&f, 0, R_VM_STATE);
+    v->state = VM_RUNNING;
+    v->job = VM_JOB_OTHER;
+    immovable(&f, 0, R_VM_BUSY);
+    v->job = VM_JOB_NONE;
+    v->persistent = false;
+    immovable(&f, 0, R_TRANSIENT);
+    v->persistent = true;
+    v->managed_save = true;
+    immovable(&f, 0, R_MANAGED_SAVE);
+    v->managed_save = false;
+    v->foreign = xstrdup("nova");
+    immovable(&f, 0, R_FOREIGN);
+    free(v->foreign);
+    v->foreign = NULL;
+    f.s.vms[0].other_run = true;
+    immovable(&f, 0, R_IN_FLIGHT);
+    f.s.vms[0].other_run = false;
+    f.s.hosts[0].connected = false;
+    immovable(&f, 0, R_UNREACHABLE_SOURCE);
+    f.s.hosts[0].connected = true;
+    fleet_rule(&f, "not-these", RULE_EXCLUDE, "a", NULL);
+    immovable(&f, 0, R_EXCLUDED);
+    f.p.rules[0].kind = RULE_MAINTENANCE_ONLY;
+    immovable(&f, 0, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_disks(void **state)
+{
+    (void)state;
+    static const struct {
+        int device, kind, code;
+        const char *cache;
+    } cases[] = {
+        {DISK_DISK, DISK_RBD, R_NONE, "writeback"}, /* librbd is coherent in every mode */
+        {DISK_DISK, DISK_RBD, R_NONE, "unsafe"},
+        {DISK_DISK, DISK_FILE, R_LOCAL_DISK, "none"},
+        {DISK_DISK, DISK_BLOCK, R_LOCAL_DISK, "none"},
+        {DISK_LUN, DISK_BLOCK, R_LOCAL_DISK, "none"},
+        {DISK_DISK, DISK_VOLUME, R_LOCAL_DISK, "none"},
+        {DISK_DISK, DISK_NETWORK, R_NOT_RBD, "none"},
+        {DISK_CDROM, DISK_EMPTY, R_NONE, NULL},
+        {DISK_CDROM, DISK_RBD, R_NONE, NULL},
+        {DISK_CDROM, DISK_FILE, R_LOCAL_MEDIA, NULL},
+        {DISK_FLOPPY, DISK_FILE, R_LOCAL_MEDIA, NULL},
+        {DISK_CDROM, DISK_NETWORK, R_NOT_RBD, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct test_fleet f;
+        fleet_init(&f, 2, 16, 1);
+        struct disk *d = &fleet_vm(&f, "a", 0, 4)->disks[0];
+        d->device = cases[i].device;
+        d->kind = cases[i].kind;
+        d->cache = xstrdup(cases[i].cache);
+        immovable(&f, 0, cases[i].code);
+        fleet_done(&f);
+    }
+}
+
+static void test_devices_and_words(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct reason why;
+    fleet_init(&f, 2, 16, 1);
+    struct vm *v = fleet_vm(&f, "web-3", 0, 4);
+    *vec_add(&v->nics, &v->n_nics) = (struct nic){.kind = NIC_HOSTDEV};
+    immovable(&f, 0, R_HOSTDEV);
+    v->nics[0].kind = NIC_BRIDGE;
+    struct hostdev *d = vec_add(&v->hostdevs, &v->n_hostdevs);
+    *d = (struct hostdev){.kind = xstrdup("pci"), .address = xstrdup("0000:01:00.0")};
+    immovable(&f, 0, R_HOSTDEV);
+    v->n_hostdevs = 0;
+    free(d->kind);
+    free(d->address);
+    v->disks[0].device = DISK_CDROM;
+    v->disks[0].kind = DISK_FILE;
+    assert_false(plan_vm_movable(&f.s, &f.p, 0, &why));
+    assert_string_equal(why.cure, "eject the medium: virsh change-media web-3 vda --eject");
+    shape_done(&reason_shape, &why);
+    fleet_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_host_state),
+        cmocka_unit_test(test_hardware),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_ceph),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_memory_in_flight),
+        cmocka_unit_test(test_memory_words),
+        cmocka_unit_test(test_vcpu_and_hugepages),
+        cmocka_unit_test(test_anti_affinity),
+        cmocka_unit_test(test_zones_tell_racks_apart),
+        cmocka_unit_test(test_affinity),
+        cmocka_unit_test(test_host_rules),
+        cmocka_unit_test(test_max_vms),
+        cmocka_unit_test(test_vm_state),
+        cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_devices_and_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
