@@ -146,6 +146,10 @@ void loop_free(struct loop *l)
     }
     free(l->signals);
     event_free(l->wake);
+    /* libevent releases a bufferevent from a later turn of the loop, and event_base_free does not
+     * make up for it when callbacks of it were due */
+    for (int i = 0; i < 16 && event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0; i++)
+        event_base_loop(l->base, EVLOOP_NONBLOCK);
     event_base_free(l->base);
     loop_release(l);
 }
