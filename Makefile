@@ -87,6 +87,7 @@ $(B)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 EXTRA_test_store := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/schema.c tests/unit/faultvfs.c
+EXTRA_test_core := tests/unit/fakefleet.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
 $(foreach v,$(filter EXTRA_test_%,$(.VARIABLES)),$(eval $(B)/tests/$(v:EXTRA_%=%): $(call obj,$($(v)))))
 

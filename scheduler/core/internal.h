@@ -90,6 +90,7 @@ struct move_slot {
     int probe_rounds;
     bool tidy_refused, stopped_by_us, flowing, leftover_told, both_told;
     bool prep_done;
+    bool began;               /* this try told the source to act; until then nothing happened */
     bool handled;             /* its failure has been turned into a retry or a stay */
     int64_t blocked_since_us; /* queued, and no target would take it just now */
     bool dirty;

@@ -124,6 +124,8 @@ static void start_copy(struct core *c, struct move_slot *m)
     m->timeout_us = c->policy.migration.timeout_us_per_gib * (gib < 2 ? 2 : gib);
     m->m.copy_wall_us = c->wall_us;
     m->flowing = false;
+    m->began = true;
+    m->blocked_since_us = 0;
     m->leftover_told = m->tidy_refused = m->both_told = false;
     struct ask want = {.what = ASK_MIGRATE, .host = m->m.from, .move = m->m.id, .vm = m->m.vm,
                        .deadline_us = INT64_MAX};
@@ -138,6 +140,7 @@ static void start_copy(struct core *c, struct move_slot *m)
 
 static void power_vm(struct core *c, struct move_slot *m, enum ask_for what, char *host, int op)
 {
+    m->began = true;
     struct power *b = body_new(MSG_POWER);
     *b = (struct power){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
                         .vm = xstrdup(m->m.vm), .op = op, .timeout_us = SHUTDOWN_TIMEOUT_US};

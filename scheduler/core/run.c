@@ -6,6 +6,7 @@
 #include "scheduler/core/internal.h"
 
 #define GIVE_UP_US (60 * SEC)   /* a queued move that no host would take for so long becomes a stay */
+#define SILENCE_MAX_US (600 * SEC) /* checks without an answer before a move is given up */
 #define PLANNING_MAX_US (180 * SEC)
 #define CENSUS_AGAIN_US (2 * SEC)
 enum { CENSUS_ROUNDS = 10 };
@@ -278,8 +279,8 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
             say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s",
                 m->m.vm_name, m->m.to, was);
     }
-    m->blocked_since_us = 0;
     set_str(&m->m.note, NULL);
+    m->began = false;
     move_event(c, m, JEV_ADMIT);
 }
 
@@ -314,9 +315,27 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     return true;
 }
 
+/* A check that got no answer says nothing about VM or target: wait and ask again, the same way. */
+static bool wait_out(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
+    bool silence = code == R_CEPH_TIMEOUT || code == R_CHECK_FAILED || code == R_HOST_UNREACHABLE;
+    if (!silence || m->began || m->m.cancel || r->run.state != RUN_RUNNING)
+        return false;
+    if (!m->blocked_since_us)
+        m->blocked_since_us = c->now_us;
+    if (c->now_us - m->blocked_since_us > SILENCE_MAX_US)
+        return false;
+    m->m.state = JOB_QUEUED;
+    m->not_before_us = c->now_us + RETRY_DELAY_US;
+    set_fmt(&m->m.note, "waiting: %s", m->m.error ? m->m.error : "no answer");
+    m->dirty = true;
+    return true;
+}
+
 static void handle_failed(struct core *c, struct run_slot *r, struct move_slot *m)
 {
-    if (retry(c, r, m))
+    if (wait_out(c, r, m) || retry(c, r, m))
         return;
     m->handled = true;
     stay_after(c, r, m, m->m.error ? m->m.error : "unknown error");

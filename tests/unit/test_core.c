@@ -1,0 +1,299 @@
+/* The core against a small world behind the wire contract: drains, refusals, faults, restarts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/unit/fakefleet.h"
+
+static struct fleet f;
+
+static int setup(void **state)
+{
+    (void)state;
+    fleet_init(&f, 4, 16 * GIB);
+    for (int i = 0; i < 6; i++) {
+        cleanup(freep) char *name = xasprintf("web-%d", i + 1);
+        fleet_add(&f, name, 0, GIB);
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fleet_done(&f);
+    return 0;
+}
+
+static int on_host(int host)
+{
+    int n = 0;
+    for (int i = 0; i < f.n_vms; i++)
+        n += f.vms[i].on == host;
+    return n;
+}
+
+static void log_has(const char *text)
+{
+    if (!f.log || !strstr(f.log, text))
+        fail_msg("no '%s' in the journal:\n%s", text, f.log ? f.log : "(empty)");
+}
+
+static void assert_state(const char *host, enum host_state want)
+{
+    assert_int_equal(core_host_rec(f.core, host)->state, want);
+}
+
+static void drains(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_true(run > 0);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 0);
+    assert_state("h1", HOST_MAINTENANCE);
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->moved, 6);
+    assert_int_equal(r->vms, 6);
+    assert_int_equal(r->stopped, 0);
+    assert_true(r->proof.taken);
+    assert_int_equal(r->proof.running, 0);
+    log_has("vm/web-1 moved h1 → ");
+    log_has("RBD writer proven");
+}
+
+static void bring_home(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    run = fleet_request(&f, &(struct request){.verb = VERB_RESUME, .host = (char *)(uintptr_t) "h1",
+                                              .bring_home = true});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 6);
+    assert_state("h1", HOST_UP);
+}
+
+static void dry_run_changes_nothing(void **state)
+{
+    (void)state;
+    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .dry_run = true,
+                                                      .host = (char *)(uintptr_t) "h1"});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    fleet_run(&f, 30 * SEC);
+    assert_int_equal(on_host(0), 6);
+    assert_state("h1", HOST_UP);
+}
+
+static void refuses_whole_when_one_is_blocked(void **state)
+{
+    (void)state;
+    f.vms[2].check_code = "image_watched";
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
+    assert_int_equal(on_host(0), 6);
+    assert_state("h1", HOST_UP);
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->n_stays, 1);
+    assert_string_equal(r->stays[0].name, "web-3");
+    assert_int_equal(r->stays[0].reasons[0].code, R_IMAGE_WATCHED);
+}
+
+static void leaves_the_blocked_one(void **state)
+{
+    (void)state;
+    f.vms[2].check_code = "image_watched";
+    int64_t run = fleet_drain(&f, "h1", "leave");
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_PARTLY);
+    assert_int_equal(on_host(0), 1);
+    assert_int_equal(f.vms[2].on, 0);
+    assert_state("h1", HOST_CORDONED);
+}
+
+static void another_cluster_under_the_same_name(void **state)
+{
+    (void)state;
+    f.vms[0].fsid_there = "fsid-2";
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
+    const struct stay *st = &core_run(f.core, run)->stays[0];
+    assert_int_equal(st->n_reasons, 3); /* every other host has its reason */
+    int differs = 0;
+    for (size_t i = 0; i < st->n_reasons; i++)
+        differs += st->reasons[i].code == R_CLUSTER_DIFFERS;
+    assert_int_equal(differs, 3);
+}
+
+static void bad_target_is_avoided(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        f.vms[i].bad_on = 1;
+        f.vms[i].bad_on_code = "cpu_model";
+    }
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(1), 0);
+}
+
+static void error_that_had_moved_the_vm(void **state)
+{
+    (void)state;
+    f.vms[0].lie_next = true;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 0);
+    log_has("both hosts and Ceph are read");
+}
+
+static void failed_move_is_tried_again(void **state)
+{
+    (void)state;
+    f.vms[0].fail_next = true;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 0);
+    log_has("will be tried again");
+}
+
+static void agent_dies_mid_copy(void **state)
+{
+    (void)state;
+    f.vms[0].mute_next = true;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, 3 * SEC);
+    fleet_disconnect(&f, 0);
+    fleet_run(&f, 20 * SEC);
+    assert_false(run_ended(core_run(f.core, run)->state));
+    fleet_connect(&f, 0);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 0);
+}
+
+static void scheduler_restarts_at_any_time(void **state)
+{
+    for (int at = 0; at < 60; at++) {
+        int64_t run = fleet_drain(&f, "h1", NULL);
+        fleet_run(&f, at * 500 * MSEC);
+        fleet_restart_core(&f);
+        assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+        assert_int_equal(on_host(0), 0);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void cancel_settles(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, 3 * SEC);
+    assert_true(core_run(f.core, run)->moving > 0);
+    fleet_request(&f, &(struct request){.verb = VERB_CANCEL, .run = run,
+                                        .actor = (char *)(uintptr_t) "tester"});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_CANCELLED);
+    assert_state("h1", HOST_UP);
+    for (int i = 0; i < f.n_vms; i++)
+        assert_int_equal(f.vms[i].copying_to, -1);
+    fleet_run(&f, 30 * SEC);
+    assert_int_equal(on_host(0), 6);
+}
+
+static void second_drain_joins(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_drain(&f, "h1", NULL), run);
+    assert_true(f.reply.joined);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+}
+
+static void two_drains_never_target_each_other(void **state)
+{
+    (void)state;
+    fleet_add(&f, "db-1", 1, GIB);
+    fleet_add(&f, "db-2", 1, GIB);
+    int64_t a = fleet_drain(&f, "h1", NULL), b = fleet_drain(&f, "h2", NULL);
+    assert_int_equal(fleet_until_end(&f, a, 300 * SEC), RUN_DONE);
+    assert_int_equal(fleet_until_end(&f, b, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0) + on_host(1), 0);
+}
+
+static void vm_that_comes_meanwhile_leaves_too(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, 4 * SEC);
+    fleet_add(&f, "late", 0, GIB);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 0);
+    assert_int_equal(core_run(f.core, run)->moved, 7);
+}
+
+static void ceph_silence_stops_new_moves_and_claims_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        f.hosts[i].ceph_hangs = true;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 120 * SEC), RUN_REFUSED);
+    assert_int_equal(core_run(f.core, run)->stays[0].reasons[0].code, R_CEPH_TIMEOUT);
+    assert_int_equal(on_host(0), 6);
+}
+
+static void ceph_silent_mid_run_holds_the_proof_back(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, 3 * SEC);
+    for (int i = 0; i < 4; i++)
+        f.hosts[i].ceph_hangs = true;
+    fleet_run(&f, 20 * SEC);
+    assert_int_equal(core_run(f.core, run)->moved, 0); /* moved, but not proven: not claimed */
+    for (int i = 0; i < 4; i++)
+        f.hosts[i].ceph_hangs = false;
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+}
+
+static void unknown_host_is_named(void **state)
+{
+    (void)state;
+    fleet_drain(&f, "h11", NULL);
+    assert_int_equal(f.reply.exit, 6);
+    assert_non_null(strstr(f.reply.message, "no host 'h11'"));
+}
+
+static void shutdown_needs_a_word(void **state)
+{
+    (void)state;
+    f.vms[1].check_code = "image_watched";
+    int64_t run = fleet_drain(&f, "h1", "shutdown");
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
+    assert_int_equal(on_host(0), 6);
+    char *words[] = {(char *)(uintptr_t) "web-2"};
+    run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .host = (char *)(uintptr_t) "h1",
+                                              .on_blocked = (char *)(uintptr_t) "shutdown",
+                                              .allow_shutdown = words, .n_allow_shutdown = 1});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(core_run(f.core, run)->stopped, 1);
+    assert_int_equal(f.vms[1].on, -1);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(drains), T(bring_home), T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
+        T(leaves_the_blocked_one), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
+        T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy),
+        T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
+        T(two_drains_never_target_each_other), T(vm_that_comes_meanwhile_leaves_too),
+        T(ceph_silence_stops_new_moves_and_claims_nothing),
+        T(ceph_silent_mid_run_holds_the_proof_back), T(unknown_host_is_named),
+        T(shutdown_needs_a_word),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
