@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from xml.sax.saxutils import escape
 
@@ -57,11 +58,15 @@ def allocate(lab, name, wanted):
     os.makedirs(lab.path("guests"), exist_ok=True)
     with open(lab.path("guests.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        known = {n: load(lab, n)["number"] for n in names(lab)}
-        free = sorted(set(range(FIRST_GUEST_IP, LAST_GUEST_IP + 1)) - set(known.values()))
-        if name not in known and not free:
+        known = {n: load(lab, n) for n in names(lab)}
+        used = {g["number"] for g in known.values()}
+        free = [n for n in range(FIRST_GUEST_IP, LAST_GUEST_IP + 1) if n not in used]
+        if name in known:  # the same VM again: its address and uuid are its identity
+            guest.update(number=known[name]["number"], uuid=known[name]["uuid"])
+        elif free:
+            guest.update(number=free[0], uuid=str(uuid.uuid4()))
+        else:
             raise LabError("no address left for another guest")
-        guest["number"] = known[name] if name in known else free[0]
         write(lab.path("guests", name + ".json"), json.dumps(guest, indent=1) + "\n")
     return guest
 
@@ -119,6 +124,7 @@ def domain_xml(lab, guest):
     console = lab.path("guests", guest["name"] + ".console")
     return f"""<domain type='{kind}'>
   <name>{guest['name']}</name>
+  <uuid>{guest['uuid']}</uuid>
   <memory unit='MiB'>{guest['mem']}</memory>
   <vcpu>{guest['vcpus']}</vcpu>
   <os>
