@@ -18,8 +18,11 @@ static const int64_t CERT_WARN_US = 14 * 86400 * SEC;
 static json_t *begin_answer(const struct corethread *t, const char *schema)
 {
     json_t *j = json_pack("{s:s}", "schema", schema);
+    char since[FMT_BYTES];
     if (t->failed.code)
-        json_object_set_new(j, "store", json_sprintf("failed: %s", t->failed.msg));
+        json_object_set_new(j, "store",
+                            json_sprintf("failed: %s (what changed here since %s is not kept)",
+                                         t->failed.msg, fmt_rfc3339(since, t->failed_wall_us)));
     return j;
 }
 

@@ -234,6 +234,7 @@ static void store_failed(struct corethread *t, const struct err *e)
 {
     log_error("msg=\"store failed: nothing is started until it works again\" error=\"%s\"", e->msg);
     t->failed = *e;
+    t->failed_wall_us = clock_wall_us();
     t->probed_us = clock_mono_us();
     for (size_t k = 0; k < t->n_pending; k++) {
         struct pending *p = &t->pending[k];

@@ -31,6 +31,7 @@ struct corethread_config {
     const char *recorder;       /* directory or NULL */
     int64_t heartbeat_us;
     int64_t cert_expires_wall_us; /* of our own certificate, for health; 0 unknown */
+    int64_t retry_us;             /* between looks at a failed store, 0 = 5 s */
     struct queue *queue;
     struct outputs out;
 };

@@ -26,6 +26,7 @@ struct corethread {
     int64_t time_limit_us;       /* stored: we may use times up to here */
     int64_t ticked_us, probed_us;
     struct err failed;           /* code != 0: the store is out of order */
+    int64_t failed_wall_us;      /* since when */
     struct policy held;          /* a policy that came meanwhile */
     bool have_held;
     char *policy_error;          /* the directory's present state is refused; NULL: in force */

@@ -264,7 +264,7 @@ static int try_again(struct corethread *t, struct err *e)
 bool ct_recover(struct corethread *t)
 {
     int64_t now = clock_mono_us();
-    if (now - t->probed_us < PROBE_EVERY_US)
+    if (now - t->probed_us < (t->cfg.retry_us ? t->cfg.retry_us : PROBE_EVERY_US))
         return false;
     t->probed_us = now;
     struct err e = {0};
