@@ -88,7 +88,14 @@ $(B)/tests/unit/%.o: tests/unit/%.c
 
 EXTRA_test_store := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/schema.c tests/unit/faultvfs.c
 EXTRA_test_core := tests/unit/fakefleet.c
+EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
+CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
+EXTRA_test_cli_opt := $(CLI_PARTS)
+EXTRA_test_cli_out := $(CLI_PARTS)
+EXTRA_test_cli_show := $(CLI_PARTS)
+EXTRA_test_cli_follow := $(CLI_PARTS)
+EXTRA_test_cli_drain := $(CLI_PARTS)
 $(foreach v,$(filter EXTRA_test_%,$(.VARIABLES)),$(eval $(B)/tests/$(v:EXTRA_%=%): $(call obj,$($(v)))))
 
 check: ## install what is missing, build, run every test: unit (plain, asan), layers, the real lab
