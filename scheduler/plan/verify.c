@@ -285,26 +285,29 @@ static bool surely_same(int across, const struct host *a, const struct host *b)
     return across != ACROSS_HOST && named && maybe_same(across, a, b);
 }
 
-static bool capacity_ok(struct replay *v, size_t host)
+static bool capacity_ok(struct replay *v, size_t host, bool pages)
 {
     const struct host *h = v->s->hosts[host].h;
-    double mem = 0, cpus = 0, huge = 0;
+    int64_t mem = 0, cpus = 0, huge = 0;
     for (size_t i = 0; i < v->s->n_vms; i++) {
         const struct vm *vm = v->s->vms[i].v;
         if (!here(v, i, host) || (vm->state == VM_SHUTOFF && !v->s->vms[i].will_start))
             continue;
-        mem += (double)vm->mem_bytes + (double)vm->mem_overhead_bytes;
-        cpus += (double)vm->vcpus;
-        huge += (double)vm->hugepage_bytes;
+        mem += vm->mem_bytes + vm->mem_overhead_bytes;
+        cpus += vm->vcpus;
+        huge += vm->hugepage_bytes;
     }
-    double limit = (double)h->mem_bytes * ((double)v->p->capacity.mem_overcommit_ppm / 1e6) -
-                   (double)v->p->capacity.mem_reserve_bytes;
-    if (h->mem_bytes < 0 || mem > limit + 1) /* one byte: rounding of the product */
-        return bad(v, R_MEMORY, (int)host, NULL, xasprintf("%.0f of %.0f bytes", mem, limit));
-    if (h->cpus >= 0 && cpus > (double)h->cpus * ((double)v->p->capacity.vcpu_overcommit_ppm / 1e6))
-        return bad(v, R_VCPU, (int)host, NULL, xasprintf("%.0f vCPUs", cpus));
-    if (huge > (double)h->hugepage_total_bytes)
-        return bad(v, R_HUGEPAGES, (int)host, NULL, xasprintf("%.0f bytes", huge));
+    /* 128 bits: 16 TiB times 10,000,000 ppm does not fit in 64 */
+    __int128 limit = (__int128)h->mem_bytes * v->p->capacity.mem_overcommit_ppm / 1000000 -
+                     v->p->capacity.mem_reserve_bytes;
+    if (h->mem_bytes < 0 || mem > limit)
+        return bad(v, R_MEMORY, (int)host, NULL,
+                   xasprintf("%lld of %lld bytes", (long long)mem, (long long)limit));
+    if (h->cpus >= 0 && (__int128)cpus * 1000000 >
+                            (__int128)h->cpus * v->p->capacity.vcpu_overcommit_ppm)
+        return bad(v, R_VCPU, (int)host, NULL, xasprintf("%lld vCPUs", (long long)cpus));
+    if (pages && huge > h->hugepage_total_bytes)
+        return bad(v, R_HUGEPAGES, (int)host, NULL, xasprintf("%lld bytes", (long long)huge));
     return true;
 }
 
@@ -318,7 +321,7 @@ static bool fits_ok(struct replay *v, const struct plan_move *m)
     if (vm->hugepage_bytes && vm->hugepage_size_bytes &&
         vm->hugepage_size_bytes != h->hugepage_size_bytes)
         return bad(v, R_HUGEPAGES, m->to, name_of(v, m->vm), xstrdup("pages of another size"));
-    return capacity_ok(v, (size_t)m->to);
+    return capacity_ok(v, (size_t)m->to, vm->hugepage_bytes > 0);
 }
 
 static bool names_ok(struct replay *v, const struct plan_move *m)

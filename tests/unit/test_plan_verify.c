@@ -1,0 +1,384 @@
+/* The replay refuses plans that are broken on purpose, one per invariant. Each case starts from a plan
+ * that holds; only then does its refusal say something. */
+#include "tests/unit/fleet.h"
+
+struct broken {
+    struct test_fleet f;
+    struct plan plan;
+    struct plan_refusal no;
+    struct reason why;
+    int list[1];
+};
+
+/* a and b leave h0 for h1 and h2; c is on h1. */
+static void setup(struct broken *b)
+{
+    memset(b, 0, sizeof(*b));
+    fleet_init(&b->f, 4, 16, 4);
+    fleet_vm(&b->f, "a", 0, 8);
+    fleet_vm(&b->f, "b", 0, 4);
+    fleet_vm(&b->f, "c", 1, 8);
+    fleet_drain(&b->f, 0);
+    struct plan_move *m = vec_add(&b->plan.moves, &b->plan.n_moves);
+    *m = (struct plan_move){.vm = 0, .from = 0, .to = 1, .live = true};
+    m = vec_add(&b->plan.moves, &b->plan.n_moves);
+    *m = (struct plan_move){.vm = 1, .from = 0, .to = 2, .live = true};
+}
+
+static void move_twice(struct broken *b)
+{
+    b->plan.moves[1].vm = 0;
+}
+static void move_unasked(struct broken *b)
+{
+    b->f.r.n_vms = 1;
+}
+static void forget(struct broken *b)
+{
+    b->plan.n_moves = 1;
+}
+static void stay_too(struct broken *b)
+{
+    vec_add(&b->plan.stays, &b->plan.n_stays)->vm = 0;
+}
+static void stay_without_reason(struct broken *b)
+{
+    b->plan.n_moves = 1;
+    vec_add(&b->plan.stays, &b->plan.n_stays)->vm = 1;
+}
+static void wrong_source(struct broken *b)
+{
+    b->plan.moves[0].from = 3;
+}
+static void no_such_host(struct broken *b)
+{
+    b->plan.moves[0].to = 9;
+}
+static void to_itself(struct broken *b)
+{
+    b->plan.moves[0].to = 0;
+}
+static void closed_target(struct broken *b)
+{
+    b->f.s.hosts[1].state = HOST_DRAINING;
+}
+static void silent_target(struct broken *b)
+{
+    b->f.s.hosts[1].connected = false;
+}
+static void dead_libvirt(struct broken *b)
+{
+    b->f.hosts[2].libvirt_up = false;
+}
+static void silent_source(struct broken *b)
+{
+    b->f.s.hosts[0].connected = false;
+}
+static void memory(struct broken *b)
+{
+    b->f.vms[2].mem_overhead_bytes = 1;
+}
+static void memory_together(struct broken *b)
+{
+    b->plan.moves[1].to = 1; /* each alone would fit */
+}
+static void memory_in_flight(struct broken *b)
+{
+    b->f.s.vms[2].moving_to = 2;
+    b->f.vms[2].mem_bytes = 8 * GIB;
+    b->f.vms[1].mem_bytes = 9 * GIB;
+}
+static void reserve(struct broken *b)
+{
+    b->f.p.capacity.mem_reserve_bytes = MIB;
+}
+static void vcpus(struct broken *b)
+{
+    b->f.vms[0].vcpus = 64;
+}
+static void hugepages(struct broken *b)
+{
+    b->f.vms[0].hugepage_bytes = GIB;
+}
+static void in_flight(struct broken *b)
+{
+    b->f.s.vms[0].moving_to = 3;
+}
+static void other_run(struct broken *b)
+{
+    b->f.s.vms[0].other_run = true;
+}
+static void paused(struct broken *b)
+{
+    b->f.vms[0].state = VM_PAUSED;
+}
+static void live_but_off(struct broken *b)
+{
+    b->f.vms[0].state = VM_SHUTOFF;
+}
+static void cold_unasked(struct broken *b)
+{
+    b->plan.moves[0].live = false;
+}
+static void busy(struct broken *b)
+{
+    b->f.vms[0].job = VM_JOB_OTHER;
+}
+static void transient(struct broken *b)
+{
+    b->f.vms[0].persistent = false;
+}
+static void saved(struct broken *b)
+{
+    b->f.vms[0].managed_save = true;
+}
+static void foreign(struct broken *b)
+{
+    b->f.vms[0].foreign = xstrdup("nova");
+}
+static void local_disk(struct broken *b)
+{
+    b->f.vms[0].disks[0].kind = DISK_FILE;
+}
+static void local_media(struct broken *b)
+{
+    b->f.vms[0].disks[0].kind = DISK_FILE;
+    b->f.vms[0].disks[0].device = DISK_CDROM;
+}
+static void not_rbd(struct broken *b)
+{
+    b->f.vms[0].disks[0].kind = DISK_NETWORK;
+}
+static void hostdev(struct broken *b)
+{
+    vec_add(&b->f.vms[0].hostdevs, &b->f.vms[0].n_hostdevs);
+}
+static void avoided(struct broken *b)
+{
+    b->list[0] = 1;
+    b->f.r.avoid = b->list;
+    b->f.r.n_avoid = 1;
+}
+static void not_in_to(struct broken *b)
+{
+    b->list[0] = 1;
+    b->f.r.to = b->list;
+    b->f.r.n_to = 1;
+}
+static void refused(struct broken *b)
+{
+    b->why.code = R_IMAGE_DIFFERS;
+    b->no = (struct plan_refusal){.vm = 0, .host = 1, .why = &b->why};
+    b->f.r.refusals = &b->no;
+    b->f.r.n_refusals = 1;
+}
+static void machine(struct broken *b)
+{
+    b->f.vms[0].machine = xstrdup("pc-q35-9.0");
+    *vec_add(&b->f.hosts[1].machines, &b->f.hosts[1].n_machines) = xstrdup("pc-q35-7.2");
+}
+static void virt(struct broken *b)
+{
+    b->f.vms[0].virt = xstrdup("kvm");
+    *vec_add(&b->f.hosts[1].virts, &b->f.hosts[1].n_virts) = xstrdup("qemu");
+}
+static void arch(struct broken *b)
+{
+    b->f.hosts[1].arch[0] = 'y';
+}
+static void bridge(struct broken *b)
+{
+    *vec_add(&b->f.vms[0].nics, &b->f.vms[0].n_nics) =
+        (struct nic){.kind = NIC_BRIDGE, .source = xstrdup("br9")};
+}
+static void network(struct broken *b)
+{
+    bridge(b);
+    b->f.vms[0].nics[0].kind = NIC_NETWORK;
+}
+static void secret(struct broken *b)
+{
+    b->f.vms[0].disks[0].secret_uuid = xstrdup("s");
+}
+static void cluster(struct broken *b)
+{
+    b->f.hosts[0].ceph_fsid = xstrdup("f");
+}
+static void name_taken(struct broken *b)
+{
+    b->f.vms[2].name[0] = 'a';
+}
+static void uuid_taken(struct broken *b)
+{
+    free(b->f.vms[2].uuid);
+    b->f.vms[2].uuid = xstrdup(b->f.vms[0].uuid);
+}
+static void excluded(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_EXCLUDE, "a", NULL);
+}
+static void required(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_HOST_REQUIRED, "a", "h3");
+}
+static void forbidden(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_HOST_FORBIDDEN, "a", "h1");
+}
+static void too_many(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_MAX_VMS, "*", NULL)->max = 1;
+}
+static void apart(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_ANTI_AFFINITY, "[ac]", NULL);
+}
+static void apart_in_plan(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_ANTI_AFFINITY, "[ab]", NULL);
+    b->f.vms[0].mem_bytes = b->f.vms[1].mem_bytes = GIB;
+    b->plan.moves[1].to = 1;
+}
+static void apart_in_flight(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_ANTI_AFFINITY, "[bc]", NULL);
+    b->f.vms[2].mem_bytes = b->f.vms[0].mem_bytes = GIB;
+    b->f.s.vms[2].moving_to = 2; /* c comes to where b goes */
+}
+static void apart_racks(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_ANTI_AFFINITY, "[bc]", NULL)->across = ACROSS_RACK;
+    for (int i = 0; i < 4; i++)
+        b->f.hosts[i].rack = xstrdup(i == 0 ? "r0" : "r1");
+}
+static void together(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_AFFINITY, "[ab]", NULL);
+}
+static void together_with_one_that_stays(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_AFFINITY, "[bc]", NULL);
+}
+
+static const struct {
+    const char *name;
+    void (*break_it)(struct broken *b);
+    int code;
+} cases[] = {
+#define CASE(f, code) {#f, f, code}
+    CASE(move_twice, R_CHECK_FAILED),
+    CASE(move_unasked, R_CHECK_FAILED),
+    CASE(forget, R_CHECK_FAILED),
+    CASE(stay_too, R_CHECK_FAILED),
+    CASE(stay_without_reason, R_CHECK_FAILED),
+    CASE(wrong_source, R_CHECK_FAILED),
+    CASE(no_such_host, R_CHECK_FAILED),
+    CASE(to_itself, R_SAME_HOST),
+    CASE(closed_target, R_HOST_NOT_UP),
+    CASE(silent_target, R_HOST_UNREACHABLE),
+    CASE(dead_libvirt, R_LIBVIRT_DOWN),
+    CASE(silent_source, R_UNREACHABLE_SOURCE),
+    CASE(memory, R_MEMORY),
+    CASE(memory_together, R_MEMORY),
+    CASE(memory_in_flight, R_MEMORY),
+    CASE(reserve, R_MEMORY),
+    CASE(vcpus, R_VCPU),
+    CASE(hugepages, R_HUGEPAGES),
+    CASE(in_flight, R_IN_FLIGHT),
+    CASE(other_run, R_IN_FLIGHT),
+    CASE(paused, R_VM_PAUSED),
+    CASE(live_but_off, R_VM_STATE),
+    CASE(cold_unasked, R_VM_STATE),
+    CASE(busy, R_VM_BUSY),
+    CASE(transient, R_TRANSIENT),
+    CASE(saved, R_MANAGED_SAVE),
+    CASE(foreign, R_FOREIGN),
+    CASE(local_disk, R_LOCAL_DISK),
+    CASE(local_media, R_LOCAL_MEDIA),
+    CASE(not_rbd, R_NOT_RBD),
+    CASE(hostdev, R_HOSTDEV),
+    CASE(avoided, R_AVOIDED),
+    CASE(not_in_to, R_NOT_IN_TO),
+    CASE(refused, R_IMAGE_DIFFERS),
+    CASE(machine, R_MACHINE),
+    CASE(virt, R_VIRT),
+    CASE(arch, R_ARCH),
+    CASE(bridge, R_BRIDGE),
+    CASE(network, R_NETWORK),
+    CASE(secret, R_SECRET),
+    CASE(cluster, R_CLUSTER_DIFFERS),
+    CASE(name_taken, R_NAME_TAKEN),
+    CASE(uuid_taken, R_UUID_TAKEN),
+    CASE(excluded, R_EXCLUDED),
+    CASE(required, R_HOST_REQUIRED),
+    CASE(forbidden, R_HOST_FORBIDDEN),
+    CASE(too_many, R_MAX_VMS),
+    CASE(apart, R_ANTI_AFFINITY),
+    CASE(apart_in_plan, R_ANTI_AFFINITY),
+    CASE(apart_in_flight, R_ANTI_AFFINITY),
+    CASE(apart_racks, R_ANTI_AFFINITY),
+    CASE(together, R_AFFINITY),
+    CASE(together_with_one_that_stays, R_AFFINITY),
+#undef CASE
+};
+
+static void test_sound_plan(void **state)
+{
+    (void)state;
+    struct broken b;
+    setup(&b);
+    assert_true(plan_verify(&b.f.s, &b.f.p, &b.f.r, &b.plan, NULL));
+    plan_done(&b.plan);
+    fleet_done(&b.f);
+}
+
+static void test_broken_plans(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct broken b;
+        struct reason why;
+        setup(&b);
+        cases[i].break_it(&b);
+        shape_init(&reason_shape, &why);
+        if (plan_verify(&b.f.s, &b.f.p, &b.f.r, &b.plan, &why))
+            fail_msg("%s: not noticed", cases[i].name);
+        if (why.code != cases[i].code)
+            fail_msg("%s: %s instead of %s", cases[i].name, reason_tokens[why.code],
+                     reason_tokens[cases[i].code]);
+        assert_false(plan_verify(&b.f.s, &b.f.p, &b.f.r, &b.plan, NULL));
+        shape_done(&reason_shape, &why);
+        plan_done(&b.plan);
+        fleet_done(&b.f);
+    }
+}
+
+/* The planner, given the same broken worlds, must plan around each or refuse: never repeat it. */
+static void test_planner_agrees(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct broken b;
+        struct reason why;
+        struct plan made;
+        setup(&b);
+        cases[i].break_it(&b);
+        plan_make(&b.f.s, &b.f.p, &b.f.r, 3, &made);
+        shape_init(&reason_shape, &why);
+        if (!plan_verify(&b.f.s, &b.f.p, &b.f.r, &made, &why))
+            fail_msg("%s: planner and replay differ on %s", cases[i].name, reason_tokens[why.code]);
+        plan_done(&made);
+        plan_done(&b.plan);
+        fleet_done(&b.f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sound_plan),
+        cmocka_unit_test(test_broken_plans),
+        cmocka_unit_test(test_planner_agrees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
