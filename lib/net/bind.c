@@ -52,7 +52,8 @@ int bind_tcp(const char *address, int *ret_fd, int *ret_port, struct err *e)
         return r;
     char port[16];
     snprintf(port, sizeof(port), "%u", (unsigned)a.port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list;
     r = getaddrinfo(a.host[0] ? a.host : NULL, port, &hints, &list);
     if (r != 0)
         return err_set(e, -EADDRNOTAVAIL, "listen on %s: %s", address, gai_strerror(r));
@@ -65,8 +66,10 @@ int bind_tcp(const char *address, int *ret_fd, int *ret_port, struct err *e)
             }
     freeaddrinfo(list);
     if (code == -EADDRINUSE)
-        return err_set(e, code, "listen on %s: the port is in use by another program; `ss -ltnp` names "
-                       "it", address);
+        return err_set(e, code,
+                       "listen on %s: the port is in use by another program; `ss -ltnp` names "
+                       "it",
+                       address);
     if (code < 0)
         return err_set(e, code, "listen on %s: %s", address, strerror(-code));
     *ret_port = port_of(*ret_fd);

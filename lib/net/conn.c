@@ -25,7 +25,7 @@ enum {
 };
 #define HANDSHAKE_US (10 * SEC)
 /* After the last byte of a polite end: time for the peer to read it before the socket is closed. */
-#define LINGER_US (2 * SEC)
+#define LINGER_US    (2 * SEC)
 
 enum conn_state {
     CONN_HANDSHAKE,
@@ -39,10 +39,10 @@ struct conn {
     enum conn_state state;
     unsigned roles;
     bool server;
-    bool polite;     /* dead, but what is queued should still reach the peer */
-    bool shut;       /* lingering: our half is closed */
-    bool doomed;     /* conn_free was called from within a callback */
-    int busy;        /* callbacks running */
+    bool polite; /* dead, but what is queued should still reach the peer */
+    bool shut;   /* lingering: our half is closed */
+    bool doomed; /* conn_free was called from within a callback */
+    int busy;    /* callbacks running */
     struct conn_cb cb;
     void *arg;
     struct frame_dec dec;
@@ -192,8 +192,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     unsigned long code = bufferevent_get_openssl_error(bev);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
     const char *when = c->state == CONN_HANDSHAKE ? " during the TLS handshake"
-                       : c->dec.n_head           ? " in the middle of a frame"
-                                                 : "";
+                       : c->dec.n_head            ? " in the middle of a frame"
+                                                  : "";
     if (code || (c->state == CONN_HANDSHAKE && SSL_get_verify_result(ssl) != X509_V_OK))
         tls_explain(ssl, code, &why);
     else if (what & BEV_EVENT_EOF || !saved)
@@ -210,7 +210,8 @@ static void on_deadline(void *arg)
     struct err why;
     char t[FMT_BYTES];
     if (c->state == CONN_HANDSHAKE) {
-        err_set(&why, -ETIMEDOUT, "TLS handshake not finished after %s", fmt_duration(t, c->handshake_us));
+        err_set(&why, -ETIMEDOUT, "TLS handshake not finished after %s",
+                fmt_duration(t, c->handshake_us));
         fail(c, &why);
     } else if (c->state == CONN_OPEN) {
         int64_t limit = MISSED_BEATS * c->every_us, silent = clock_mono_us() - c->last_rx_us;

@@ -15,14 +15,14 @@
 #include "lib/net/addr.h"
 #include "lib/net/backoff.h"
 
-#define BASE_US (500 * MSEC)
-#define MAX_US (30 * SEC)
+#define BASE_US    (500 * MSEC)
+#define MAX_US     (30 * SEC)
 #define CONNECT_US (10 * SEC)
 
 /* One question to the system's resolver, which may block for half a minute: asked in a thread of
  * its own, answered through the loop. */
 struct resolve {
-    struct loop *loop; /* held */
+    struct loop *loop;     /* held */
     struct dialer *dialer; /* loop thread only; NULL: nobody waits any more */
     struct addr addr;
     int result;
@@ -39,10 +39,10 @@ struct dialer {
     struct resolve *resolving;
     struct addrinfo *list; /* of the name in work */
     const struct addrinfo *next;
-    int fd;              /* connecting, -1 none */
+    int fd; /* connecting, -1 none */
     struct event *ev;
-    struct conn *conn;   /* in its handshake */
-    struct err last;     /* why the previous address of the name failed */
+    struct conn *conn; /* in its handshake */
+    struct err last;   /* why the previous address of the name failed */
 };
 
 static void try_next(struct dialer *d);
@@ -103,8 +103,11 @@ static void on_closed(void *arg, struct conn *c, const struct err *why)
 
 static void start_tls(struct dialer *d)
 {
-    struct conn_open o = {.loop = d->cfg.loop, .tls = d->cfg.tls, .server = false,
-                          .roles = d->cfg.roles, .handshake_us = d->cfg.connect_us};
+    struct conn_open o = {.loop = d->cfg.loop,
+                          .tls = d->cfg.tls,
+                          .server = false,
+                          .roles = d->cfg.roles,
+                          .handshake_us = d->cfg.connect_us};
     static const struct conn_cb cb = {.on_ready = on_ready, .on_closed = on_closed};
     int fd = d->fd;
     d->fd = -1;
@@ -149,7 +152,8 @@ static void try_next(struct dialer *d)
         const struct addrinfo *ai = d->next;
         d->next = ai->ai_next;
         d->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (d->fd >= 0 && (connect(d->fd, ai->ai_addr, ai->ai_addrlen) == 0 || errno == EINPROGRESS)) {
+        if (d->fd >= 0 &&
+            (connect(d->fd, ai->ai_addr, ai->ai_addrlen) == 0 || errno == EINPROGRESS)) {
             int64_t us = d->cfg.connect_us;
             struct timeval tv = {.tv_sec = us / SEC, .tv_usec = us % SEC};
             d->ev = event_new(loop_base(d->cfg.loop), d->fd, EV_WRITE, on_connected, d);
@@ -210,7 +214,8 @@ static void *resolve_thread(void *arg)
     struct resolve *q = arg;
     struct loop *loop = q->loop;
     q->result = lookup(&q->addr, AI_ADDRCONFIG, &q->list);
-    /* a full queue is a loop in trouble; its dialer must not wait for ever, so neither do we give up */
+    /* a full queue is a loop in trouble; its dialer must not wait for ever, so neither do we give
+     * up */
     int r;
     while ((r = loop_post(loop, on_resolved, resolve_free, q)) == -ENOBUFS)
         usleep(100000);
@@ -257,7 +262,8 @@ int dialer_new(const struct dialer_config *cfg, struct dialer **ret, struct err 
     for (size_t i = 0; i < cfg->n_addresses; i++) {
         int r = addr_parse(cfg->addresses[i], 0, &d->addrs[i], e);
         if (r == 0 && !d->addrs[i].host[0])
-            r = err_set(e, -EINVAL, "address '%s': a host to connect to is missing", cfg->addresses[i]);
+            r = err_set(e, -EINVAL, "address '%s': a host to connect to is missing",
+                        cfg->addresses[i]);
         if (r < 0) {
             free(d->addrs);
             free(d);

@@ -20,7 +20,8 @@
 #include "lib/base/str.h"
 #include "lib/net/bind.h"
 
-/* A client that stops in mid-request is cut after this long; also the life of an idle keep-alive. */
+/* A client that stops in mid-request is cut after this long; also the life of an idle keep-alive.
+ */
 enum { CLIENT_TIMEOUT_S = 60 };
 
 struct pending {
@@ -63,12 +64,23 @@ static const char *status_text(int status)
     static const struct {
         int status;
         const char *text;
-    } table[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-                 {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-                 {405, "Method Not Allowed"}, {409, "Conflict"}, {413, "Content Too Large"},
-                 {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-                 {500, "Internal Server Error"}, {501, "Not Implemented"},
-                 {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+    } table[] = {{200, "OK"},
+                 {201, "Created"},
+                 {202, "Accepted"},
+                 {204, "No Content"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {409, "Conflict"},
+                 {413, "Content Too Large"},
+                 {422, "Unprocessable Content"},
+                 {429, "Too Many Requests"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"}};
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (table[i].status == status)
             return table[i].text;
@@ -82,7 +94,8 @@ static void free_body(const void *data, size_t len, void *arg)
 }
 
 /* Takes body. */
-static void send_reply(struct evhttp_request *req, int status, const char *type, char *body, size_t len)
+static void send_reply(struct evhttp_request *req, int status, const char *type, char *body,
+                       size_t len)
 {
     struct evkeyvalq *out = evhttp_request_get_output_headers(req);
     evhttp_add_header(out, "Content-Type", type ? type : "application/json");
@@ -99,8 +112,8 @@ static void send_reply(struct evhttp_request *req, int status, const char *type,
 /* For refusals by this layer itself; message needs no escaping. */
 static void refuse(struct evhttp_request *req, int status, const char *code, const char *message)
 {
-    char *body = xasprintf("{\"schema\":\"drover.error/1\",\"code\":\"%s\",\"message\":\"%s\"}", code,
-                           message);
+    char *body = xasprintf("{\"schema\":\"drover.error/1\",\"code\":\"%s\",\"message\":\"%s\"}",
+                           code, message);
     send_reply(req, status, NULL, body, strlen(body));
 }
 
@@ -231,7 +244,8 @@ static int list_params(const struct evkeyvalq *q, struct http_param *params, siz
 }
 
 /* Body and decoded path, checked for zero bytes that would hide what follows them. */
-static int read_request(struct evhttp_request *req, char **ret_path, char **ret_body, size_t *ret_len)
+static int read_request(struct evhttp_request *req, char **ret_path, char **ret_body,
+                        size_t *ret_len)
 {
     size_t n;
     const char *raw = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
@@ -267,12 +281,12 @@ static void on_request(struct http *h, struct evhttp_request *req, bool local)
     struct http_param params[LIM_HTTP_PARAMS];
     struct evkeyvalq query = {0};
     struct http_req r = {.query = params, .actor = name};
-    struct bufferevent *bev =
-        evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
     cleanup(freep) char *path = NULL, *body = NULL;
     r.method = method_text(evhttp_request_get_command(req));
     const char *q = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
-    if ((local ? who_local(bev, name, sizeof(name), &r) : who_tls(h, bev, name, sizeof(name), &r)) < 0)
+    if ((local ? who_local(bev, name, sizeof(name), &r) : who_tls(h, bev, name, sizeof(name), &r)) <
+        0)
         refuse(req, 403, "forbidden", "this certificate's role may not use the API");
     else if (!r.method)
         refuse(req, 405, "method", "only GET, POST, PUT and DELETE are known");
@@ -325,10 +339,11 @@ static struct evhttp *server(struct http *h, int fd, void (*cb)(struct evhttp_re
     evhttp_set_max_headers_size(ev, LIM_HTTP_HEADER_BYTES);
     evhttp_set_max_body_size(ev, LIM_HTTP_BODY_BYTES);
     evhttp_set_timeout(ev, CLIENT_TIMEOUT_S);
-    evhttp_set_allowed_methods(ev, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE);
+    evhttp_set_allowed_methods(ev, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                                       EVHTTP_REQ_DELETE);
     evhttp_set_gencb(ev, cb, h);
-    struct evconnlistener *l = evconnlistener_new(base, NULL, NULL,
-                                                  LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    struct evconnlistener *l =
+        evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     assert(l);
     struct evhttp_bound_socket *bound = evhttp_bind_listener(ev, l);
     assert(bound);

@@ -64,8 +64,11 @@ static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sock
         evutil_closesocket(fd);
         return;
     }
-    struct conn_open o = {.loop = l->cfg.loop, .tls = l->cfg.tls, .server = true,
-                          .roles = l->cfg.roles, .handshake_us = l->cfg.handshake_us};
+    struct conn_open o = {.loop = l->cfg.loop,
+                          .tls = l->cfg.tls,
+                          .server = true,
+                          .roles = l->cfg.roles,
+                          .handshake_us = l->cfg.handshake_us};
     static const struct conn_cb cb = {.on_ready = on_ready, .on_closed = on_closed};
     struct conn *c = conn_new(&o, fd, &cb, l);
     l->pending[l->n_pending++] = c;

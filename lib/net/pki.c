@@ -23,7 +23,7 @@ enum {
 };
 /* Certificates are valid from a little before they were made: clocks of a fleet differ. */
 #define BACKDATE_S (5 * 60)
-#define DAY_S INT64_C(86400)
+#define DAY_S      INT64_C(86400)
 
 static void pkeyp(EVP_PKEY **k)
 {
@@ -122,8 +122,9 @@ static int read_ca(const char *dir, X509 **ret_cert, EVP_PKEY **ret_key, struct 
     if (r == 0)
         r = open_pem(key_path, &b, e);
     if (r < 0)
-        return err_wrap(e, r == -ENOENT ? "no CA in '%s' (`drover pki init --dir` makes one)" : "CA in '%s'",
-                        dir);
+        return err_wrap(
+            e, r == -ENOENT ? "no CA in '%s' (`drover pki init --dir` makes one)" : "CA in '%s'",
+            dir);
     key = PEM_read_bio_PrivateKey(b, NULL, no_passphrase, NULL);
     ERR_clear_error();
     if (!key)
@@ -172,8 +173,8 @@ static int set_serial(X509 *cert)
 }
 
 /* A certificate with key, serial and validity; extensions and signature follow. */
-static int begin(EVP_PKEY *key, const char *unit, const char *cn, int64_t now_s, int days, X509 **ret,
-                 struct err *e)
+static int begin(EVP_PKEY *key, const char *unit, const char *cn, int64_t now_s, int days,
+                 X509 **ret, struct err *e)
 {
     cleanup(x509p) X509 *cert = X509_new();
     assert(cert);
@@ -195,7 +196,8 @@ static int new_key(EVP_PKEY **ret, struct err *e)
 static int check_days(int days, struct err *e)
 {
     /* 100 years: beyond it ASN.1 time and common sense end */
-    return days > 0 && days <= 36500 ? 0 : err_set(e, -EINVAL, "days must be 1 to 36500, not %d", days);
+    return days > 0 && days <= 36500 ? 0
+                                     : err_set(e, -EINVAL, "days must be 1 to 36500, not %d", days);
 }
 
 int pki_init(const char *dir, int days, int64_t now_s, struct err *e)
@@ -204,7 +206,8 @@ int pki_init(const char *dir, int days, int64_t now_s, struct err *e)
     cleanup(pkeyp) EVP_PKEY *key = NULL;
     cleanup(x509p) X509 *cert = NULL;
     int r = check_days(days, e);
-    if (r < 0 || (r = dir_make(dir, 0700, e)) < 0 || (r = refuse_existing(dir, "ca.pem", cure, e)) < 0 ||
+    if (r < 0 || (r = dir_make(dir, 0700, e)) < 0 ||
+        (r = refuse_existing(dir, "ca.pem", cure, e)) < 0 ||
         (r = refuse_existing(dir, "ca-key.pem", cure, e)) < 0 || (r = new_key(&key, e)) < 0)
         return r;
     char cn[64], t[FMT_BYTES];
@@ -212,8 +215,8 @@ int pki_init(const char *dir, int days, int64_t now_s, struct err *e)
     if (RAND_bytes(mark, sizeof(mark)) != 1)
         return ossl(e, "random bytes");
     /* two CAs made on one day must differ in messages about the wrong one */
-    snprintf(cn, sizeof(cn), "Drover CA %.10s %02x%02x%02x", fmt_rfc3339(t, now_s * SEC), mark[0], mark[1],
-             mark[2]);
+    snprintf(cn, sizeof(cn), "Drover CA %.10s %02x%02x%02x", fmt_rfc3339(t, now_s * SEC), mark[0],
+             mark[1], mark[2]);
     if ((r = begin(key, "ca", cn, now_s, days, &cert, e)) < 0)
         return r;
     X509_set_issuer_name(cert, X509_get_subject_name(cert));
@@ -236,8 +239,10 @@ static int check_name(const char *name, struct err *e)
         return err_set(e, -EINVAL, "a name must have 1 to %d characters", LIM_NAME_BYTES);
     if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != len ||
         name[0] == '-' || name[0] == '.')
-        return err_set(e, -EINVAL, "name '%s': only letters, digits, '.', '-' and '_', and no '-' or '.' "
-                       "at the beginning", name);
+        return err_set(e, -EINVAL,
+                       "name '%s': only letters, digits, '.', '-' and '_', and no '-' or '.' "
+                       "at the beginning",
+                       name);
     return 0;
 }
 
@@ -266,8 +271,8 @@ static int add_sans(X509 *cert, X509 *ca, const struct pki_leaf *leaf, struct er
     return r;
 }
 
-static int make_leaf(const struct pki_leaf *leaf, X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, X509 **ret,
-                     struct err *e)
+static int make_leaf(const struct pki_leaf *leaf, X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key,
+                     X509 **ret, struct err *e)
 {
     cleanup(x509p) X509 *cert = NULL;
     int r = begin(key, role_names[leaf->role], leaf->name, leaf->now_s, leaf->days, &cert, e);
@@ -300,16 +305,20 @@ int pki_issue(const char *dir, const struct pki_leaf *leaf, const char *out_dir,
     if (r < 0 || (r = read_ca(dir, &ca, &ca_key, e)) < 0)
         return r;
     if (X509_cmp_timeframe(NULL, X509_get0_notBefore(ca), X509_get0_notAfter(ca)) != 0)
-        return err_set(e, -EKEYEXPIRED, "the CA in '%s' is outside its validity; see `drover pki show "
-                       "%s/ca.pem`", dir, dir);
+        return err_set(e, -EKEYEXPIRED,
+                       "the CA in '%s' is outside its validity; see `drover pki show "
+                       "%s/ca.pem`",
+                       dir, dir);
     if ((r = dir_make(out_dir, 0755, e)) < 0)
         return r;
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
-        if ((r = refuse_existing(out_dir, files[i], "remove the old files or take another --out", e)) < 0)
+        if ((r = refuse_existing(out_dir, files[i], "remove the old files or take another --out",
+                                 e)) < 0)
             return r;
     if ((r = new_key(&key, e)) < 0 || (r = make_leaf(leaf, ca, ca_key, key, &cert, e)) < 0)
         return r;
-    if ((r = write_key(out_dir, "key.pem", key, e)) < 0 || (r = write_cert(out_dir, "ca.pem", ca, e)) < 0)
+    if ((r = write_key(out_dir, "key.pem", key, e)) < 0 ||
+        (r = write_cert(out_dir, "ca.pem", ca, e)) < 0)
         return r;
     return write_cert(out_dir, "cert.pem", cert, e);
 }
@@ -354,12 +363,13 @@ static void read_sans(X509 *cert, struct pki_info *i)
             char text[INET6_ADDRSTRLEN] = "?";
             int len = ASN1_STRING_length(ip);
             if (len == 4 || len == 16)
-                inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(ip), text, sizeof(text));
+                inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(ip), text,
+                          sizeof(text));
             *vec_add(&i->sans, &i->n_sans) = xasprintf("IP:%s", text);
         } else if (gn->type == GEN_DNS || gn->type == GEN_URI) {
-            *vec_add(&i->sans, &i->n_sans) =
-                xasprintf("%s:%.*s", gn->type == GEN_DNS ? "DNS" : "URI", ASN1_STRING_length(gn->d.ia5),
-                          (const char *)ASN1_STRING_get0_data(gn->d.ia5));
+            *vec_add(&i->sans, &i->n_sans) = xasprintf(
+                "%s:%.*s", gn->type == GEN_DNS ? "DNS" : "URI", ASN1_STRING_length(gn->d.ia5),
+                (const char *)ASN1_STRING_get0_data(gn->d.ia5));
         }
     }
     GENERAL_NAMES_free(sans);

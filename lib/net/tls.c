@@ -57,7 +57,8 @@ static int add_san(const GENERAL_NAME *gn, struct identity *id, struct err *e)
     if (gn->type == GEN_URI && str_has_prefix(text, ROLE_URI)) {
         enum role role = role_from_name(text + strlen(ROLE_URI));
         if (role == ROLE_NONE)
-            return err_set(e, -EKEYREJECTED, "its role '%.40s' is unknown", text + strlen(ROLE_URI));
+            return err_set(e, -EKEYREJECTED, "its role '%.40s' is unknown",
+                           text + strlen(ROLE_URI));
         if (id->role != ROLE_NONE)
             return err_set(e, -EKEYREJECTED, "it has two roles; one certificate, one role");
         id->role = role;
@@ -109,7 +110,8 @@ int tls_peer(const SSL *ssl, unsigned roles, struct identity *ret, struct err *e
         roles_text(roles, want, sizeof(want));
         r = err_set(e, -EKEYREJECTED,
                     "certificate of '%s' has the role %s, but here %s is expected: is it the wrong "
-                    "port, or the wrong certificate?", ret->name, role_names[ret->role], want);
+                    "port, or the wrong certificate?",
+                    ret->name, role_names[ret->role], want);
     }
     return r;
 }
@@ -131,28 +133,34 @@ static int explain_verify(int code, const X509 *cert, struct err *e)
     switch (code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
         day(cert ? X509_get0_notAfter(cert) : NULL, when);
-        return err_set(e, -EKEYEXPIRED, "certificate %s expired on %s; issue a new one with "
-                       "`drover pki issue` (or this machine's clock is wrong)", subject, when);
+        return err_set(e, -EKEYEXPIRED,
+                       "certificate %s expired on %s; issue a new one with "
+                       "`drover pki issue` (or this machine's clock is wrong)",
+                       subject, when);
     case X509_V_ERR_CERT_NOT_YET_VALID:
         day(cert ? X509_get0_notBefore(cert) : NULL, when);
-        return err_set(e, -EKEYEXPIRED, "certificate %s is valid only from %s; compare the clocks of "
-                       "both machines", subject, when);
+        return err_set(e, -EKEYEXPIRED,
+                       "certificate %s is valid only from %s; compare the clocks of "
+                       "both machines",
+                       subject, when);
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-        return err_set(e, -EKEYREJECTED, "certificate %s was issued by %s, which is not our CA; all "
-                       "certificates must come from the same `drover pki` directory", subject,
-                       issuer[0] ? issuer : "?");
+        return err_set(e, -EKEYREJECTED,
+                       "certificate %s was issued by %s, which is not our CA; all "
+                       "certificates must come from the same `drover pki` directory",
+                       subject, issuer[0] ? issuer : "?");
     default:
         return err_set(e, -EKEYREJECTED, "certificate %s: %s", subject,
                        X509_verify_cert_error_string(code));
     }
 }
 
-/* SSL_get_verify_result keeps the code of the failure but not its certificate: note the sentence. */
+/* SSL_get_verify_result keeps the code of the failure but not its certificate: note the sentence.
+ */
 static int fail_index = -1;
 static pthread_once_t fail_once = PTHREAD_ONCE_INIT;
 
@@ -312,8 +320,10 @@ static int load_key(SSL_CTX *ctx, const struct tls_files *f, struct err *e)
     EVP_PKEY_free(key);
     ERR_clear_error();
     if (!ok)
-        return err_set(e, -EKEYREJECTED, "private key '%s' does not belong to certificate '%s'; both "
-                       "files must come from the same `drover pki issue`", f->key, f->cert);
+        return err_set(e, -EKEYREJECTED,
+                       "private key '%s' does not belong to certificate '%s'; both "
+                       "files must come from the same `drover pki issue`",
+                       f->key, f->cert);
     return 0;
 }
 
@@ -326,8 +336,10 @@ static int load_ca(SSL_CTX *ctx, const char *path, struct err *e)
     int n = 0, r = 0;
     while (r == 0 && (cert = PEM_read_bio_X509(b, NULL, no_passphrase, NULL))) {
         if (X509_check_ca(cert) == 0)
-            r = err_set(e, -EKEYREJECTED, "CA '%s': holds a certificate that is no CA; was the "
-                        "host's own certificate given?", path);
+            r = err_set(e, -EKEYREJECTED,
+                        "CA '%s': holds a certificate that is no CA; was the "
+                        "host's own certificate given?",
+                        path);
         else if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) != 1)
             r = ossl(e, -EKEYREJECTED, "CA");
         X509_free(cert);
@@ -390,7 +402,8 @@ static void configure(SSL_CTX *ctx)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     /* peers cut connections without close_notify; what is missing then, the framing tells */
-    SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_options(ctx,
+                        SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
     /* a resumed session would skip the check of the certificate's validity */
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

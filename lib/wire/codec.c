@@ -216,8 +216,9 @@ static int decode_enum(const struct shape_field *f, const json_t *j, int *ret, c
         }
     char what[200];
     const char *near = str_did_you_mean(word, f->names, f->n_names);
-    snprintf(what, sizeof(what), near ? "unknown word \"%.64s\"; did you mean \"%s\"?"
-                                      : "unknown word \"%.64s\"", word, near);
+    snprintf(what, sizeof(what),
+             near ? "unknown word \"%.64s\"; did you mean \"%s\"?" : "unknown word \"%.64s\"", word,
+             near);
     return bad(e, -EBADMSG, p, what);
 }
 
@@ -299,11 +300,13 @@ static bool too_deep(const json_t *j, int left)
     const char *key;
     json_t *v;
     size_t i;
-    json_object_foreach((json_t *)(uintptr_t)j, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)j, key, v)
+    {
         if (too_deep(v, left - 1))
             return true;
     }
-    json_array_foreach(j, i, v) {
+    json_array_foreach(j, i, v)
+    {
         if (too_deep(v, left - 1))
             return true;
     }
@@ -397,9 +400,9 @@ static json_t *schema_of(const struct shape *s)
 
 json_t *codec_schema(const struct shape *s)
 {
-    json_t *j = json_pack("{s:s,s:s#}", "$schema", "http://json-schema.org/draft-07/schema#",
-                          "title", s->name,
-                          (int)(strlen(s->name) - (strlen(s->name) > 6 ? strlen("_shape") : 0)));
+    json_t *j =
+        json_pack("{s:s,s:s#}", "$schema", "http://json-schema.org/draft-07/schema#", "title",
+                  s->name, (int)(strlen(s->name) - (strlen(s->name) > 6 ? strlen("_shape") : 0)));
     cleanup(json_decrefp) json_t *body = schema_of(s);
     json_object_update(j, body);
     return j;

@@ -29,8 +29,8 @@ SHAPE(report_shape, T, SF_INT_REQ(T, seq), SF_BOOL(T, full), SF_BOOL(T, has_host
 SHAPE(heartbeat_shape, T, SF_INT(T, seq));
 #undef T
 #define T struct progress
-SHAPE(progress_shape, T, SF_STR_REQ(T, vm), SF_INT_OR(T, elapsed_us, -1), SF_INT_OR(T, setup_us, -1),
-      SF_INT_OR(T, total_bytes, -1), SF_INT_OR(T, processed_bytes, -1),
+SHAPE(progress_shape, T, SF_STR_REQ(T, vm), SF_INT_OR(T, elapsed_us, -1),
+      SF_INT_OR(T, setup_us, -1), SF_INT_OR(T, total_bytes, -1), SF_INT_OR(T, processed_bytes, -1),
       SF_INT_OR(T, remaining_bytes, -1), SF_INT_OR(T, rate_Bps, -1), SF_INT_OR(T, dirty_Bps, -1),
       SF_INT_OR(T, iteration, -1), SF_INT_OR(T, downtime_us, -1), SF_BOOL(T, postcopy));
 #undef T
@@ -92,14 +92,22 @@ SHAPE(probed_shape, T, SF_INT_REQ(T, job), SF_INT_REQ(T, attempt), SF_STR_REQ(T,
 /* op is required: a missing word would silently mean "undefine" */
 SHAPE(tidy_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, attempt),
       SF_STR_REQ(T, vm),
-      {.name = "op", .kind = SK_ENUM, .required = true, .off = offsetof(T, op),
-       .names = tidy_op_names, .n_names = ARRAY_LEN(tidy_op_names)});
+      {.name = "op",
+       .kind = SK_ENUM,
+       .required = true,
+       .off = offsetof(T, op),
+       .names = tidy_op_names,
+       .n_names = ARRAY_LEN(tidy_op_names)});
 #undef T
 #define T struct power
 SHAPE(power_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, attempt),
       SF_STR_REQ(T, vm),
-      {.name = "op", .kind = SK_ENUM, .required = true, .off = offsetof(T, op),
-       .names = power_op_names, .n_names = ARRAY_LEN(power_op_names)},
+      {.name = "op",
+       .kind = SK_ENUM,
+       .required = true,
+       .off = offsetof(T, op),
+       .names = power_op_names,
+       .n_names = ARRAY_LEN(power_op_names)},
       SF_INT(T, timeout_us));
 #undef T
 #define T struct census

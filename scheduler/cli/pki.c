@@ -1,5 +1,5 @@
-/* drover pki: the fleet's own certificate authority, for those who have none. Works offline, on files
- * alone. */
+/* drover pki: the fleet's own certificate authority, for those who have none. Works offline, on
+ * files alone. */
 #include "lib/net/pki.h"
 
 #include <getopt.h>
@@ -62,10 +62,10 @@ static int failed(const struct err *e)
 }
 
 static const struct option options[] = {
-    {"dir", required_argument, NULL, 'd'},   {"name", required_argument, NULL, 'N'},
-    {"san", required_argument, NULL, 's'},   {"days", required_argument, NULL, 'D'},
-    {"out", required_argument, NULL, 'O'},   {"output", required_argument, NULL, 'o'},
-    {"help", no_argument, NULL, 'h'},        {0},
+    {"dir", required_argument, NULL, 'd'}, {"name", required_argument, NULL, 'N'},
+    {"san", required_argument, NULL, 's'}, {"days", required_argument, NULL, 'D'},
+    {"out", required_argument, NULL, 'O'}, {"output", required_argument, NULL, 'o'},
+    {"help", no_argument, NULL, 'h'},      {0},
 };
 
 /* getopt_long takes "--na" for "--name"; a script must not change its meaning when an option is
@@ -169,12 +169,13 @@ static int run_issue(const struct pki_opts *o)
                             .days = o->days ? o->days : LEAF_DAYS};
     if (leaf.role == ROLE_NONE) {
         const char *near = str_did_you_mean(o->words[0], role_names + 1, ARRAY_LEN(role_names) - 1);
-        return usage("role '%s' is unknown: agent, scheduler, viewer, operator or admin%s%s%s", o->words[0],
-                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        return usage("role '%s' is unknown: agent, scheduler, viewer, operator or admin%s%s%s",
+                     o->words[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
     if (pki_issue(o->dir, &leaf, o->out, &e) < 0)
         return failed(&e);
-    printf("certificate of %s '%s' made in %s (cert.pem, key.pem, ca.pem)\n", o->words[0], o->name, o->out);
+    printf("certificate of %s '%s' made in %s (cert.pem, key.pem, ca.pem)\n", o->words[0], o->name,
+           o->out);
     return X_DONE;
 }
 
@@ -186,11 +187,11 @@ static void show_json(const struct pki_info *i)
     char from[FMT_BYTES], to[FMT_BYTES];
     fmt_rfc3339(from, i->not_before_s * SEC);
     fmt_rfc3339(to, i->not_after_s * SEC);
-    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:s,s:o}", "schema",
-                          "drover.certificate/1", "name", i->id.name, "role", role_names[i->id.role],
-                          "subject", i->subject, "issuer", i->issuer, "serial", i->serial, "sha256",
-                          i->sha256, "ca", (int)i->is_ca, "not_before", from, "not_after", to, "sans",
-                          sans);
+    json_t *j =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:s,s:o}", "schema", "drover.certificate/1",
+                  "name", i->id.name, "role", role_names[i->id.role], "subject", i->subject,
+                  "issuer", i->issuer, "serial", i->serial, "sha256", i->sha256, "ca",
+                  (int)i->is_ca, "not_before", from, "not_after", to, "sans", sans);
     if (j)
         json_dumpf(j, stdout, JSON_INDENT(2));
     putchar('\n');

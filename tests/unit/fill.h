@@ -9,9 +9,11 @@ static inline void fill(const struct shape *s, void *obj, struct rng *r);
 
 static inline char *fill_text(struct rng *r)
 {
-    static const char *const odd[] = {"", "\"quoted\"\n\t\\", "gr\xc3\xbc\xc3\x9f dich", "\xf0\x9f\x90\x84"};
+    static const char *const odd[] = {"", "\"quoted\"\n\t\\", "gr\xc3\xbc\xc3\x9f dich",
+                                      "\xf0\x9f\x90\x84"};
     uint64_t k = rng_below(r, 8);
-    return k < 4 ? xstrdup(odd[k]) : xasprintf("text-%llu", (unsigned long long)rng_below(r, 100000));
+    return k < 4 ? xstrdup(odd[k])
+                 : xasprintf("text-%llu", (unsigned long long)rng_below(r, 100000));
 }
 
 static inline void fill_list(const struct shape_field *f, char *obj, struct rng *r)

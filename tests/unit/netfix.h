@@ -1,5 +1,5 @@
-/* tests/unit/netfix.h: a throw-away directory with two CAs and all kinds of certificates, and a loop
- * that fails the test instead of hanging. */
+/* tests/unit/netfix.h: a throw-away directory with two CAs and all kinds of certificates, and a
+ * loop that fails the test instead of hanging. */
 #pragma once
 
 #include <ftw.h>
@@ -28,7 +28,8 @@ static inline void fix_remove(void)
 }
 
 /* DIR/ca/NAME/{cert,key,ca}.pem */
-static inline void fix_issue(const char *ca, enum role role, const char *name, int64_t now_s, int days)
+static inline void fix_issue(const char *ca, enum role role, const char *name, int64_t now_s,
+                             int days)
 {
     char ca_dir[128], out[160];
     snprintf(ca_dir, sizeof(ca_dir), "%s/%s", fix_dir, ca);

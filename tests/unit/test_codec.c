@@ -16,8 +16,18 @@ static const struct shape *const shapes[] = {
 #define X(e, token, body) &body##_shape,
     MSGS(X)
 #undef X
-    &label_shape, &disk_shape, &nic_shape, &hostdev_shape, &vm_shape, &secret_shape, &host_shape,
-    &ceph_client_shape, &image_fact_shape, &reason_shape, &check_item_shape, &verdict_shape,
+        & label_shape,
+    &disk_shape,
+    &nic_shape,
+    &hostdev_shape,
+    &vm_shape,
+    &secret_shape,
+    &host_shape,
+    &ceph_client_shape,
+    &image_fact_shape,
+    &reason_shape,
+    &check_item_shape,
+    &verdict_shape,
 };
 
 static void round_trip(void **state)
@@ -64,11 +74,13 @@ static void errors_name_the_path(void **state)
     refused(&vm_shape, "{\"uuid\":\"u\"}", -EBADMSG, "name: is missing");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":null}", -EBADMSG, "name: is missing");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":7}", -EBADMSG, "name: expected a string");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[{\"target\":\"vda\"},{\"target\":1}]}",
+    refused(&vm_shape,
+            "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[{\"target\":\"vda\"},{\"target\":1}]}",
             -EBADMSG, "disks[1].target: expected a string");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[7]}", -EBADMSG,
             "disks[0]: expected an object");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":{}}", -EBADMSG, "disks: expected a list");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":{}}", -EBADMSG,
+            "disks: expected a list");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"host_files\":[\"a\",1]}", -EBADMSG,
             "host_files[1]: expected a string");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"vcpus\":1.5}", -EBADMSG,
@@ -77,12 +89,13 @@ static void errors_name_the_path(void **state)
             "autostart: expected true or false");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"runing\"}", -EBADMSG,
             "state: unknown word \"runing\"; did you mean \"running\"?");
-    refused(&report_shape, "{\"seq\":1,\"vms\":[{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[{}]}]}", -EBADMSG,
-            "vms[0].disks[0].target: is missing");
+    refused(&report_shape, "{\"seq\":1,\"vms\":[{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[{}]}]}",
+            -EBADMSG, "vms[0].disks[0].target: is missing");
     refused(&vm_shape, "[]", -EBADMSG, "expected an object");
     refused(&vm_shape, "{\"uuid\":\"u\",\"uuid\":\"v\",\"name\":\"n\"}", -EBADMSG, "duplicate");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"a\\u0000b\"}", -EBADMSG, "not JSON");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"vcpus\":99999999999999999999}", -EBADMSG, "big");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"vcpus\":99999999999999999999}", -EBADMSG,
+            "big");
     refused(&vm_shape, "{", -EBADMSG, "line 1 column 1");
     refused(&vm_shape, "{} x", -EBADMSG, "not JSON");
 }
@@ -143,7 +156,9 @@ static void decoded_lists_can_grow(void **state)
 {
     (void)state;
     struct report rep;
-    assert_int_equal(codec_decode_text(&report_shape, "{\"seq\":1,\"gone\":[\"a\",\"b\",\"c\"]}", &rep, NULL), 0);
+    assert_int_equal(
+        codec_decode_text(&report_shape, "{\"seq\":1,\"gone\":[\"a\",\"b\",\"c\"]}", &rep, NULL),
+        0);
     for (int i = 0; i < 9; i++)
         *vec_add(&rep.gone, &rep.n_gone) = xstrdup("more");
     assert_int_equal(rep.n_gone, 12);
@@ -155,7 +170,8 @@ static void absent_means_unknown(void **state)
 {
     (void)state;
     struct host h;
-    assert_int_equal(codec_decode_text(&host_shape, "{\"name\":\"h1\",\"future\":{\"x\":[1]}}", &h, NULL), 0);
+    assert_int_equal(
+        codec_decode_text(&host_shape, "{\"name\":\"h1\",\"future\":{\"x\":[1]}}", &h, NULL), 0);
     assert_int_equal(h.load_ppm, -1);
     assert_int_equal(h.mem_bytes, -1);
     assert_null(h.rack);
@@ -186,8 +202,10 @@ static void broken_utf8_is_mended(void **state)
     (void)state;
     static const struct {
         const char *in, *out;
-    } t[] = {{"caf\xe9 ferm\xe9", "caf? ferm?"}, {"cut \xc3", "cut ?"},
-             {"\xf0\x9f\x90\x84\xff!", "\xf0\x9f\x90\x84?!"}, {"\xed\xa0\x80", "???"}};
+    } t[] = {{"caf\xe9 ferm\xe9", "caf? ferm?"},
+             {"cut \xc3", "cut ?"},
+             {"\xf0\x9f\x90\x84\xff!", "\xf0\x9f\x90\x84?!"},
+             {"\xed\xa0\x80", "???"}};
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
         struct bye b = {.error = (char *)(uintptr_t)t[i].in}, back;
         cleanup(freep) char *text = codec_encode_text(&bye_shape, &b);

@@ -108,7 +108,8 @@ static void bad_lengths(void **state)
         assert_int_equal(head_only(t[i].head, &d, &e), t[i].code);
         assert_non_null(strstr(e.msg, t[i].msg));
         assert_null(d.buf); /* nothing was allocated for it */
-        assert_int_equal(head_only((const uint8_t[]){0, 0, 0, 1}, &d, &e), t[i].code); /* stays broken */
+        assert_int_equal(head_only((const uint8_t[]){0, 0, 0, 1}, &d, &e),
+                         t[i].code); /* stays broken */
         frame_dec_done(&d);
     }
     uint8_t head[4];
@@ -158,7 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_at_every_byte), cmocka_unit_test(byte_by_byte),
-        cmocka_unit_test(bad_lengths), cmocka_unit_test(memory_follows_what_arrived),
+        cmocka_unit_test(bad_lengths),         cmocka_unit_test(memory_follows_what_arrived),
         cmocka_unit_test(largest_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,8 @@ static void client_done(void *arg)
 static int client_connect(const struct client *c)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                               .sin_port = htons((uint16_t)http_port(c->w->http))};
     bool tcp = c->who || c->plain_tcp;
     memcpy(sun.sun_path, c->w->path, strlen(c->w->path));
@@ -221,7 +222,8 @@ static void get(void **state)
     struct world w;
     struct client c = {0};
     open_world(&w, ANSWER_NOW);
-    ask(&c, &w, "GET /v1/a%20b/c?vm=web%2d3&x=1+2&empty= HTTP/1.1\r\nIdempotency-Key: k7\r\n" CLOSE "\r\n");
+    ask(&c, &w,
+        "GET /v1/a%20b/c?vm=web%2d3&x=1+2&empty= HTTP/1.1\r\nIdempotency-Key: k7\r\n" CLOSE "\r\n");
     answered(&c, "HTTP/1.1 200 OK\r\n");
     answered(&c, "Content-Type: application/json\r\n");
     answered(&c, "\r\n\r\n{\"ok\":1}");
@@ -343,12 +345,13 @@ static void sizes_are_limited(void **state)
     open_world(&w, ANSWER_NOW);
     cleanup(freep) char *body = xcalloc(1, LIM_HTTP_BODY_BYTES + 2);
     memset(body, 'b', LIM_HTTP_BODY_BYTES + 1);
-    cleanup(freep) char *fits = xasprintf("POST / HTTP/1.1\r\nContent-Length: %d\r\n" CLOSE "\r\n%.*s",
-                                          LIM_HTTP_BODY_BYTES, LIM_HTTP_BODY_BYTES, body);
+    cleanup(freep) char *fits =
+        xasprintf("POST / HTTP/1.1\r\nContent-Length: %d\r\n" CLOSE "\r\n%.*s", LIM_HTTP_BODY_BYTES,
+                  LIM_HTTP_BODY_BYTES, body);
     cleanup(freep) char *big = xasprintf("POST / HTTP/1.1\r\nContent-Length: %d\r\n" CLOSE "\r\n%s",
                                          LIM_HTTP_BODY_BYTES + 1, body);
-    cleanup(freep) char *head = xasprintf("GET / HTTP/1.1\r\nX: %.*s\r\n" CLOSE "\r\n",
-                                          LIM_HTTP_HEADER_BYTES, body);
+    cleanup(freep) char *head =
+        xasprintf("GET / HTTP/1.1\r\nX: %.*s\r\n" CLOSE "\r\n", LIM_HTTP_HEADER_BYTES, body);
     struct client a = {0}, b = {0}, c = {0};
     ask(&a, &w, fits);
     answered(&a, "200 OK");
@@ -427,8 +430,9 @@ static void over_tls(void **state)
     struct world w;
     open_world(&w, ANSWER_NOW);
     open_tls(&w);
-    struct client olga = {.who = "ours/olga"}, agent = {.who = "ours/h1"}, late = {.who = "ours/late"},
-                  other = {.who = "other/h1"}, plain = {.plain_tcp = true};
+    struct client olga = {.who = "ours/olga"}, agent = {.who = "ours/h1"},
+                  late = {.who = "ours/late"}, other = {.who = "other/h1"},
+                  plain = {.plain_tcp = true};
     ask(&olga, &w, "GET /v1/hosts HTTP/1.1\r\n" CLOSE "\r\n");
     answered(&olga, "200 OK");
     assert_string_equal(w.actor, "olga");

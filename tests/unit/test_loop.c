@@ -198,8 +198,9 @@ static void addresses(void **state)
         {":7400", 0, "", 7400, "*:7400"},
         {"*:0", 5, "", 0, "*:0"},
     };
-    static const char *const bad[] = {"", "h1", "h1:", "h1:x", "h1:-1", "h1:65536", "::1:7400", "[::1",
-                                      "[::1]7400", "[]:1", "[::1]:", "h 1:5", "u@h:1", "h1:7 "};
+    static const char *const bad[] = {"",         "h1",       "h1:",   "h1:x",      "h1:-1",
+                                      "h1:65536", "::1:7400", "[::1",  "[::1]7400", "[]:1",
+                                      "[::1]:",   "h 1:5",    "u@h:1", "h1:7 "};
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         struct addr a;
         struct err e;
@@ -273,9 +274,13 @@ static void full_jitter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(posts_from_threads), cmocka_unit_test(queue_is_bounded_and_dropped),
-        cmocka_unit_test(stop_before_run), cmocka_unit_test(timers), cmocka_unit_test(signals),
-        cmocka_unit_test(addresses), cmocka_unit_test(randomness_is_repeatable),
+        cmocka_unit_test(posts_from_threads),
+        cmocka_unit_test(queue_is_bounded_and_dropped),
+        cmocka_unit_test(stop_before_run),
+        cmocka_unit_test(timers),
+        cmocka_unit_test(signals),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(randomness_is_repeatable),
         cmocka_unit_test(full_jitter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@
 static char *random_msg(enum msg_type type, struct rng *r)
 {
     const struct shape *s = msg_shape(type);
-    struct msg m = {.id = (int64_t)rng_below(r, 1000), .re = (int64_t)rng_below(r, 9), .type = type};
+    struct msg m = {
+        .id = (int64_t)rng_below(r, 1000), .re = (int64_t)rng_below(r, 9), .type = type};
     m.body = xcalloc(1, s->size);
     fill(s, m.body, r);
     char *text = msg_encode(&m);
@@ -58,7 +59,8 @@ static void bad_envelopes(void **state)
         int code;
         const char *msg;
     } t[] = {
-        {"{\"v\":2,\"id\":1,\"type\":\"from-the-future\",\"body\":7}", -EPROTONOSUPPORT, "protocol 2"},
+        {"{\"v\":2,\"id\":1,\"type\":\"from-the-future\",\"body\":7}", -EPROTONOSUPPORT,
+         "protocol 2"},
         {"{\"v\":0,\"id\":1,\"type\":\"bye\",\"body\":{}}", -EPROTONOSUPPORT, "protocol 0"},
         {"{\"id\":1,\"type\":\"bye\",\"body\":{}}", -EBADMSG, "v: expected an integer"},
         {"{\"v\":\"1\",\"id\":1,\"type\":\"bye\",\"body\":{}}", -EBADMSG, "v: expected an integer"},
@@ -69,10 +71,13 @@ static void bad_envelopes(void **state)
         {"{\"v\":1,\"id\":1.0,\"type\":\"bye\",\"body\":{}}", -EBADMSG, "id: expected"},
         {"{\"v\":1,\"id\":1,\"re\":\"x\",\"type\":\"bye\",\"body\":{}}", -EBADMSG, "re: expected"},
         {"{\"v\":1,\"id\":1,\"type\":\"bye\"}", -EBADMSG, "message bye: expected an object"},
-        {"{\"v\":1,\"id\":1,\"type\":\"bye\",\"body\":[]}", -EBADMSG, "message bye: expected an object"},
-        {"{\"v\":1,\"id\":1,\"type\":\"tidy\",\"body\":{\"term\":1,\"job\":1,\"attempt\":1,\"vm\":\"u\"}}",
+        {"{\"v\":1,\"id\":1,\"type\":\"bye\",\"body\":[]}", -EBADMSG,
+         "message bye: expected an object"},
+        {"{\"v\":1,\"id\":1,\"type\":\"tidy\",\"body\":{\"term\":1,\"job\":1,\"attempt\":1,\"vm\":"
+         "\"u\"}}",
          -EBADMSG, "message tidy: op: is missing"},
-        {"{\"v\":1,\"id\":1,\"type\":\"migrate\",\"body\":{\"job\":1}}", -EBADMSG, "term: is missing"},
+        {"{\"v\":1,\"id\":1,\"type\":\"migrate\",\"body\":{\"job\":1}}", -EBADMSG,
+         "term: is missing"},
         {"[]", -EBADMSG, "must be an object"},
         {"", -EBADMSG, "not JSON"},
         {"\x16\x03\x01\x02", -EBADMSG, "not JSON"},
@@ -92,8 +97,9 @@ static void bad_envelopes(void **state)
 /* One change to a valid text: a flipped or foreign byte, a cut, a repetition, a swapped piece. */
 static char *mutate(const char *text, size_t *len, struct rng *r)
 {
-    static const char *const bits[] = {"null", "-1", "{}", "[]", "\"\"", "1e999", "true",
-                                       "9223372036854775807", "\\u0000", "\xff"};
+    static const char *const bits[] = {"null",    "-1",    "{}",   "[]",
+                                       "\"\"",    "1e999", "true", "9223372036854775807",
+                                       "\\u0000", "\xff"};
     size_t n = strlen(text);
     char *s = xcalloc(2 * n + 64, 1);
     memcpy(s, text, n);

@@ -3,231 +3,12 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "lib/base/limits.h"
-#include "lib/net/conn.h"
-#include "lib/net/dialer.h"
-#include "lib/net/listener.h"
 #include "lib/wire/frame.h"
 #include "lib/wire/msg.h"
-#include "tests/unit/netfix.h"
-
-/* One end of a connection, and what it saw. */
-struct side {
-    struct loop *loop;
-    struct conn *conn;
-    int frames, beats;
-    size_t bytes;
-    char last[256];
-    bool closed;
-    struct err why;
-    int free_at; /* conn_free from within this frame */
-};
-struct world {
-    struct loop *loop;
-    struct listener *listener;
-    struct dialer *dialer;
-    struct tls *server_tls, *agent_tls;
-    struct side server, agent;
-    bool accepted, opened, refused, failed;
-    int refusals, failures;
-    struct err why_refused, why_failed;
-    char failed_address[300];
-    int64_t waited_us;
-    void (*on_accept)(struct world *w);
-    int64_t handshake_us;
-    unsigned roles;
-    char address[32];
-};
-
-static void side_frame(void *arg, struct conn *c, const char *text, size_t len)
-{
-    struct side *s = arg;
-    assert_ptr_equal(c, s->conn);
-    assert_int_equal(strlen(text), len);
-    s->frames++;
-    s->beats += strstr(text, "\"heartbeat\"") != NULL;
-    s->bytes += len;
-    snprintf(s->last, sizeof(s->last), "%s", text);
-    if (s->free_at == s->frames) {
-        conn_free(c);
-        s->conn = NULL;
-    }
-    loop_stop(s->loop);
-}
-
-static void side_closed(void *arg, struct conn *c, const struct err *why)
-{
-    struct side *s = arg;
-    assert_ptr_equal(c, s->conn);
-    assert_false(s->closed); /* once */
-    s->closed = true;
-    s->why = *why;
-    s->conn = NULL;
-    loop_stop(s->loop);
-}
-
-static const struct conn_cb side_cb = {.on_frame = side_frame, .on_closed = side_closed};
-
-static void on_conn(void *arg, struct conn *c)
-{
-    struct world *w = arg;
-    w->accepted = true;
-    w->server.conn = c;
-    conn_bind(c, &side_cb, &w->server);
-    if (w->on_accept)
-        w->on_accept(w);
-    loop_stop(w->loop);
-}
-
-static void on_refused(void *arg, const char *peer, const struct err *why)
-{
-    struct world *w = arg;
-    assert_true(str_has_prefix(peer, "127.0.0.1:"));
-    w->refused = true;
-    w->refusals++;
-    w->why_refused = *why;
-    loop_stop(w->loop);
-}
-
-static void on_open(void *arg, struct conn *c)
-{
-    struct world *w = arg;
-    w->opened = true;
-    w->agent.conn = c;
-    conn_bind(c, &side_cb, &w->agent);
-    loop_stop(w->loop);
-}
-
-static void on_failed(void *arg, const char *address, const struct err *why, int64_t wait)
-{
-    struct world *w = arg;
-    w->failed = true;
-    w->failures++;
-    w->why_failed = *why;
-    w->waited_us = wait;
-    snprintf(w->failed_address, sizeof(w->failed_address), "%s", address);
-    loop_stop(w->loop);
-}
-
-/* server, agent: certificate directories, NULL: none of it. */
-static void open_world(struct world *w, const char *server, const char *agent)
-{
-    struct err e;
-    assert_int_equal(loop_new(&w->loop, &e), 0);
-    w->server.loop = w->agent.loop = w->loop;
-    snprintf(w->address, sizeof(w->address), "127.0.0.1:1");
-    if (server) {
-        w->server_tls = fix_tls(server, "ours", true);
-        struct listener_config lc = {.loop = w->loop, .tls = w->server_tls, .address = "127.0.0.1:0",
-                                     .roles = w->roles ? w->roles : ROLE_BIT(ROLE_AGENT),
-                                     .handshake_us = w->handshake_us, .on_conn = on_conn,
-                                     .on_refused = on_refused, .arg = w};
-        if (listener_new(&lc, &w->listener, &e) < 0)
-            fail_msg("%s", e.msg);
-        snprintf(w->address, sizeof(w->address), "127.0.0.1:%d", listener_port(w->listener));
-    }
-    if (!agent)
-        return;
-    w->agent_tls = fix_tls(agent, "ours", true);
-    const char *address = w->address;
-    struct dialer_config dc = {.loop = w->loop, .tls = w->agent_tls, .addresses = &address,
-                               .n_addresses = 1, .roles = ROLE_BIT(ROLE_SCHEDULER), .seed = 5,
-                               .base_us = 3600 * SEC, .max_us = 3600 * SEC, .on_open = on_open,
-                               .on_failed = on_failed, .arg = w};
-    if (dialer_new(&dc, &w->dialer, &e) < 0)
-        fail_msg("%s", e.msg);
-}
-
-static void close_world(struct world *w)
-{
-    conn_free(w->server.conn);
-    conn_free(w->agent.conn);
-    listener_free(w->listener);
-    dialer_free(w->dialer);
-    tls_free(w->server_tls);
-    tls_free(w->agent_tls);
-    loop_free(w->loop);
-}
-
-static void until(struct world *w, const bool *flag)
-{
-    fix_run(w->loop, flag);
-}
-
-static void connect_both(struct world *w)
-{
-    open_world(w, "ours/s1", "ours/h1");
-    until(w, &w->opened);
-    until(w, &w->accepted);
-}
-
-static void says(const struct err *e, int code, const char *text)
-{
-    if (e->code != code || !strstr(e->msg, text))
-        fail_msg("%d '%s', expected %d with '%s'", e->code, e->msg, code, text);
-}
-
-/* ---- a peer that does what no conn would do: blocking, in a thread of its own --------------- */
-struct raw {
-    pthread_t thread;
-    int port;
-    const char *who; /* certificate; NULL: no TLS at all */
-    const char *send;
-    size_t n_send;
-    bool hold;       /* keep the connection open, reading nothing, until told */
-    int hold_fd[2];
-    struct tls *tls;
-};
-
-static void *raw_main(void *arg)
-{
-    struct raw *r = arg;
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons((uint16_t)r->port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    char c;
-    if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0) {
-        SSL *ssl = r->who ? tls_open(r->tls, false) : NULL;
-        if (ssl) {
-            SSL_set_fd(ssl, fd);
-            if (SSL_connect(ssl) == 1 && r->n_send)
-                SSL_write(ssl, r->send, (int)r->n_send);
-        } else if (r->n_send && write(fd, r->send, r->n_send) < 0) {
-            perror("write");
-        }
-        if (r->hold)
-            while (read(r->hold_fd[0], &c, 1) > 0)
-                ;
-        SSL_free(ssl); /* no close_notify */
-    }
-    close(fd);
-    return NULL;
-}
-
-static void raw_start(struct raw *r, const struct world *w)
-{
-    r->port = listener_port(w->listener);
-    assert_int_equal(pipe(r->hold_fd), 0);
-    if (r->who)
-        r->tls = fix_tls(r->who, "ours", true);
-    assert_int_equal(pthread_create(&r->thread, NULL, raw_main, r), 0);
-}
-
-static void raw_end(struct raw *r)
-{
-    close(r->hold_fd[1]);
-    pthread_join(r->thread, NULL);
-    close(r->hold_fd[0]);
-    tls_free(r->tls);
-}
+#include "tests/unit/networld.h"
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 static void talk(void **state)
@@ -274,7 +55,8 @@ static void refused_certificates(void **state)
     } t[] = {
         {"ours/s1", "other/h1", true, -EKEYREJECTED, "which is not our CA", "another CA"},
         {"ours/s1", "ours/late", true, -EKEYEXPIRED, "CN=late expired on 20", "expired"},
-        {"ours/s1", "ours/early", true, -EKEYEXPIRED, "CN=early is valid only from 20", "cannot be verified"},
+        {"ours/s1", "ours/early", true, -EKEYEXPIRED, "CN=early is valid only from 20",
+         "cannot be verified"},
         {"other/s1", "ours/h1", false, -EKEYREJECTED, "which is not our CA", "another CA"},
         {"ours/late", "ours/h1", false, -EKEYEXPIRED, "expired on 20", "expired"},
         {"ours/h2", "ours/h1", false, -EKEYREJECTED,
@@ -332,7 +114,8 @@ static void no_certificate(void **state)
     open_world(&w, "ours/s1", NULL);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                               .sin_port = htons((uint16_t)listener_port(w.listener))};
     assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
     SSL *ssl = SSL_new(ctx);
@@ -356,8 +139,9 @@ static void no_certificate(void **state)
 static void plain_text(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "hello, is this the agent port?\n",
-                                        "\x16\x03\x01\xff\xff garbage after a TLS header ........."};
+    static const char *const texts[] = {
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "hello, is this the agent port?\n",
+        "\x16\x03\x01\xff\xff garbage after a TLS header ........."};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct world w = {0};
         open_world(&w, "ours/s1", NULL);
@@ -390,7 +174,8 @@ static void strangers_do_not_lock_out(void **state)
     struct world w = {.handshake_us = 300 * MSEC};
     open_world(&w, "ours/s1", "ours/h1");
     int fds[LIM_HANDSHAKES + 40];
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                               .sin_port = htons((uint16_t)listener_port(w.listener))};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM, 0);
@@ -417,7 +202,8 @@ static void bad_streams(void **state)
         {"\x00\x40\x00\x01{", 5, true, -E2BIG, "frame of 4194305 bytes"},
         {"\xff\xff\xff\xff", 4, true, -E2BIG, "frame of 4294967295 bytes"},
         {"\x00\x00\x00\x00", 4, true, -EBADMSG, "frame of length 0"},
-        {"\x00\x00\x00\x09{\"a\":", 9, false, -ECONNRESET, "closed the connection in the middle of a frame"},
+        {"\x00\x00\x00\x09{\"a\":", 9, false, -ECONNRESET,
+         "closed the connection in the middle of a frame"},
         {"\x00\x00", 2, false, -ECONNRESET, "in the middle of a frame"},
         {"", 0, false, -ECONNRESET, "the peer closed the connection"},
     };
@@ -548,10 +334,17 @@ static void dialer_walks_addresses(void **state)
     snprintf(good, sizeof(good), "localhost:%d", listener_port(w.listener)); /* asks the resolver */
     const char *addresses[] = {"127.0.0.1:1", "no-such-host.invalid:9", good};
     w.agent_tls = fix_tls("ours/h1", "ours", false);
-    struct dialer_config dc = {.loop = w.loop, .tls = w.agent_tls, .addresses = addresses,
-                               .n_addresses = 3, .roles = ROLE_BIT(ROLE_SCHEDULER), .seed = 1,
-                               .base_us = 1000, .max_us = 2000, .on_open = on_open,
-                               .on_failed = on_failed, .arg = &w};
+    struct dialer_config dc = {.loop = w.loop,
+                               .tls = w.agent_tls,
+                               .addresses = addresses,
+                               .n_addresses = 3,
+                               .roles = ROLE_BIT(ROLE_SCHEDULER),
+                               .seed = 1,
+                               .base_us = 1000,
+                               .max_us = 2000,
+                               .on_open = on_open,
+                               .on_failed = on_failed,
+                               .arg = &w};
     assert_int_equal(dialer_new(&dc, &w.dialer, NULL), 0);
     until(&w, &w.failed);
     says(&w.why_failed, -ECONNREFUSED, "connect: Connection refused");
@@ -574,7 +367,8 @@ static void dialer_walks_addresses(void **state)
 static void dialer_refuses_bad_addresses(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"h1", "h1:", "h1:x", "h1:70000", ":7400", "", "::1:5", "[::1]", "a b:1"};
+    static const char *const bad[] = {"h1", "h1:",   "h1:x",  "h1:70000", ":7400",
+                                      "",   "::1:5", "[::1]", "a b:1"};
     struct world w = {0};
     open_world(&w, NULL, NULL);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -594,8 +388,11 @@ static void dialer_freed_while_resolving(void **state)
     for (int i = 0; i < 5; i++) {
         struct world w = {0};
         open_world(&w, NULL, NULL);
-        struct dialer_config dc = {.loop = w.loop, .addresses = &address, .n_addresses = 1,
-                                   .on_failed = on_failed, .arg = &w};
+        struct dialer_config dc = {.loop = w.loop,
+                                   .addresses = &address,
+                                   .n_addresses = 1,
+                                   .on_failed = on_failed,
+                                   .arg = &w};
         assert_int_equal(dialer_new(&dc, &w.dialer, NULL), 0);
         struct timer *t = timer_new(w.loop, (void (*)(void *))(void *)loop_stop, w.loop);
         timer_set(t, 0);
@@ -616,50 +413,6 @@ static void port_in_use(void **state)
     assert_int_equal(listener_new(&lc, &second, &e), -EADDRINUSE);
     assert_non_null(strstr(e.msg, w.address));
     close_world(&w);
-}
-
-/* ---- our own files --------------------------------------------------------------------------- */
-static void own_files_are_checked(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *cert, *key, *ca;
-        int code;
-        const char *text;
-    } t[] = {
-        {"ours/none/cert.pem", "ours/h1/key.pem", "ours/ca.pem", -ENOENT, "No such file"},
-        {"ours/h1/cert.pem", "ours/none", "ours/ca.pem", -ENOENT, "private key: open"},
-        {"ours/h1/cert.pem", "ours/h1/key.pem", "ours/nope.pem", -ENOENT, "CA: open"},
-        {"ours/h1/cert.pem", "ours/h2/key.pem", "ours/ca.pem", -EKEYREJECTED, "does not belong to certificate"},
-        {"ours/h1/cert.pem", "ours/h1/key.pem", "other/ca.pem", -EKEYREJECTED, "which is not our CA"},
-        {"ours/h1/cert.pem", "ours/h1/key.pem", "ours/h1/cert.pem", -EKEYREJECTED, "that is no CA"},
-        {"ours/h1/cert.pem", "ours/h1/key.pem", "ours/h1/key.pem", -EKEYREJECTED, "no certificate in PEM"},
-        {"ours/h1/key.pem", "ours/h1/key.pem", "ours/ca.pem", -EKEYREJECTED, "no certificate in PEM"},
-        {"ours/h1/cert.pem", "ours/h1/cert.pem", "ours/ca.pem", -EKEYREJECTED, "no private key in PEM"},
-        {"ours/late/cert.pem", "ours/late/key.pem", "ours/ca.pem", -EKEYEXPIRED, "expired on 20"},
-        {"ours/early/cert.pem", "ours/early/key.pem", "ours/ca.pem", -EKEYEXPIRED, "valid only from 20"},
-        {"ours/ca.pem", "ours/ca-key.pem", "ours/ca.pem", -EKEYREJECTED, "it has no name (DNS SAN)"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-        char path[3][160];
-        const char *const rel[] = {t[i].cert, t[i].key, t[i].ca};
-        for (int k = 0; k < 3; k++)
-            snprintf(path[k], sizeof(path[k]), "%s/%s", fix_dir, rel[k]);
-        struct tls_files f = {path[0], path[1], path[2], false};
-        struct tls *tls = NULL;
-        struct err e = {0};
-        assert_int_equal(tls_new(&f, &tls, NULL), t[i].code);
-        assert_int_equal(tls_new(&f, &tls, &e), t[i].code);
-        assert_null(tls);
-        says(&e, t[i].code, t[i].text);
-        assert_non_null(strstr(e.msg, fix_dir)); /* names the file */
-    }
-    struct tls *good = fix_tls("ours/h1", "ours", false);
-    assert_string_equal(tls_self(good)->name, "h1");
-    assert_int_equal(tls_self(good)->role, ROLE_AGENT);
-    int64_t left = tls_expires_wall_us(good) / SEC - time(NULL);
-    assert_true(left > 2 * 86400 - 100 && left <= 2 * 86400);
-    tls_free(good);
 }
 
 int main(void)
@@ -683,7 +436,6 @@ int main(void)
         cmocka_unit_test(dialer_refuses_bad_addresses),
         cmocka_unit_test(dialer_freed_while_resolving),
         cmocka_unit_test(port_in_use),
-        cmocka_unit_test(own_files_are_checked),
     };
     return cmocka_run_group_tests(tests, fix_setup, fix_teardown);
 }

@@ -27,8 +27,12 @@ static int issue(const char *name, const char *const *sans, size_t n_sans, struc
 {
     cleanup(freep) char *ca = at("ours");
     cleanup(freep) char *out = at("out");
-    struct pki_leaf leaf = {.role = ROLE_AGENT, .name = name, .sans = sans, .n_sans = n_sans,
-                            .now_s = time(NULL), .days = 1};
+    struct pki_leaf leaf = {.role = ROLE_AGENT,
+                            .name = name,
+                            .sans = sans,
+                            .n_sans = n_sans,
+                            .now_s = time(NULL),
+                            .days = 1};
     return pki_issue(ca, &leaf, out, e);
 }
 
@@ -45,8 +49,8 @@ static void what_is_made(void **state)
     assert_string_equal(i.id.name, "kvm-07");
     assert_int_equal(i.id.role, ROLE_AGENT);
     assert_false(i.is_ca);
-    static const char *const want[] = {"DNS:kvm-07", "URI:drover:role:agent", "DNS:kvm-07.example.org",
-                                       "IP:10.0.0.7", "IP:fd00::7"};
+    static const char *const want[] = {"DNS:kvm-07", "URI:drover:role:agent",
+                                       "DNS:kvm-07.example.org", "IP:10.0.0.7", "IP:fd00::7"};
     assert_int_equal(i.n_sans, ARRAY_LEN(want));
     for (size_t k = 0; k < ARRAY_LEN(want); k++)
         assert_string_equal(i.sans[k], want[k]);
@@ -116,7 +120,8 @@ static void bad_inputs(void **state)
     (void)state;
     struct err e;
     struct pki_leaf leaf = {.role = ROLE_AGENT, .name = "h", .now_s = time(NULL), .days = 1};
-    cleanup(freep) char *none = at("none"), *ours = at("ours"), *x = at("x"), *key = at("ours/ca-key.pem");
+    cleanup(freep) char *none = at("none"), *ours = at("ours"), *x = at("x"),
+                        *key = at("ours/ca-key.pem");
     assert_int_equal(pki_issue(none, &leaf, x, &e), -ENOENT);
     assert_non_null(strstr(e.msg, "drover pki init"));
     leaf.days = 0;
@@ -132,8 +137,8 @@ static void bad_inputs(void **state)
     assert_int_equal(access(x, F_OK), -1);
 }
 
-static int pki(const char *a, const char *b, const char *c, const char *d, const char *f, const char *g,
-               const char *h)
+static int pki(const char *a, const char *b, const char *c, const char *d, const char *f,
+               const char *g, const char *h)
 {
     const char *all[] = {"pki", a, b, c, d, f, g, h};
     char *argv[ARRAY_LEN(all) + 1] = {0};
