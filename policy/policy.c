@@ -26,13 +26,14 @@ void policy_default(struct policy *p)
                      .vcpu_overcommit_ppm = 4000000},
         .migration = {.transport = TRANSPORT_TLS,
                       .parallel = 0,
-                      .link_share_ppm = 800000,
+                      .link_share_ppm = 1000000,
                       .timeout_us_per_gib = 800 * SEC,
                       .retries = 2,
                       .live = true,
                       .persistent = true,
                       .undefine_source = true,
                       .abort_on_error = true,
+                      .auto_converge = true, /* slows only guests whose copy would never end */
                       .multifd_channels = POLICY_MULTIFD_CHANNELS},
         .drain = {.on_blocked = BLOCKED_REFUSE, .order = ORDER_FASTEST, .bring_home = false},
     };
