@@ -57,7 +57,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-idle install man
+        clean bench-drain bench-idle bench-plan install man
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core plan policy net wire model base)
@@ -122,6 +122,10 @@ lab-shell: ## a shell in HOST=h1
 	@tests/lab/lab shell $(HOST)
 demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leaves the lab up)
 	@tests/lab/demo
+bench-plan: $(B)/bench/plan ## time of the planner on large fleets
+	@$<
+$(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan policy model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
 bench-idle: all ## memory and CPU of idle daemons

@@ -107,7 +107,7 @@ static json_t *key_schema(const struct key *k)
         return json_pack("{s:s,s:f,s:f}", "type", "number", "minimum", (double)k->min / 1e6,
                          "maximum", (double)k->max / 1e6);
     case KT_PERCENT:
-        return text("^" NUMBER "%$");
+        return text("^(100(\\.0+)?|[1-9][0-9]?(\\.[0-9]+)?)%$");
     case KT_ENUM:
         return words(k->names, k->n_names);
     case KT_PER_GIB:

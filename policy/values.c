@@ -11,7 +11,8 @@ int fail_value(const struct reading *r, const struct ynode *n, const char *path,
 {
     char got[96];
     if (n->kind != Y_SCALAR)
-        snprintf(got, sizeof(got), "%s", n->kind == Y_MAP ? "a mapping" : "a list");
+        snprintf(got, sizeof(got), "%s%s", n->n_items ? "a " : "an empty ",
+                 n->kind == Y_MAP ? "mapping" : "list");
     else if (!n->text[0] && !n->quoted)
         snprintf(got, sizeof(got), "nothing");
     else

@@ -3,7 +3,7 @@
 #include "lib/base/str.h"
 #include "scheduler/plan/pack.h"
 
-/* Questions (VM fits host?) that a search may ask. One takes about 0.3 µs: a drain that has no
+/* Questions (VM fits host?) that a search may ask. One takes 0.1 to 0.3 µs: a drain that has no
  * solution costs the scheduler well under a second. */
 enum { EJECT_BUDGET = 200000, FULL_BUDGET = 600000, PARTIAL_BUDGET = 600000, PARTIAL_ITEMS = 12 };
 

@@ -1,0 +1,429 @@
+/* The policy loader: what it accepts, what it says when it refuses, how files merge, what it records of
+ * git. Run from the repository's root. A corpus file NAME.yaml is refused with the text of NAME.expect;
+ * POLICY_BLESS=1 writes those files anew (then read them). */
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <git2.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "policy/policy.h"
+
+#define BAD "tests/unit/data/policy-bad"
+
+static char *temp_dir(void)
+{
+    char *dir = xstrdup("/tmp/drover-policy-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    return dir;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void remove_dir(char *dir)
+{
+    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    free(dir);
+}
+
+static void put(const char *dir, const char *name, const char *text)
+{
+    cleanup(freep) char *path = xasprintf("%s/%s", dir, name);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    assert_int_equal(dir_make(path, 0755, NULL), 0);
+    *slash = '/';
+    assert_int_equal(file_write(path, text, strlen(text), 0644, NULL), 0);
+}
+
+static void loads(const char *dir, struct policy *ret)
+{
+    struct err e = {0};
+    if (policy_load(dir, ret, &e) < 0)
+        fail_msg("%s", e.msg);
+}
+
+static void refuses(const char *dir, const char *message)
+{
+    struct policy p;
+    struct err e = {0};
+    assert_true(policy_load(dir, &p, &e) < 0);
+    assert_string_equal(e.msg, message);
+}
+
+/* ---- the corpus of mistakes ------------------------------------------------------------------- */
+
+static int is_yaml(const struct dirent *d)
+{
+    const char *dot = strrchr(d->d_name, '.');
+    return dot && str_eq(dot, ".yaml");
+}
+
+static void one_mistake(const char *name)
+{
+    char *dir = temp_dir();
+    cleanup(freep) char *from = xasprintf("%s/%s", BAD, name);
+    cleanup(freep) char *expect_path = xasprintf("%.*s.expect", (int)strlen(from) - 5, from);
+    cleanup(freep) char *text = NULL, *expect = NULL;
+    struct policy p;
+    struct err e = {0};
+    assert_int_equal(file_read(from, 1 << 20, &text, NULL, NULL), 0);
+    put(dir, name, text);
+    if (policy_load(dir, &p, &e) == 0)
+        fail_msg("%s is accepted", name);
+    if (getenv("POLICY_BLESS")) {
+        cleanup(freep) char *line = xasprintf("%s\n", e.msg);
+        assert_int_equal(file_write(expect_path, line, strlen(line), 0644, NULL), 0);
+    }
+    assert_int_equal(file_read(expect_path, 4096, &expect, NULL, NULL), 0);
+    expect[strcspn(expect, "\n")] = '\0';
+    assert_string_equal(e.msg, expect);
+    remove_dir(dir);
+}
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    struct dirent **list;
+    int n = scandir(BAD, &list, is_yaml, alphasort);
+    assert_true(n > 60);
+    for (int i = 0; i < n; i++) {
+        one_mistake(list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    cleanup(freep) char *big = xcalloc((1 << 20) + 16, 1);
+    memset(big, '#', (1 << 20) + 1);
+    put(dir, "big.yaml", big);
+    struct policy p;
+    struct err e = {0};
+    assert_int_equal(policy_load(dir, &p, &e), -E2BIG);
+    cleanup(freep) char *many = xcalloc(1 << 17, 1);
+    char *at = many + snprintf(many, 64, "version: 1\nrules: [");
+    for (int i = 0; i < 8193; i++)
+        at += snprintf(at, 8, "a, ");
+    snprintf(at, 8, "a]\n");
+    put(dir, "big.yaml", many);
+    assert_int_equal(policy_load(dir, &p, &e), -EBADMSG);
+    assert_non_null(strstr(e.msg, "too many items in one list"));
+    remove_dir(dir);
+}
+
+static void test_missing_directory(void **state)
+{
+    (void)state;
+    struct policy p;
+    struct err e = {0};
+    assert_int_equal(policy_load("/nonexistent/policy", &p, &e), -ENOENT);
+    assert_string_equal(e.msg, "/nonexistent/policy: No such file or directory");
+    char *dir = temp_dir();
+    put(dir, "a.yaml", "version: 1\n");
+    cleanup(freep) char *file = xasprintf("%s/a.yaml", dir);
+    assert_int_equal(policy_load(file, &p, &e), -ENOTDIR);
+    remove_dir(dir);
+}
+
+/* ---- what is accepted ------------------------------------------------------------------------- */
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    struct policy p;
+    loads(dir, &p); /* an empty directory is the default policy */
+    assert_int_equal(p.capacity.mem_overcommit_ppm, 1000000);
+    assert_int_equal(p.capacity.mem_reserve_bytes, 512 * MIB);
+    assert_int_equal(p.capacity.vcpu_overcommit_ppm, 4000000);
+    assert_int_equal(p.migration.parallel, 0);
+    assert_int_equal(p.migration.link_share_ppm, 1000000);
+    assert_int_equal(p.migration.timeout_us_per_gib, 800 * SEC);
+    assert_int_equal(p.migration.retries, 2);
+    assert_true(p.migration.live && p.migration.persistent && p.migration.undefine_source &&
+                p.migration.abort_on_error);
+    assert_false(p.migration.compressed || p.migration.auto_converge || p.migration.post_copy ||
+                 p.migration.multifd);
+    assert_int_equal(p.drain.on_blocked, BLOCKED_REFUSE);
+    assert_int_equal(p.drain.order, ORDER_FASTEST);
+    assert_int_equal(p.n_rules, 0);
+    assert_null(p.commit);
+    assert_string_equal(p.dir, dir);
+    policy_done(&p);
+    remove_dir(dir);
+}
+
+static const char *const every_key =
+    "version: 1\n"
+    "capacity: {memory: {overcommit: 1.5, reserve: 4GiB}, vcpu: {overcommit: 8}}\n"
+    "migration:\n"
+    "  {transport: tcp, parallel: 3, link_share: 62.5%, timeout: 1m30s/GiB, retries: 0,\n"
+    "   live: false, persistent: false, undefine_source: false, abort_on_error: false,\n"
+    "   compressed: true, auto_converge: true, post_copy: true, multifd: 8,\n"
+    "   bandwidth: 8Gbit, downtime: 250ms}\n"
+    "drain: {on_blocked: leave, order: smallest-first, bring_home: true}\n";
+
+static void test_every_key(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    struct policy p;
+    put(dir, "a.yaml", every_key);
+    loads(dir, &p);
+    assert_int_equal(p.capacity.mem_overcommit_ppm, 1500000);
+    assert_int_equal(p.capacity.mem_reserve_bytes, 4 * GIB);
+    assert_int_equal(p.capacity.vcpu_overcommit_ppm, 8000000);
+    assert_int_equal(p.migration.transport, TRANSPORT_TCP);
+    assert_int_equal(p.migration.parallel, 3);
+    assert_int_equal(p.migration.link_share_ppm, 625000);
+    assert_int_equal(p.migration.timeout_us_per_gib, 90 * SEC);
+    assert_int_equal(p.migration.retries, 0);
+    assert_false(p.migration.live || p.migration.persistent || p.migration.undefine_source ||
+                 p.migration.abort_on_error);
+    assert_true(p.migration.compressed && p.migration.auto_converge && p.migration.post_copy &&
+                p.migration.multifd);
+    assert_int_equal(p.migration.multifd_channels, 8);
+    assert_int_equal(p.migration.bandwidth_Bps, 1000000000);
+    assert_int_equal(p.migration.downtime_us, 250 * MSEC);
+    assert_int_equal(p.drain.on_blocked, BLOCKED_LEAVE);
+    assert_int_equal(p.drain.order, ORDER_SMALLEST_FIRST);
+    assert_true(p.drain.bring_home);
+    policy_done(&p);
+    /* back to what "auto", true and false mean, in a later file */
+    put(dir, "b.yaml", "version: 1\nmigration: {parallel: auto, bandwidth: auto, downtime: auto, "
+                       "multifd: true}\ncapacity: {memory: {reserve: 0}}\n");
+    loads(dir, &p);
+    assert_int_equal(p.migration.parallel, 0);
+    assert_int_equal(p.migration.bandwidth_Bps, 0);
+    assert_int_equal(p.migration.downtime_us, 0);
+    assert_int_equal(p.migration.multifd_channels, POLICY_MULTIFD_CHANNELS);
+    assert_int_equal(p.capacity.mem_reserve_bytes, 0);
+    assert_int_equal(p.migration.retries, 0); /* untouched by the later file */
+    policy_done(&p);
+    remove_dir(dir);
+}
+
+static void test_rules(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    struct policy p;
+    put(dir, "rules/db.yaml",
+        "version: 1\n"
+        "rules:\n"
+        "  - {name: db-apart, anti_affinity: {vms: {labels: {app: db, tier: 1}}, across: rack}}\n"
+        "  - {name: near, affinity: {vms: {names: [\"c-*\", d]}}, weight: 2}\n"
+        "  - {name: soft, affinity: {vms: {names: [\"c-*\"]}}, hard: false}\n"
+        "  - name: few\n"
+        "    max_vms: {max: 3, hosts: {names: [h1]}}\n"
+        "  - {name: gpu, host_required: {vms: {names: [g]}, hosts: {labels: {gpu: \"yes\"}}}}\n");
+    loads(dir, &p);
+    assert_int_equal(p.n_rules, 5);
+    const struct rule *r = p.rules;
+    assert_string_equal(r[0].where, "rules/db.yaml:3");
+    assert_int_equal(r[0].kind, RULE_ANTI_AFFINITY);
+    assert_int_equal(r[0].across, ACROSS_RACK);
+    assert_true(r[0].hard);
+    assert_string_equal(label_get(r[0].vms.labels, r[0].vms.n_labels, "tier"), "1");
+    assert_int_equal(r[1].vms.n_names, 2);
+    assert_false(r[1].hard);
+    assert_int_equal(r[1].weight, 2);
+    assert_false(r[2].hard);
+    assert_int_equal(r[2].weight, 1);
+    assert_int_equal(r[3].max, 3);
+    assert_string_equal(r[3].where, "rules/db.yaml:6");
+    assert_string_equal(r[4].hosts.labels[0].value, "yes");
+    policy_done(&p);
+    remove_dir(dir);
+}
+
+static void test_merge(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    struct policy p;
+    put(dir, "10-base.yaml", "version: 1\nmigration: {retries: 5, live: false}\nrules:\n"
+                             "  - {name: one, exclude: {vms: {names: [a]}}}\n");
+    put(dir, "20-site.yml", "version: 1\nmigration: {retries: 3}\nrules:\n"
+                            "  - {name: two, exclude: {vms: {names: [b]}}}\n");
+    put(dir, ".hidden.yaml", "nonsense\n");
+    put(dir, ".git/x.yaml", "nonsense\n");
+    put(dir, "README.md", "nonsense\n");
+    loads(dir, &p);
+    assert_int_equal(p.migration.retries, 3); /* the later name wins */
+    assert_false(p.migration.live);
+    assert_int_equal(p.n_rules, 2); /* rules append */
+    assert_string_equal(p.rules[1].name, "two");
+    policy_done(&p);
+    put(dir, "30.yaml", "version: 1\nrules:\n\n  - name: one\n    exclude: {vms: {names: [b]}}\n");
+    refuses(dir, "30.yaml:4:11: rule 'one' is already defined at 10-base.yaml:4");
+    remove_dir(dir);
+}
+
+static void test_selectors(void **state)
+{
+    (void)state;
+    char *names[] = {(char *)(uintptr_t)"db-*", (char *)(uintptr_t)"web"};
+    struct label app = {(char *)(uintptr_t)"app", (char *)(uintptr_t)"db"};
+    struct vm v = {.name = (char *)(uintptr_t)"db-1", .labels = &app, .n_labels = 1};
+    struct selector all = {0}, named = {.names = names, .n_names = 2},
+                    both = {.names = names, .n_names = 2, .labels = &app, .n_labels = 1};
+    assert_true(selector_matches_vm(&all, &v));
+    assert_true(selector_matches_vm(&named, &v));
+    assert_true(selector_matches_vm(&both, &v));
+    v.n_labels = 0;
+    assert_false(selector_matches_vm(&both, &v));
+    v.n_labels = 1;
+    v.name = (char *)(uintptr_t)"cache";
+    assert_false(selector_matches_vm(&both, &v));
+    struct host h = {.name = (char *)(uintptr_t)"web"};
+    assert_true(selector_matches_host(&named, &h));
+    assert_false(selector_matches_host(&both, &h));
+}
+
+/* ---- files that ship -------------------------------------------------------------------------- */
+
+static void test_examples(void **state)
+{
+    (void)state;
+    struct policy p;
+    loads("policy/examples", &p);
+    bool used[7] = {false};
+    for (size_t i = 0; i < p.n_rules; i++)
+        used[p.rules[i].kind] = true;
+    for (size_t i = 0; i < ARRAY_LEN(used); i++)
+        assert_true(used[i]); /* every kind of rule is shown */
+    policy_done(&p);
+}
+
+static void test_schema_file(void **state)
+{
+    (void)state;
+    cleanup(freep) char *file = NULL;
+    cleanup(freep) char *text = policy_schema_text();
+    cleanup(freep) char *want = xasprintf("%s\n", text);
+    if (getenv("POLICY_BLESS"))
+        assert_int_equal(file_write("schema/policy.json", want, strlen(want), 0644, NULL), 0);
+    assert_int_equal(file_read("schema/policy.json", 1 << 20, &file, NULL, NULL), 0);
+    assert_string_equal(file, want);
+}
+
+/* Every key that the loader knows is in the reference. */
+static void test_reference_names_every_key(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {
+        "overcommit", "reserve", "transport", "parallel", "link_share", "timeout", "retries", "live",
+        "persistent", "undefine_source", "abort_on_error", "compressed", "auto_converge",
+        "post_copy", "multifd", "bandwidth", "downtime", "on_blocked", "order", "bring_home",
+        "anti_affinity", "affinity", "host_required", "host_forbidden", "max_vms", "exclude",
+        "maintenance_only", "across", "hard", "weight", "max",
+    };
+    cleanup(freep) char *doc = NULL;
+    assert_int_equal(file_read("docs/policy.md", 1 << 20, &doc, NULL, NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        cleanup(freep) char *quoted = xasprintf("`%s`", keys[i]);
+        if (!strstr(doc, quoted))
+            fail_msg("docs/policy.md does not name %s", quoted);
+    }
+}
+
+/* ---- git -------------------------------------------------------------------------------------- */
+
+static void commit_all(git_repository *repo)
+{
+    git_index *index;
+    git_oid tree_id, id;
+    git_tree *tree;
+    git_signature *who;
+    git_strarray all = {(char *[]){(char *)(uintptr_t)"*"}, 1};
+    assert_int_equal(git_repository_index(&index, repo), 0);
+    assert_int_equal(git_index_add_all(index, &all, 0, NULL, NULL), 0);
+    assert_int_equal(git_index_write(index), 0);
+    assert_int_equal(git_index_write_tree(&tree_id, index), 0);
+    assert_int_equal(git_tree_lookup(&tree, repo, &tree_id), 0);
+    assert_int_equal(git_signature_new(&who, "t", "t@example.org", 1, 0), 0);
+    assert_int_equal(git_commit_create(&id, repo, "HEAD", who, who, NULL, "m", tree, 0, NULL), 0);
+    git_signature_free(who);
+    git_tree_free(tree);
+    git_index_free(index);
+}
+
+static void expect_git(const char *dir, bool commit, bool clean)
+{
+    struct policy p;
+    loads(dir, &p);
+    assert_int_equal(p.commit != NULL, commit);
+    if (p.commit)
+        assert_int_equal(strlen(p.commit), 40);
+    assert_int_equal(p.clean, clean);
+    policy_done(&p);
+}
+
+static void test_git(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    git_repository *repo;
+    git_libgit2_init();
+    put(dir, "site/a.yaml", "version: 1\n");
+    put(dir, "other/b.yaml", "version: 1\n");
+    cleanup(freep) char *site = xasprintf("%s/site", dir);
+    expect_git(site, false, false);
+    assert_int_equal(git_repository_init(&repo, dir, 0), 0);
+    expect_git(site, false, false); /* nothing is committed yet */
+    commit_all(repo);
+    expect_git(site, true, true);
+    put(dir, "site/README.md", "not policy\n");
+    put(dir, "other/b.yaml", "version: 1 # changed\n");
+    expect_git(site, true, true); /* neither changes a decision */
+    put(dir, "site/a.yaml", "version: 1 # changed\n");
+    expect_git(site, true, false);
+    put(dir, "site/a.yaml", "version: 1\n");
+    expect_git(site, true, true);
+    put(dir, "site/sub/new.yaml", "version: 1\n");
+    expect_git(site, true, false); /* untracked */
+    put(dir, ".gitignore", "sub/\n");
+    expect_git(site, true, false); /* ignored by git, but loaded */
+    git_repository_free(repo);
+    git_libgit2_shutdown();
+    remove_dir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_missing_directory),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_selectors),
+        cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_schema_file),
+        cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_git),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
