@@ -78,6 +78,11 @@ static void bad_envelopes(void **state)
          -EBADMSG, "message tidy: op: is missing"},
         {"{\"v\":1,\"id\":1,\"type\":\"migrate\",\"body\":{\"job\":1}}", -EBADMSG,
          "term: is missing"},
+        {"{\"v\":1,\"id\":1,\"type\":\"migrated\",\"body\":{\"job\":1,\"attempt\":1,\"vm\":\"u\","
+         "\"ok\":false}}",
+         -EBADMSG, "message migrated: began: is missing"},
+        {"{\"v\":1,\"id\":1,\"type\":\"probed\",\"body\":{\"job\":1,\"attempt\":1,\"vm\":\"u\"}}",
+         -EBADMSG, "message probed: seen: is missing"},
         {"[]", -EBADMSG, "must be an object"},
         {"", -EBADMSG, "not JSON"},
         {"\x16\x03\x01\x02", -EBADMSG, "not JSON"},
