@@ -90,6 +90,7 @@ EXTRA_test_store := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/
 EXTRA_test_core := tests/unit/fakefleet.c
 EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
+EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c
 CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
 EXTRA_test_cli_opt := $(CLI_PARTS)
 EXTRA_test_cli_out := $(CLI_PARTS)
