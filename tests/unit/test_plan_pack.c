@@ -162,7 +162,7 @@ static void test_tight_fit(void **state)
     struct plan p;
     fleet_init(&f, 4, 16, 8);
     for (int i = 0; i < 8; i++) {
-        char name[8];
+        char name[32];
         snprintf(name, sizeof(name), "v%d", i);
         fleet_vm(&f, name, 0, sizes[i]);
     }
@@ -185,7 +185,7 @@ static void test_tight_fit_of_many(void **state)
         fleet_init(&f, 6, 64, 15);
         for (int i = 0; i < 5; i++) {
             int64_t a = 1 + test_rand(&rnd) % 30, b = 1 + test_rand(&rnd) % 30;
-            char name[8];
+            char name[32];
             for (int j = 0; j < 3; j++) {
                 snprintf(name, sizeof(name), "v%d-%d", i, j);
                 fleet_vm(&f, name, 0, j == 0 ? a : j == 1 ? b : 64 - a - b);
@@ -496,6 +496,63 @@ static void test_improves(void **state)
     fleet_done(&f);
 }
 
+/* Two VMs of one name, from different hosts, in one plan. */
+static void test_same_names(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    int two[] = {0, 1}, to[] = {2, 3};
+    fleet_init(&f, 4, 64, 3);
+    fleet_vm(&f, "web", 0, 4);
+    fleet_vm(&f, "web", 1, 4);
+    fleet_vm(&f, "x", 3, 40); /* both would rather go to h2 */
+    f.r = (struct plan_request){.vms = two, .n_vms = 2, .to = to, .n_to = 2};
+    make(&f, &p);
+    assert_int_equal(p.n_moves, 2);
+    assert_int_not_equal(p.moves[0].to, p.moves[1].to);
+    plan_done(&p);
+    f.r.n_to = 1;
+    make(&f, &p);
+    assert_int_equal(p.stays[0].reasons[2].code, R_NAME_TAKEN);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* All that speaks against the VM itself is said at once, not one thing per drain. */
+static void test_all_reasons_of_a_vm(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    fleet_init(&f, 2, 64, 1);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    v->disks[0].kind = DISK_BLOCK;
+    v->disks[0].cache = xstrdup("writeback");
+    v->persistent = false;
+    fleet_drain(&f, 0);
+    make(&f, &p);
+    const struct plan_stay *st = stay_of(&p, 0);
+    assert_int_equal(st->n_reasons, 3);
+    assert_int_equal(st->reasons[0].code, R_TRANSIENT);
+    assert_int_equal(st->reasons[1].code, R_LOCAL_DISK);
+    assert_int_equal(st->reasons[2].code, R_CACHE_MODE);
+    assert_string_equal(st->reasons[2].have, "writeback");
+    plan_done(&p);
+    free(v->disks[0].cache);
+    v->disks[0].cache = xstrdup("none");
+    make(&f, &p);
+    assert_int_equal(stay_of(&p, 0)->n_reasons, 2);
+    plan_done(&p);
+    f.r.allow_cold = true; /* a stopped VM has nothing in its cache, but the disk stays local */
+    free(v->disks[0].cache);
+    v->disks[0].cache = NULL;
+    make(&f, &p);
+    assert_int_equal(stay_of(&p, 0)->n_reasons, 3);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 static void test_only_host(void **state)
 {
     (void)state;
@@ -531,6 +588,8 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_order_uses_many_links),
         cmocka_unit_test(test_improves),
+        cmocka_unit_test(test_same_names),
+        cmocka_unit_test(test_all_reasons_of_a_vm),
         cmocka_unit_test(test_only_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

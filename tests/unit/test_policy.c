@@ -160,9 +160,8 @@ static void test_defaults(void **state)
     assert_int_equal(p.migration.timeout_us_per_gib, 800 * SEC);
     assert_int_equal(p.migration.retries, 2);
     assert_true(p.migration.live && p.migration.persistent && p.migration.undefine_source &&
-                p.migration.abort_on_error);
-    assert_false(p.migration.compressed || p.migration.auto_converge || p.migration.post_copy ||
-                 p.migration.multifd);
+                p.migration.abort_on_error && p.migration.auto_converge);
+    assert_false(p.migration.compressed || p.migration.post_copy || p.migration.multifd);
     assert_int_equal(p.drain.on_blocked, BLOCKED_REFUSE);
     assert_int_equal(p.drain.order, ORDER_FASTEST);
     assert_int_equal(p.n_rules, 0);
@@ -178,7 +177,7 @@ static const char *const every_key =
     "migration:\n"
     "  {transport: tcp, parallel: 3, link_share: 62.5%, timeout: 1m30s/GiB, retries: 0,\n"
     "   live: false, persistent: false, undefine_source: false, abort_on_error: false,\n"
-    "   compressed: true, auto_converge: true, post_copy: true, multifd: 8,\n"
+    "   compressed: true, auto_converge: false, post_copy: true, multifd: 8,\n"
     "   bandwidth: 8Gbit, downtime: 250ms}\n"
     "drain: {on_blocked: leave, order: smallest-first, bring_home: true}\n";
 
@@ -198,9 +197,8 @@ static void test_every_key(void **state)
     assert_int_equal(p.migration.timeout_us_per_gib, 90 * SEC);
     assert_int_equal(p.migration.retries, 0);
     assert_false(p.migration.live || p.migration.persistent || p.migration.undefine_source ||
-                 p.migration.abort_on_error);
-    assert_true(p.migration.compressed && p.migration.auto_converge && p.migration.post_copy &&
-                p.migration.multifd);
+                 p.migration.abort_on_error || p.migration.auto_converge);
+    assert_true(p.migration.compressed && p.migration.post_copy && p.migration.multifd);
     assert_int_equal(p.migration.multifd_channels, 8);
     assert_int_equal(p.migration.bandwidth_Bps, 1000000000);
     assert_int_equal(p.migration.downtime_us, 250 * MSEC);
