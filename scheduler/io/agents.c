@@ -20,7 +20,7 @@ struct session {
     struct agents *agents;
     struct conn *conn;
     struct timer *hello_timer;
-    char *host;        /* after a good hello */
+    char *host; /* after a good hello */
 };
 struct agents {
     struct agents_config cfg;
@@ -115,15 +115,17 @@ static char *hello_fault(const struct session *s, const struct hello *h, const c
     const struct identity *id = conn_peer(s->conn);
     *ret_code = "identity";
     if (!str_eq(h->host, id->name))
-        return xasprintf("hello names host '%s', the certificate names '%s'; issue a certificate for "
-                         "this host: drover pki issue agent --name %s",
-                         h->host ? h->host : "", id->name, h->host ? h->host : "HOST");
+        return xasprintf(
+            "hello names host '%s', the certificate names '%s'; issue a certificate for "
+            "this host: drover pki issue agent --name %s",
+            h->host ? h->host : "", id->name, h->host ? h->host : "HOST");
     if (strlen(h->host) > LIM_NAME_BYTES)
         return xstrdup("the host's name is too long");
     *ret_code = "version";
     if (h->proto_min > WIRE_PROTO_MAX || h->proto_max < WIRE_PROTO_MIN)
         return xasprintf("agent %s speaks protocol %" PRId64 " to %" PRId64
-                         ", scheduler " DROVER_VERSION " speaks %d to %d; install matching versions",
+                         ", scheduler " DROVER_VERSION
+                         " speaks %d to %d; install matching versions",
                          h->agent_version ? h->agent_version : "?", h->proto_min, h->proto_max,
                          WIRE_PROTO_MIN, WIRE_PROTO_MAX);
     return NULL;

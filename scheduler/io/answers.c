@@ -48,8 +48,8 @@ char *ct_answer(const struct corethread *t, const char *schema, const struct sha
 
 char *api_error_text(const char *code, const char *message, const char *cure)
 {
-    json_t *j = json_pack("{s:s, s:s, s:s}", "schema", "drover.error/1", "code", code, "message",
-                          message);
+    json_t *j =
+        json_pack("{s:s, s:s, s:s}", "schema", "drover.error/1", "code", code, "message", message);
     if (!j) /* the message quotes bytes that are no UTF-8 */
         j = json_pack("{s:s, s:s, s:s}", "schema", "drover.error/1", "code", code, "message",
                       "the request is not UTF-8");
@@ -61,9 +61,10 @@ char *api_error_text(const char *code, const char *message, const char *cure)
 char *ct_store_error_text(const struct corethread *t)
 {
     cleanup(freep) char *text = xasprintf("store: failed: %s; nothing was done", t->failed.msg);
-    return api_error_text("store_failed", text,
-                          "moves in flight go on; the scheduler tries its database again every 5 s and "
-                          "continues by itself once it can be written");
+    return api_error_text(
+        "store_failed", text,
+        "moves in flight go on; the scheduler tries its database again every 5 s and "
+        "continues by itself once it can be written");
 }
 
 static char *error_answer(const struct err *e, int *ret_status)
@@ -81,8 +82,8 @@ static char *error_answer(const struct err *e, int *ret_status)
     }
 }
 
-static int journal(struct corethread *t, const struct store_query *q, struct entry **list, size_t *n,
-                   struct err *e)
+static int journal(struct corethread *t, const struct store_query *q, struct entry **list,
+                   size_t *n, struct err *e)
 {
     if (!t->store)
         return err_set(e, -EIO, "the journal cannot be read: %s", t->failed.msg);
@@ -170,7 +171,8 @@ static void check_hosts(const struct corethread *t, struct health *h)
         const struct host_view *x = &v.hosts[i];
         if (!x->connected && x->state != HOST_MAINTENANCE)
             add_check(h, "AGENT_DOWN", 2, "systemctl status drover-agent on that host",
-                      "host/%s: its agent is not connected; its VMs are shown as last seen", x->name);
+                      "host/%s: its agent is not connected; its VMs are shown as last seen",
+                      x->name);
         else if (x->connected && !x->libvirt_up)
             add_check(h, "LIBVIRT_DOWN", 2, "systemctl status libvirtd on that host",
                       "host/%s: its libvirtd does not answer", x->name);
@@ -193,12 +195,12 @@ static void check_moves(const struct corethread *t, struct health *h)
             continue;
         for (size_t k = 0; k < run.n_moves; k++)
             if (run.moves[k].state == JOB_UNCERTAIN)
-                add_check(h, "MOVE_UNCERTAIN", 2,
-                          "both hosts and Ceph are asked again until the answer is certain; nothing "
-                          "else touches the VM meanwhile",
-                          "vm/%s: where it runs is not proven yet (run/%" PRId64 ")",
-                          run.moves[k].vm_name ? run.moves[k].vm_name : run.moves[k].vm,
-                          v.runs[i].id);
+                add_check(
+                    h, "MOVE_UNCERTAIN", 2,
+                    "both hosts and Ceph are asked again until the answer is certain; nothing "
+                    "else touches the VM meanwhile",
+                    "vm/%s: where it runs is not proven yet (run/%" PRId64 ")",
+                    run.moves[k].vm_name ? run.moves[k].vm_name : run.moves[k].vm, v.runs[i].id);
         shape_done(&run_view_shape, &run);
     }
     shape_done(&runs_view_shape, &v);
@@ -207,15 +209,18 @@ static void check_moves(const struct corethread *t, struct health *h)
 static void check_self(const struct corethread *t, struct health *h)
 {
     if (t->failed.code)
-        add_check(h, "STORE_FAILED", 2, "requests are refused until the database can be written again",
-                  "%s", t->failed.msg);
+        add_check(h, "STORE_FAILED", 2,
+                  "requests are refused until the database can be written again", "%s",
+                  t->failed.msg);
     if (t->policy_error)
-        add_check(h, "POLICY_REFUSED", 1, "drover policy check DIR; the last good policy is in force",
-                  "%s", t->policy_error);
+        add_check(h, "POLICY_REFUSED", 1,
+                  "drover policy check DIR; the last good policy is in force", "%s",
+                  t->policy_error);
     int64_t left = t->cfg.cert_expires_wall_us - clock_wall_us();
     char buf[FMT_BYTES];
     if (t->cfg.cert_expires_wall_us && left < CERT_WARN_US)
-        add_check(h, "CERT_EXPIRES", left < 0 ? 2 : 1, "drover pki issue scheduler, then restart it",
+        add_check(h, "CERT_EXPIRES", left < 0 ? 2 : 1,
+                  "drover pki issue scheduler, then restart it",
                   "the scheduler's certificate expires at %s",
                   fmt_rfc3339(buf, t->cfg.cert_expires_wall_us));
 }
@@ -237,8 +242,8 @@ static char *answer_health(const struct corethread *t)
     json_t *j = json_pack("{s:s, s:s, s:I, s:s, s:I}", "schema", "drover.health/1", "status",
                           words[h.worst], "wall_us", (json_int_t)clock_wall_us(), "version",
                           DROVER_VERSION, "term", (json_int_t)t->term);
-    json_object_set_new(j, "store", t->failed.code ? json_sprintf("failed: %s", t->failed.msg)
-                                                   : json_string("ok"));
+    json_object_set_new(
+        j, "store", t->failed.code ? json_sprintf("failed: %s", t->failed.msg) : json_string("ok"));
     json_object_set_new(j, "policy", policy);
     json_object_set_new(j, "checks", h.checks);
     return end_answer(j);

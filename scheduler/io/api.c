@@ -38,7 +38,8 @@ static void hand_over(const struct call *c, struct item *i)
     if (queue_push(c->api->queue, i) == 0)
         return;
     item_free(i);
-    refuse(c, 503, "overload", "the scheduler is behind with its work, or stopping; nothing was done",
+    refuse(c, 503, "overload",
+           "the scheduler is behind with its work, or stopping; nothing was done",
            "try again in a few seconds");
 }
 
@@ -174,7 +175,8 @@ static char *strange_member(const json_t *body)
     for (; n < request_shape.n && n < ARRAY_LEN(names); n++)
         names[n] = request_shape.fields[n].name;
     const json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)body, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)body, key, value)
+    {
         size_t k = 0;
         while (k < n && !str_eq(names[k], key))
             k++;
@@ -259,8 +261,8 @@ void api_on_request(void *arg, struct http *h, const struct http_req *r)
                "paths: /v1/version /v1/hosts /v1/vms /v1/runs /v1/runs/ID /v1/explain?vm= "
                "/v1/journal /v1/health, POST /v1/requests");
     } else if (!str_eq(rt->method, r->method)) {
-        cleanup(freep) char *message = xasprintf("%s takes %s, not %s", rt->path, rt->method,
-                                                 r->method);
+        cleanup(freep) char *message =
+            xasprintf("%s takes %s, not %s", rt->path, rt->method, r->method);
         refuse(&c, 405, "bad_method", message, NULL);
     } else if (r->role != ROLE_ADMIN && r->role != ROLE_OPERATOR &&
                !(r->role == ROLE_VIEWER && str_eq(rt->method, "GET"))) {

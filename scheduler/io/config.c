@@ -104,7 +104,8 @@ static int read_map(const struct reader *rd, const struct table *t, const yaml_n
     bool seen[ARRAY_LEN(top_keys)] = {false};
     if (map->type != YAML_MAPPING_NODE)
         return bad_at(rd, map->start_mark, e, "expected 'key: value' lines");
-    for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+    for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
+         p++) {
         const yaml_node_t *kn = yaml_document_get_node(rd->doc, p->key);
         const yaml_node_t *vn = yaml_document_get_node(rd->doc, p->value);
         if (kn->type != YAML_SCALAR_NODE)
@@ -115,8 +116,8 @@ static int read_map(const struct reader *rd, const struct table *t, const yaml_n
         if (i == t->n)
             return unknown_key(rd, t, kn, e);
         if (seen[i]) {
-            cleanup(freep) char *text = xasprintf("key '%s%s' is given twice", t->prefix,
-                                                  t->keys[i].name);
+            cleanup(freep) char *text =
+                xasprintf("key '%s%s' is given twice", t->prefix, t->keys[i].name);
             return bad_at(rd, kn->start_mark, e, text);
         }
         seen[i] = true;

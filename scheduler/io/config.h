@@ -13,10 +13,10 @@ struct config {
     char *socket;       /* operators on this machine */
     char *socket_group; /* who besides root may use it, NULL: nobody */
     char *database;
-    char *policy;       /* directory, NULL: the built-in policy */
+    char *policy; /* directory, NULL: the built-in policy */
     char *cert, *key, *ca;
-    char *recorder;     /* directory, NULL: nothing is recorded */
-    char *api_listen;   /* operators over mutual TLS, NULL: unix socket only */
+    char *recorder;   /* directory, NULL: nothing is recorded */
+    char *api_listen; /* operators over mutual TLS, NULL: unix socket only */
     int64_t heartbeat_us;
 };
 

@@ -137,9 +137,9 @@ static void do_policy(struct corethread *t, struct item *i)
     const char *rev = i->policy.commit ? i->policy.commit : "no git commit";
     log_info("msg=\"policy in force\" revision=\"%s\" clean=%d rules=%zu", rev, i->policy.clean,
              i->policy.n_rules);
-    cleanup(freep) char *text = xasprintf("policy %s%s is in force (%zu rules)", rev,
-                                          i->policy.clean ? "" : " (with local changes)",
-                                          i->policy.n_rules);
+    cleanup(freep) char *text =
+        xasprintf("policy %s%s is in force (%zu rules)", rev,
+                  i->policy.clean ? "" : " (with local changes)", i->policy.n_rules);
     ct_remember_policy(t, &i->policy, NULL);
     step(t, &(struct core_event){.type = CEV_POLICY, .policy = &i->policy});
     note(t, "policy.loaded", text);
@@ -160,8 +160,8 @@ static void do_item(struct corethread *t, struct item *i)
 {
     switch (i->type) {
     case ITEM_AGENT_UP:
-        step(t, &(struct core_event){
-                    .type = CEV_AGENT_UP, .host = i->host, .instance = i->instance});
+        step(t,
+             &(struct core_event){.type = CEV_AGENT_UP, .host = i->host, .instance = i->instance});
         break;
     case ITEM_AGENT_DOWN:
         step(t, &(struct core_event){.type = CEV_AGENT_DOWN, .host = i->host});

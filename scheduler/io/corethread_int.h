@@ -22,18 +22,18 @@ struct corethread {
     struct core *core;
     struct recorder *recorder;
     int64_t term;
-    int64_t mono0_us, time0_us;  /* scheduler time time0 was at mono0 */
-    int64_t time_limit_us;       /* stored: we may use times up to here */
+    int64_t mono0_us, time0_us; /* scheduler time time0 was at mono0 */
+    int64_t time_limit_us;      /* stored: we may use times up to here */
     int64_t ticked_us, probed_us;
-    struct err failed;           /* code != 0: the store is out of order */
-    int64_t failed_wall_us;      /* since when */
-    struct policy held;          /* a policy that came meanwhile */
+    struct err failed;      /* code != 0: the store is out of order */
+    int64_t failed_wall_us; /* since when */
+    struct policy held;     /* a policy that came meanwhile */
     bool have_held;
-    char *policy_error;          /* the directory's present state is refused; NULL: in force */
+    char *policy_error; /* the directory's present state is refused; NULL: in force */
     struct pending *pending;
     size_t n_pending;
     int64_t next_request;
-    struct core_effects fx;      /* of the batch */
+    struct core_effects fx;        /* of the batch */
     struct store_policy *policies; /* of the batch: to be kept; owns its strings */
     size_t n_policies;
 };

@@ -153,10 +153,9 @@ static int start_network(struct daemon *d, struct err *e)
                                                    .heartbeat_us = c->heartbeat_us,
                                                    .term = corethread_term(d->core)});
     d->api.queue = d->queue;
-    int r = http_new(&(struct http_config){.loop = d->loop,
-                                           .on_request = api_on_request,
-                                           .arg = &d->api},
-                     &d->http, e);
+    int r = http_new(
+        &(struct http_config){.loop = d->loop, .on_request = api_on_request, .arg = &d->api},
+        &d->http, e);
     cleanup(freep) char *path = xstrdup(c->socket);
     if (r == 0)
         r = dir_make(dirname(path), 0755, e);
@@ -176,10 +175,11 @@ static int start(struct daemon *d, struct err *e)
     if (r == 0)
         r = tls_new(&files, &d->tls, e);
     if (r == 0 && tls_self(d->tls)->role != ROLE_SCHEDULER)
-        r = err_set(e, -EKEYREJECTED,
-                    "certificate '%s' has the role %s, agents believe only the role scheduler; drover "
-                    "pki issue scheduler --name NAME makes one",
-                    d->cfg.cert, role_names[tls_self(d->tls)->role]);
+        r = err_set(
+            e, -EKEYREJECTED,
+            "certificate '%s' has the role %s, agents believe only the role scheduler; drover "
+            "pki issue scheduler --name NAME makes one",
+            d->cfg.cert, role_names[tls_self(d->tls)->role]);
     if (r == 0)
         r = start_core(d, e);
     if (r == 0)
@@ -257,11 +257,12 @@ static int backup(struct daemon *d, const char *to)
 
 static void usage(FILE *to)
 {
-    fputs("usage: drover-scheduler [--config FILE] [--log-level debug|info|warn|error]\n"
-          "       drover-scheduler [--config FILE] --check | --backup FILE\n"
-          "       drover-scheduler --version | --help\n"
-          "The configuration is /etc/drover/scheduler.yaml unless named; see drover-scheduler(8).\n",
-          to);
+    fputs(
+        "usage: drover-scheduler [--config FILE] [--log-level debug|info|warn|error]\n"
+        "       drover-scheduler [--config FILE] --check | --backup FILE\n"
+        "       drover-scheduler --version | --help\n"
+        "The configuration is /etc/drover/scheduler.yaml unless named; see drover-scheduler(8).\n",
+        to);
 }
 
 static bool set_level(const char *name)
@@ -272,16 +273,20 @@ static bool set_level(const char *name)
             log_set_level((enum log_level)i);
             return true;
         }
-    fprintf(stderr, "drover-scheduler: --log-level takes debug, info, warn or error, not '%s'\n", name);
+    fprintf(stderr, "drover-scheduler: --log-level takes debug, info, warn or error, not '%s'\n",
+            name);
     return false;
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"log-level", required_argument, NULL, 'l'},
-        {"check", no_argument, NULL, 'k'},        {"backup", required_argument, NULL, 'b'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"log-level", required_argument, NULL, 'l'},
+        {"check", no_argument, NULL, 'k'},
+        {"backup", required_argument, NULL, 'b'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     const char *config = "/etc/drover/scheduler.yaml", *to = NULL;

@@ -20,10 +20,10 @@ struct policywatch {
     pthread_mutex_t lock;
     pthread_cond_t stop;
     bool stopping;
-    uint64_t print;      /* fingerprint of the files that were last loaded or refused */
-    char *commit;        /* of the policy in force */
+    uint64_t print; /* fingerprint of the files that were last loaded or refused */
+    char *commit;   /* of the policy in force */
     bool clean;
-    char *refused;       /* error that was told; NULL: the last load was good */
+    char *refused; /* error that was told; NULL: the last load was good */
 };
 
 /* nftw has no argument, and only this thread walks. */
@@ -84,7 +84,8 @@ static uint64_t fingerprint(const char *dir)
 {
     walk_print = UINT64_C(0xcbf29ce484222325);
     walk_files = 0;
-    cleanup(freep) char *real = realpath(dir, NULL); /* the directory may be a link that is swapped */
+    cleanup(freep) char *real =
+        realpath(dir, NULL); /* the directory may be a link that is swapped */
     if (nftw(real ? real : dir, visit, 16, FTW_PHYS | FTW_ACTIONRETVAL) < 0)
         mix((uint64_t)errno);
     mix_git(dir);

@@ -15,13 +15,13 @@
 #include "scheduler/core/state.h"
 
 enum item_type {
-    ITEM_AGENT_UP,     /* host, instance */
-    ITEM_AGENT_DOWN,   /* host */
-    ITEM_MSG,          /* host, msg */
-    ITEM_REQUEST,      /* http, request, key */
-    ITEM_QUERY,        /* http, query, text, n1, n2 */
-    ITEM_POLICY,       /* policy */
-    ITEM_POLICY_BAD,   /* text: why it was refused */
+    ITEM_AGENT_UP,   /* host, instance */
+    ITEM_AGENT_DOWN, /* host */
+    ITEM_MSG,        /* host, msg */
+    ITEM_REQUEST,    /* http, request, key */
+    ITEM_QUERY,      /* http, query, text, n1, n2 */
+    ITEM_POLICY,     /* policy */
+    ITEM_POLICY_BAD, /* text: why it was refused */
 };
 /* What a query asks for, and in text, n1, n2 what it is about. */
 enum query {

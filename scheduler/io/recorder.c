@@ -17,8 +17,8 @@ enum { FILE_BYTES = 16 << 20, FILES_KEPT = 32 };
 struct recorder {
     char *dir;
     FILE *out;
-    int number;       /* of the file being written */
-    int64_t bytes;    /* in it */
+    int number;    /* of the file being written */
+    int64_t bytes; /* in it */
     int64_t term;
 };
 
@@ -147,8 +147,8 @@ bool recorder_waits(const struct core_event *ev)
 
 void recorder_event(struct recorder *r, const struct core_event *ev)
 {
-    static const char *const names[] = {"agent_up", "agent_down", "msg", "request", "tick", "policy",
-                                        "note"};
+    static const char *const names[] = {"agent_up", "agent_down", "msg", "request",
+                                        "tick",     "policy",     "note"};
     if (!r->out)
         return;
     if (r->bytes >= FILE_BYTES) {
@@ -168,7 +168,8 @@ void recorder_event(struct recorder *r, const struct core_event *ev)
         json_object_set_new(j, "type", json_string(msg_name(ev->msg->type)));
         json_object_set_new(j, "id", json_integer(ev->msg->id));
         json_object_set_new(j, "re", json_integer(ev->msg->re));
-        json_object_set_new(j, "body", codec_encode_public(msg_shape(ev->msg->type), ev->msg->body));
+        json_object_set_new(j, "body",
+                            codec_encode_public(msg_shape(ev->msg->type), ev->msg->body));
     }
     if (ev->request) {
         json_object_set_new(j, "id", json_integer(ev->request_id));

@@ -36,8 +36,7 @@ struct loading {
 static void record(const struct loading *l, const char *kind, const struct shape *shape,
                    const void *obj)
 {
-    recorder_state(l->recorder,
-                   &(struct recorder_state){.kind = kind, .shape = shape, .obj = obj});
+    recorder_state(l->recorder, &(struct recorder_state){.kind = kind, .shape = shape, .obj = obj});
 }
 
 static void load_host(void *arg, const struct host_rec *h)
@@ -90,8 +89,8 @@ static int set_time(struct corethread *t, struct err *e)
 
 static int open_store(struct corethread *t, struct err *e)
 {
-    int r = store_open(&(struct store_options){.path = t->cfg.database, .vfs = t->cfg.vfs}, &t->store,
-                       e);
+    int r = store_open(&(struct store_options){.path = t->cfg.database, .vfs = t->cfg.vfs},
+                       &t->store, e);
     if (r == 0)
         r = store_probe(t->store, e);
     if (r == 0)

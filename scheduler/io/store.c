@@ -112,9 +112,9 @@ static int take_lock(struct store *s, struct err *e)
     cleanup(freep) char *path = xasprintf("%s.lock", s->path);
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (s->lock_fd < 0)
-        return err_set(e, -errno,
-                       "create '%s': %m; the directory must exist and be writable for the scheduler",
-                       path);
+        return err_set(
+            e, -errno,
+            "create '%s': %m; the directory must exist and be writable for the scheduler", path);
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         int r = -errno;
         char pid[24] = "unknown";
@@ -125,10 +125,11 @@ static int take_lock(struct store *s, struct err *e)
         }
         if (r != -EWOULDBLOCK)
             return err_set(e, r, "lock '%s': %s", path, strerror(-r));
-        return err_set(e, -EBUSY,
-                       "another drover-scheduler (pid %s) uses database '%s'; stop it first, or give "
-                       "this one a database of its own",
-                       pid, s->path);
+        return err_set(
+            e, -EBUSY,
+            "another drover-scheduler (pid %s) uses database '%s'; stop it first, or give "
+            "this one a database of its own",
+            pid, s->path);
     }
     char text[24];
     int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
@@ -148,17 +149,19 @@ static int migrate(struct store *s, struct err *e)
     if (r < 0)
         return r;
     if (app != APPLICATION_ID && (tables || version))
-        return err_set(e, -EUCLEAN,
-                       "'%s' is an SQLite database, but not one of drover-scheduler's; name another "
-                       "file with the key 'database'",
-                       s->path);
+        return err_set(
+            e, -EUCLEAN,
+            "'%s' is an SQLite database, but not one of drover-scheduler's; name another "
+            "file with the key 'database'",
+            s->path);
     int newest = migrations[n_migrations - 1].version;
     if (version > newest)
-        return err_set(e, -EPROTONOSUPPORT,
-                       "database '%s' has schema %" PRId64
-                       "; this drover-scheduler (%s) knows up to %d: install the version that wrote it "
-                       "or a newer one",
-                       s->path, version, DROVER_VERSION, newest);
+        return err_set(
+            e, -EPROTONOSUPPORT,
+            "database '%s' has schema %" PRId64
+            "; this drover-scheduler (%s) knows up to %d: install the version that wrote it "
+            "or a newer one",
+            s->path, version, DROVER_VERSION, newest);
     for (int i = 0; i < n_migrations; i++) {
         if (migrations[i].version <= version)
             continue;
@@ -183,11 +186,12 @@ static int check_health(struct store *s, struct err *e)
         return r;
     if (str_eq(verdict, "ok"))
         return 0;
-    return err_set(e, -EUCLEAN,
-                   "database '%s' is damaged: %s; restore a copy made by drover-scheduler --backup, or "
-                   "move the file away to begin anew (agents report hosts and VMs again; the history of "
-                   "runs is lost)",
-                   s->path, verdict ? verdict : "?");
+    return err_set(
+        e, -EUCLEAN,
+        "database '%s' is damaged: %s; restore a copy made by drover-scheduler --backup, or "
+        "move the file away to begin anew (agents report hosts and VMs again; the history of "
+        "runs is lost)",
+        s->path, verdict ? verdict : "?");
 }
 
 static int set_pragmas(struct store *s, struct err *e)
@@ -202,8 +206,7 @@ static int set_pragmas(struct store *s, struct err *e)
                        "database '%s' cannot use write-ahead logging (%s); is it on a network or "
                        "read-only file system?",
                        s->path, mode ? mode : "?");
-    return exec(s, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-                "open", e);
+    return exec(s, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", "open", e);
 }
 
 static int prepare_all(struct store *s, struct err *e)
@@ -240,8 +243,7 @@ int store_open(const struct store_options *o, struct store **ret, struct err *e)
     int r = take_lock(s, e);
     if (r == 0)
         r = make_file(s->path, e);
-    if (r == 0 && sqlite3_open_v2(s->path, &s->db,
-                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+    if (r == 0 && sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                                   o->vfs) != SQLITE_OK)
         r = store_error(s, "open", e);
     if (r == 0) {

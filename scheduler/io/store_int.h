@@ -15,29 +15,32 @@
                    "ON CONFLICT (key) DO UPDATE SET value = excluded.value")                       \
     X(ST_PROBE, "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', zeroblob(65536))")      \
     X(ST_UNPROBE, "DELETE FROM meta WHERE key = 'probe'")                                          \
-    X(ST_HOST_PUT, "INSERT INTO hosts (name, state, reason, actor, since_wall_us, seen_wall_us, "  \
-                   "run, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (name) DO UPDATE "   \
-                   "SET state=?2, reason=?3, actor=?4, since_wall_us=?5, seen_wall_us=?6, run=?7, " \
-                   "detail=?8")                                                                    \
+    X(ST_HOST_PUT,                                                                                 \
+      "INSERT INTO hosts (name, state, reason, actor, since_wall_us, seen_wall_us, "               \
+      "run, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (name) DO UPDATE "                \
+      "SET state=?2, reason=?3, actor=?4, since_wall_us=?5, seen_wall_us=?6, run=?7, "             \
+      "detail=?8")                                                                                 \
     X(ST_VM_PUT, "INSERT OR REPLACE INTO vms (host, uuid, name, state, mem_bytes, vcpus, "         \
                  "since_wall_us, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")                        \
     X(ST_VM_DROP, "DELETE FROM vms WHERE host = ?1 AND uuid = ?2")                                 \
-    X(ST_RUN_PUT, "INSERT INTO runs (id, kind, state, ended, host, actor, reason, policy_commit, " \
-                  "created_wall_us, started_wall_us, ended_wall_us, vms, moved, blocked, stopped, " \
-                  "bytes, longest_pause_us, message, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,"  \
-                  "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19) ON CONFLICT (id) DO UPDATE SET "       \
-                  "kind=?2, state=?3, ended=?4, host=?5, actor=?6, reason=?7, policy_commit=?8, "  \
-                  "created_wall_us=?9, started_wall_us=?10, ended_wall_us=?11, vms=?12, moved=?13, " \
-                  "blocked=?14, stopped=?15, bytes=?16, longest_pause_us=?17, message=?18, "       \
-                  "detail=?19")                                                                    \
+    X(ST_RUN_PUT,                                                                                  \
+      "INSERT INTO runs (id, kind, state, ended, host, actor, reason, policy_commit, "             \
+      "created_wall_us, started_wall_us, ended_wall_us, vms, moved, blocked, stopped, "            \
+      "bytes, longest_pause_us, message, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,"              \
+      "?10,?11,?12,?13,?14,?15,?16,?17,?18,?19) ON CONFLICT (id) DO UPDATE SET "                   \
+      "kind=?2, state=?3, ended=?4, host=?5, actor=?6, reason=?7, policy_commit=?8, "              \
+      "created_wall_us=?9, started_wall_us=?10, ended_wall_us=?11, vms=?12, moved=?13, "           \
+      "blocked=?14, stopped=?15, bytes=?16, longest_pause_us=?17, message=?18, "                   \
+      "detail=?19")                                                                                \
     X(ST_MOVE_PUT, "INSERT OR REPLACE INTO moves (id, run, vm, vm_name, from_host, to_host, "      \
                    "state, attempt, live, queued_wall_us, copy_wall_us, ended_wall_us, "           \
                    "proven_wall_us, bytes, total_us, downtime_us, code, error, detail) VALUES "    \
                    "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)")         \
     X(ST_ENTRY_PUT, "INSERT INTO journal (seq, wall_us, run, move, host, vm, actor, kind, text, "  \
                     "detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                             \
-    X(ST_POLICY_PUT, "INSERT INTO policies (loaded_wall_us, state, revision, clean, dir, message) " \
-                     "VALUES (?1,?2,?3,?4,?5,?6)")                                                 \
+    X(ST_POLICY_PUT,                                                                               \
+      "INSERT INTO policies (loaded_wall_us, state, revision, clean, dir, message) "               \
+      "VALUES (?1,?2,?3,?4,?5,?6)")                                                                \
     X(ST_ANSWER_OLD, "DELETE FROM requests WHERE wall_us < ?1")                                    \
     X(ST_ANSWER_PUT, "INSERT OR REPLACE INTO requests (actor, key, wall_us, request, reply) "      \
                      "VALUES (?1,?2,?3,?4,?5)")                                                    \
@@ -59,7 +62,7 @@ enum {
 #define X(id, sql) id,
     STATEMENTS(X)
 #undef X
-    ST_COUNT_
+        ST_COUNT_
 };
 
 struct store {

@@ -149,7 +149,7 @@ static void say(struct peer *p, const char *json)
 
 #define FRAME(type, body) "{\"v\":1,\"id\":1,\"re\":0,\"type\":\"" type "\",\"body\":" body "}"
 #define HELLO(host, min, max)                                                                      \
-    FRAME("hello", "{\"proto_min\":" min ",\"proto_max\":" max ",\"host\":\"" host                  \
+    FRAME("hello", "{\"proto_min\":" min ",\"proto_max\":" max ",\"host\":\"" host                 \
                    "\",\"agent_version\":\"0.1\",\"instance\":\"i1\",\"wall_us\":1}")
 #define GOOD HELLO("h1", "1", "1")
 
@@ -198,7 +198,8 @@ static void welcome_and_frames(void **state)
     assert_int_equal(w->term, 7);
     assert_int_equal(w->proto, 1);
     assert_int_equal(w->heartbeat_us, 5 * SEC);
-    say(&p, FRAME("report", "{\"seq\":1,\"full\":true,\"has_host\":true,\"host\":{\"name\":\"h1\"}}"));
+    say(&p,
+        FRAME("report", "{\"seq\":1,\"full\":true,\"has_host\":true,\"host\":{\"name\":\"h1\"}}"));
     say(&p, FRAME("bye", "{\"code\":\"shutdown\"}"));
     agents_send(g.agents, "h1", FRAME("census", "{\"term\":7}"));
     agents_send(g.agents, "h2", FRAME("census", "{\"term\":7}")); /* nobody there: dropped */
@@ -231,7 +232,8 @@ static void rules(void **state)
         bool welcomed;
         const char *say, *code, *part;
     } t[] = {
-        {false, HELLO("h2", "1", "1"), "identity", "hello names host 'h2', the certificate names 'h1'"},
+        {false, HELLO("h2", "1", "1"), "identity",
+         "hello names host 'h2', the certificate names 'h1'"},
         {false, HELLO("h1", "2", "9"), "version", "speaks protocol 2 to 9"},
         {false, HELLO("h1", "0", "0"), "version", "install matching versions"},
         {false, FRAME("report", "{\"seq\":1}"), "protocol", "first message must be a hello"},
@@ -242,8 +244,8 @@ static void rules(void **state)
         {true, FRAME("census", "{\"term\":1}"), "protocol", "may not send 'census'"},
         {true, FRAME("dance", "{}"), "protocol", "dance"},
         {true, FRAME("report", "{\"seq\":\"x\"}"), "protocol", "seq: expected"},
-        {true, FRAME("report", "{\"seq\":1,\"has_host\":true,\"host\":{\"name\":\"h9\"}}"), "protocol",
-         "'h9' on a connection of host 'h1'"},
+        {true, FRAME("report", "{\"seq\":1,\"has_host\":true,\"host\":{\"name\":\"h9\"}}"),
+         "protocol", "'h9' on a connection of host 'h1'"},
     };
     struct rig g = {0};
     setup_rig(&g, 5 * SEC);
@@ -341,10 +343,8 @@ int main(void)
 {
     log_set_level(LOG_ERROR + 1); /* refusals are provoked here by the dozen */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(welcome_and_frames),
-        cmocka_unit_test(rules),
-        cmocka_unit_test(newer_connection_replaces),
-        cmocka_unit_test(silent_agent_is_down),
+        cmocka_unit_test(welcome_and_frames),        cmocka_unit_test(rules),
+        cmocka_unit_test(newer_connection_replaces), cmocka_unit_test(silent_agent_is_down),
         cmocka_unit_test(restart_raises_the_term),
     };
     return cmocka_run_group_tests(tests, fix_setup, fix_teardown);

@@ -91,11 +91,11 @@ static void start(struct rig *g)
     assert_int_equal(loop_new(&g->loop, &e), 0);
     g->queue = queue_new();
     g->api.queue = g->queue;
-    assert_int_equal(http_new(&(struct http_config){.loop = g->loop,
-                                                    .on_request = api_on_request,
-                                                    .arg = &g->api},
-                              &g->http, &e),
-                     0);
+    assert_int_equal(
+        http_new(
+            &(struct http_config){.loop = g->loop, .on_request = api_on_request, .arg = &g->api},
+            &g->http, &e),
+        0);
     assert_int_equal(http_listen_unix(g->http, g->sock, NULL, &e), 0);
     struct policy p;
     policy_default(&p);
@@ -173,9 +173,9 @@ static json_t *call(const struct rig *g, const struct ask *a, int *ret_status)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
     const char *body = a->body ? a->body : "";
-    cleanup(freep) char *text =
-        xasprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
-                  a->method, a->path, strlen(body), a->headers ? a->headers : "", body);
+    cleanup(freep) char *text = xasprintf(
+        "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
+        a->method, a->path, strlen(body), a->headers ? a->headers : "", body);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     char *in = NULL;
     size_t len = 0;
@@ -309,7 +309,8 @@ static void test_refusals(void **state)
     const struct rig *g = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int status;
-        json_t *j = call(g, &(struct ask){.method = cases[i].method, .path = cases[i].path}, &status);
+        json_t *j =
+            call(g, &(struct ask){.method = cases[i].method, .path = cases[i].path}, &status);
         assert_int_equal(status, cases[i].status);
         assert_string_equal(str(j, "schema"), "drover.error/1");
         assert_string_equal(str(j, "code"), cases[i].code);
@@ -587,7 +588,8 @@ static void test_config_errors(void **state)
         const char *text, *want;
     } cases[] = {
         {"lisen: x:1\n", ":1:1: unknown key 'lisen'; did you mean 'listen'?"},
-        {"cert: a\n\napi:\n  lsten: x:1\n", ":4:3: unknown key 'api.lsten'; did you mean 'listen'?"},
+        {"cert: a\n\napi:\n  lsten: x:1\n",
+         ":4:3: unknown key 'api.lsten'; did you mean 'listen'?"},
         {"cert: a\nkey: b\ncert: c\n", ":3:1: key 'cert' is given twice"},
         {"cert: [a]\n", ":1:7: 'cert': expected a text"},
         {"cert:\n", ":1:6: 'cert': expected a text"},

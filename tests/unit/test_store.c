@@ -93,7 +93,8 @@ enum { ENTRIES_PER_GEN = 3 };
 
 static struct entry entry_of(int64_t seq, char *text)
 {
-    return (struct entry){.seq = seq, .wall_us = seq, .run = 1, .kind = (char *)"test", .text = text};
+    return (struct entry){
+        .seq = seq, .wall_us = seq, .run = 1, .kind = (char *)"test", .text = text};
 }
 
 static int put_generation(struct store *s, int g, struct err *e)
@@ -399,9 +400,9 @@ static void test_journal(void **state)
         assert_int_equal(put_generation(s, g, &e), 0);
     struct entry *list = NULL;
     size_t n = 0;
-    assert_int_equal(store_journal(s, &(struct store_query){.run = 1, .after = 5, .limit = 4}, &list, &n,
-                                   &e),
-                     0);
+    assert_int_equal(
+        store_journal(s, &(struct store_query){.run = 1, .after = 5, .limit = 4}, &list, &n, &e),
+        0);
     assert_int_equal(n, 4);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(list[i].seq, 6 + (int64_t)i);
@@ -411,14 +412,15 @@ static void test_journal(void **state)
     free(list);
     list = NULL;
     n = 0;
-    assert_int_equal(
-        store_journal(s, &(struct store_query){.run = 2, .limit = 10}, &list, &n, &e), 0);
+    assert_int_equal(store_journal(s, &(struct store_query){.run = 2, .limit = 10}, &list, &n, &e),
+                     0);
     assert_int_equal(n, 0);
     /* append-only, also for people with a shell */
     sqlite3 *db;
     assert_int_equal(sqlite3_open(f->db, &db), SQLITE_OK);
     char *msg = NULL;
-    assert_int_not_equal(sqlite3_exec(db, "UPDATE journal SET text='x'", NULL, NULL, &msg), SQLITE_OK);
+    assert_int_not_equal(sqlite3_exec(db, "UPDATE journal SET text='x'", NULL, NULL, &msg),
+                         SQLITE_OK);
     assert_string_equal(msg, "the journal is append-only");
     sqlite3_free(msg);
     assert_int_not_equal(sqlite3_exec(db, "DELETE FROM journal", NULL, NULL, NULL), SQLITE_OK);
