@@ -287,7 +287,9 @@ static void on_request(struct http *h, struct evhttp_request *req, bool local)
     const char *q = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
     if ((local ? who_local(bev, name, sizeof(name), &r) : who_tls(h, bev, name, sizeof(name), &r)) <
         0)
-        refuse(req, 403, "forbidden", "this certificate's role may not use the API");
+        refuse(req, 403, "forbidden",
+               "this certificate's role may not use the API; use one of the role viewer, operator "
+               "or admin");
     else if (!r.method)
         refuse(req, 405, "method", "only GET, POST, PUT and DELETE are known");
     else if (h->n_pending >= LIM_HTTP_PENDING)
