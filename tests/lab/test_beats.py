@@ -167,6 +167,11 @@ class Formats(unittest.TestCase):
         self.assertEqual(guests, {"g": [Arrival(7, A, b.uptime_ns, b.sent_ns, 5, 2, PERIOD)]})
         self.assertEqual(mark, 99)
 
+    def test_forgotten(self):
+        b = beat(7)
+        guests, _ = parse_log([log_line(beat(3, boot=B), 4), "# forget g\n", log_line(b, 5)])
+        self.assertEqual(guests, {"g": [arrival(b, at_ms=0)._replace(at_ns=5)]})
+
 
 if __name__ == "__main__":
     unittest.main()

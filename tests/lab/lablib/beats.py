@@ -56,12 +56,15 @@ def log_line(beat, at_ns):
 
 
 def parse_log(lines):
-    """→ ({guest: [Arrival in order of arrival]}, time of the last mark or None)."""
+    """→ ({guest: [Arrival in order of arrival]}, time of the last mark or None). A guest that was
+    forgotten is not the next one of its name."""
     guests, mark = {}, None
     for line in lines:
         words = line.split()
         if words[:2] == ["#", "mark"] and len(words) >= 3:
             mark = int(words[2])
+        elif words[:2] == ["#", "forget"] and len(words) == 3:
+            guests.pop(words[2], None)
         elif len(words) == 9 and line.endswith("\n"):
             guests.setdefault(words[0], []).append(Arrival(
                 int(words[1]), int(words[2], 16), int(words[3]), int(words[4]), int(words[5]),

@@ -248,7 +248,6 @@ def check(lab, wanted, since_mark=False, max_age_ms=5000):
     """{name: facts} of the guests named, or of all that ever sent a beat."""
     # The disks first: a beat that arrives meanwhile may be missing on the disk just read, never
     # the other way round.
-    seen = set()
     with open(lab.path("beats.log")) as f:
         seen = {line.split(" ", 1)[0] for line in f} - {"#"}
     chosen = wanted or [n for n in names(lab) if n in seen]
@@ -261,6 +260,24 @@ def check(lab, wanted, since_mark=False, max_age_ms=5000):
     now = time.monotonic_ns()
     return {n: beats.judge(disks[n], arrivals.get(n, []), now, marked if since_mark else None,
                            max_age_ms) for n in chosen}
+
+
+def forget(lab, name):
+    """A guest that runs nowhere any more: its image, its files, its beats. The next one of this name
+    is another VM."""
+    guest = load(lab, name)
+    spec = f"{POOL}/{guest['image']}"
+
+    def removed():  # a QEMU that was killed is seen as a watcher for up to 30 s
+        got = lab.core(["rbd", "rm", "--no-progress", spec], cluster=guest["cluster"], check=False,
+                       timeout=60)
+        return got.returncode in (0, 2)
+    wait_until(f"image {spec} to be removed", 45, removed, pause=1)
+    with open(lab.path("beats.log"), "a") as f:
+        f.write(f"# forget {name}\n")
+    for end in (".xml", ".console", ".json"):
+        if os.path.exists(lab.path("guests", name + end)):
+            os.unlink(lab.path("guests", name + end))
 
 
 def collector_up(lab):

@@ -5,6 +5,9 @@ It finds an empty fleet (all hosts up, no guests) and a default policy, and need
 """
 import json
 import os
+import signal
+import subprocess
+import tempfile
 import time
 
 from . import drover, guest, where
@@ -16,6 +19,41 @@ ENDED = {"done", "partly", "refused", "cancelled", "failed", "planned"}
 
 class Failed(AssertionError):
     """A judgement that did not hold."""
+
+
+class Command:
+    """The operator's command while it runs."""
+
+    def __init__(self, lab, args):
+        self.args = args
+        self.out = tempfile.TemporaryFile("w+")
+        self.err = tempfile.TemporaryFile("w+")
+        self.p = subprocess.Popen([drover.program("drover"), "--socket", drover.socket_path(lab), *args],
+                                  stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err)
+
+    @staticmethod
+    def text(stream):
+        return os.pread(stream.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def wait_text(self, needle, seconds=30):
+        """Until it has said so, on either stream."""
+        wait_until(f"drover {' '.join(self.args)} to say '{needle}'", seconds,
+                   lambda: needle in self.text(self.out) + self.text(self.err))
+
+    def interrupt(self):
+        self.p.send_signal(signal.SIGINT)
+
+    def end(self, expect=0, timeout=180):
+        """Its exit code must be `expect`; returns both outputs."""
+        try:
+            code = self.p.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            code = f"none within {timeout} s"
+        out, err = self.text(self.out), self.text(self.err)
+        if code != expect:
+            raise Failed(f"drover {' '.join(self.args)}: exit {code}, expected {expect}\n{out}{err}")
+        return out, err
 
 
 class Scene:
@@ -33,6 +71,10 @@ class Scene:
             raise Failed(f"drover {' '.join(args)}: exit {got.returncode}, expected {expect}\n"
                          f"{got.stdout}{got.stderr}")
         return got
+
+    def begin(self, *args):
+        """Start the command and let it run; see Command."""
+        return Command(self.lab, args)
 
     def json(self, *args):
         return json.loads(self.drover(*args, "-o", "json").stdout)
@@ -178,6 +220,12 @@ class Scene:
             if h["state"] != "up":
                 self.drover("resume", name)
 
+    def lab_do(self, *args):
+        """A command of `lab`: kill h1 agent, link h2 down, …"""
+        from . import main  # it imports most of this package
+        if main.main([str(a) for a in args]):
+            raise LabError(f"lab {' '.join(map(str, args))} failed")
+
     def all_connected(self, seconds=60):
         wanted = {f"h{i}" for i in self.lab.hosts()}
         wait_until("all agents to be connected", seconds,
@@ -206,4 +254,4 @@ def say_time(start):
     return f"{time.monotonic() - start:.1f} s"
 
 
-__all__ = ["Scene", "Failed", "run", "say_time"]
+__all__ = ["Scene", "Command", "Failed", "run", "say_time"]
