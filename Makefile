@@ -145,6 +145,7 @@ install: all man ## install below DESTDIR and PREFIX=/usr
 	  $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/lib/systemd/system
 	install $(B)/bin/drover $(DESTDIR)$(PREFIX)/bin/
 	install $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(DESTDIR)$(PREFIX)/sbin/
+	install -D -m 644 deploy/completion/drover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/drover
 	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(filter %.8,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(wildcard deploy/systemd/*.service) $(DESTDIR)/lib/systemd/system/

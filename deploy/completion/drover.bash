@@ -1,0 +1,84 @@
+# bash completion for drover. Names of hosts, VMs and runs come from the scheduler; when it does not
+# answer there are none.
+
+_drover_names() # hosts|vms|runs
+{
+    local name
+    while IFS= read -r name; do
+        COMPREPLY+=("$name")
+    done < <(compgen -W "$(drover "$1" -o name -q </dev/null 2>/dev/null)" -- "$cur"
+             compgen -W "$(drover "$1" -o name -q </dev/null 2>/dev/null | sed 's,^[a-z]*/,,')" -- "$cur")
+}
+
+_drover_words()
+{
+    local word
+    while IFS= read -r word; do
+        COMPREPLY+=("$word")
+    done < <(compgen -W "$1" -- "$cur")
+}
+
+_drover()
+{
+    local cur prev i cmd='' words_seen=0
+    local -r commands='drain plan resume cordon cancel attach explain check hosts vms runs journal policy pki version help'
+    local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
+        --verbose --no-color --no-input --help'
+    local -r follow='--detach --timeout'
+    local -r drain="--dry-run --reason --to --avoid --parallel --deadline --on-blocked --allow-shutdown --confirm
+        --yes --detailed-exitcode $follow"
+    COMPREPLY=()
+    cur=${COMP_WORDS[COMP_CWORD]}
+    prev=${COMP_WORDS[COMP_CWORD - 1]}
+    if [[ $prev == '=' ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    elif [[ $cur == '=' ]]; then
+        cur=''
+    fi
+    case $prev in
+    --to | --avoid | --confirm | --host) _drover_names hosts; return ;;
+    --allow-shutdown) _drover_names vms; return ;;
+    --on-blocked) _drover_words 'refuse leave cold shutdown'; return ;;
+    --parallel) _drover_words 'auto 1 2 4 8'; return ;;
+    -o | --output) _drover_words 'table wide json yaml name jsonl'; return ;;
+    --progress) _drover_words 'auto tty plain jsonl none'; return ;;
+    --socket | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --timeout | --deadline | --url | --columns | --sort | -m | --reason | --after | --limit) return ;;
+    esac
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        -*) ;;
+        *) if [[ -z $cmd && " $commands evacuate maintenance uncordon run " == *" ${COMP_WORDS[i]} "* ]]; then
+               cmd=${COMP_WORDS[i]}
+           elif [[ -n $cmd ]]; then
+               words_seen=$((words_seen + 1))
+           fi ;;
+        esac
+    done
+    if [[ $cur == -* ]]; then
+        case $cmd in
+        drain | plan) _drover_words "$drain $global" ;;
+        resume) _drover_words "--bring-home --reason $follow $global" ;;
+        cancel) _drover_words "--reason $follow $global" ;;
+        attach) _drover_words "--timeout $global" ;;
+        cordon) _drover_words "--reason $global" ;;
+        runs | run) _drover_words "--ceph --journal $global" ;;
+        vms) _drover_words "--host $global" ;;
+        journal) _drover_words "--after --limit $global" ;;
+        '') _drover_words "$global --version" ;;
+        *) _drover_words "$global" ;;
+        esac
+        return
+    fi
+    case $cmd in
+    '' | help) _drover_words "$commands" ;;
+    plan) if ((words_seen)); then _drover_names hosts; else _drover_words drain; fi ;;
+    drain | resume | cordon | hosts) _drover_names hosts ;;
+    check) _drover_names hosts; ((words_seen)) || _drover_words pair ;;
+    cancel | attach | runs | run) _drover_names runs ;;
+    explain | vms) _drover_names vms ;;
+    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words check; fi ;;
+    pki) ((words_seen)) || _drover_words 'init issue show' ;;
+    esac
+}
+complete -F _drover drover
