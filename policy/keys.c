@@ -4,7 +4,10 @@
 #include "lib/base/str.h"
 
 #define AT(m) .off = offsetof(struct policy, m)
-#define SET(a) {(a), ARRAY_LEN(a)}
+#define SET(a)                                                                                     \
+    {                                                                                              \
+        (a), ARRAY_LEN(a)                                                                          \
+    }
 #define NAMES(a) .names = (a), .n_names = ARRAY_LEN(a)
 
 static const struct key memory_keys[] = {
@@ -65,8 +68,7 @@ static const struct keyset migration_set = SET(migration_keys);
 static const struct key drain_keys[] = {
     {"on_blocked", KT_ENUM, AT(drain.on_blocked), NAMES(on_blocked_names),
      .doc = "What a drain does when VMs cannot move."},
-    {"order", KT_ENUM, AT(drain.order), NAMES(drain_order_names),
-     .doc = "Which VMs leave first."},
+    {"order", KT_ENUM, AT(drain.order), NAMES(drain_order_names), .doc = "Which VMs leave first."},
     {"bring_home", KT_BOOL, AT(drain.bring_home),
      .doc = "On resume, bring back the VMs that the drain moved away."},
 };

@@ -50,7 +50,8 @@ struct reading {
     struct err *e;
 };
 /* Read one scalar value into the policy. path: "migration.retries", for messages. */
-int value_read(const struct reading *r, const struct key *k, const struct ynode *n, const char *path);
+int value_read(const struct reading *r, const struct key *k, const struct ynode *n,
+               const char *path);
 int value_bool(const struct reading *r, const struct ynode *n, const char *path, bool *ret);
 int value_int(const struct reading *r, const struct ynode *n, const char *path, int64_t min,
               int64_t max, int64_t *ret);

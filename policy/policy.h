@@ -15,7 +15,7 @@
 enum on_blocked { BLOCKED_REFUSE, BLOCKED_LEAVE, BLOCKED_COLD, BLOCKED_SHUTDOWN };
 enum drain_order { ORDER_FASTEST, ORDER_SMALLEST_FIRST, ORDER_LARGEST_FIRST };
 enum transport { TRANSPORT_TLS, TRANSPORT_TCP }; /* encryption of the migration data stream */
-enum { POLICY_MULTIFD_CHANNELS = 2 }; /* of `multifd: true`: QEMU's own default */
+enum { POLICY_MULTIFD_CHANNELS = 2 };            /* of `multifd: true`: QEMU's own default */
 extern const char *const on_blocked_names[4];
 extern const char *const drain_order_names[3];
 extern const char *const transport_names[2];
@@ -41,12 +41,12 @@ extern const char *const rule_kind_names[7];
 extern const char *const domain_level_names[3];
 struct rule {
     char *name;
-    int kind, across;      /* enum rule_kind, enum domain_level */
+    int kind, across; /* enum rule_kind, enum domain_level */
     struct selector vms, hosts;
-    int64_t max;           /* RULE_MAX_VMS */
+    int64_t max; /* RULE_MAX_VMS */
     bool hard;
     int64_t weight;
-    char *where;           /* "rules/db.yaml:14" */
+    char *where; /* "rules/db.yaml:14" */
 };
 struct policy {
     struct {
@@ -55,16 +55,16 @@ struct policy {
         int64_t vcpu_overcommit_ppm;
     } capacity;
     struct {
-        int transport;          /* enum transport */
-        int64_t parallel;       /* moves in flight per host and direction; 0 = auto */
-        int64_t link_share_ppm; /* of the link that moves may use */
+        int transport;              /* enum transport */
+        int64_t parallel;           /* moves in flight per host and direction; 0 = auto */
+        int64_t link_share_ppm;     /* of the link that moves may use */
         int64_t timeout_us_per_gib; /* then the next step of the ladder, at last abort */
-        int64_t retries;        /* further targets after a failed move */
+        int64_t retries;            /* further targets after a failed move */
         bool live, persistent, undefine_source, abort_on_error;
         bool compressed, auto_converge, post_copy, multifd;
         int64_t multifd_channels;
-        int64_t bandwidth_Bps;  /* per move, 0 = link share decides */
-        int64_t downtime_us;    /* largest planned pause, 0 = hypervisor's default */
+        int64_t bandwidth_Bps; /* per move, 0 = link share decides */
+        int64_t downtime_us;   /* largest planned pause, 0 = hypervisor's default */
     } migration;
     struct {
         int on_blocked; /* enum on_blocked */

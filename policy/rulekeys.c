@@ -135,8 +135,8 @@ static int read_name(const struct reading *r, const struct ynode *n, struct rule
 static int read_kind(const struct reading *r, const struct ynode *n, struct rule *rule)
 {
     static const char *const candidates[] = {
-        "name",           "hard",    "weight",  "anti_affinity",    "affinity", "host_required",
-        "host_forbidden", "max_vms", "exclude", "maintenance_only",
+        "name",          "hard",           "weight",  "anti_affinity", "affinity",
+        "host_required", "host_forbidden", "max_vms", "exclude",       "maintenance_only",
     };
     int kind = kind_of(n->key);
     for (size_t i = 0; i < ARRAY_LEN(rule_kinds_unsupported); i++)
@@ -191,9 +191,11 @@ static int read_rule(const struct reading *r, const struct ynode *n, struct rule
     if (!rule->name)
         return fail_missing(r, n, "rules", "name");
     if (rule->kind < 0)
-        return err_set(r->e, -EBADMSG, "%s:%d:%d: rule '%.60s' says nothing: add one of "
+        return err_set(r->e, -EBADMSG,
+                       "%s:%d:%d: rule '%.60s' says nothing: add one of "
                        "anti_affinity, affinity, host_required, host_forbidden, max_vms, exclude, "
-                       "maintenance_only", r->file, n->line, n->col, rule->name);
+                       "maintenance_only",
+                       r->file, n->line, n->col, rule->name);
     return read_strength(r, n, rule);
 }
 

@@ -5,7 +5,7 @@
 #include "policy/keys.h"
 #include "policy/rules/rules.h"
 
-#define NUMBER "[0-9]+(\\.[0-9]+)?"
+#define NUMBER   "[0-9]+(\\.[0-9]+)?"
 #define DURATION "(" NUMBER "(us|ms|s|sec|m|min|h|d))+"
 
 static json_t *words(const char *const *names, size_t n)
@@ -36,12 +36,12 @@ static json_t *keyset_schema(const struct keyset *set);
 
 static json_t *selector_schema(void)
 {
-    return json_pack(
-        "{s:s,s:b,s:i,s:{s:{s:s,s:i,s:{s:s,s:i,s:i}},s:{s:s,s:i,s:{s:[s,s,s]}}}}", "type", "object",
-        "additionalProperties", 0, "minProperties", 1, "properties", "names", "type", "array",
-        "minItems", 1, "items", "type", "string", "minLength", 1, "maxLength", LIM_NAME_BYTES,
-        "labels", "type", "object", "minProperties", 1, "additionalProperties", "type", "string",
-        "number", "boolean");
+    return json_pack("{s:s,s:b,s:i,s:{s:{s:s,s:i,s:{s:s,s:i,s:i}},s:{s:s,s:i,s:{s:[s,s,s]}}}}",
+                     "type", "object", "additionalProperties", 0, "minProperties", 1, "properties",
+                     "names", "type", "array", "minItems", 1, "items", "type", "string",
+                     "minLength", 1, "maxLength", LIM_NAME_BYTES, "labels", "type", "object",
+                     "minProperties", 1, "additionalProperties", "type", "string", "number",
+                     "boolean");
 }
 
 static json_t *kind_schema(const struct rule_def *def)
@@ -66,9 +66,9 @@ static json_t *kind_schema(const struct rule_def *def)
 
 static json_t *rules_schema(void)
 {
-    json_t *props = json_pack("{s:{s:s,s:i,s:i},s:{s:s},s:o}", "name", "type", "string",
-                              "minLength", 1, "maxLength", LIM_NAME_BYTES, "hard", "type",
-                              "boolean", "weight", whole(1, 1000));
+    json_t *props =
+        json_pack("{s:{s:s,s:i,s:i},s:{s:s},s:o}", "name", "type", "string", "minLength", 1,
+                  "maxLength", LIM_NAME_BYTES, "hard", "type", "boolean", "weight", whole(1, 1000));
     json_t *one_of = json_array();
     for (size_t i = 0; i < ARRAY_LEN(rule_defs); i++) {
         const char *kind = rule_kind_names[i];
@@ -81,9 +81,9 @@ static json_t *rules_schema(void)
     }
     json_t *hard_or_weight = json_pack("{s:[s,s],s:{s:{s:b}}}", "required", "hard", "weight",
                                        "properties", "hard", "const", 1);
-    json_t *rule = json_pack("{s:s,s:b,s:[s],s:o,s:o,s:o}", "type", "object",
-                             "additionalProperties", 0, "required", "name", "properties", props,
-                             "oneOf", one_of, "not", hard_or_weight);
+    json_t *rule =
+        json_pack("{s:s,s:b,s:[s],s:o,s:o,s:o}", "type", "object", "additionalProperties", 0,
+                  "required", "name", "properties", props, "oneOf", one_of, "not", hard_or_weight);
     return json_pack("{s:s,s:o}", "type", "array", "items", rule);
 }
 
@@ -144,8 +144,7 @@ static json_t *keyset_schema(const struct keyset *set)
 char *policy_schema_text(void)
 {
     json_t *schema = keyset_schema(&policy_keys);
-    json_object_set_new(schema, "$schema",
-                        json_string("http://json-schema.org/draft-07/schema#"));
+    json_object_set_new(schema, "$schema", json_string("http://json-schema.org/draft-07/schema#"));
     json_object_set_new(schema, "title", json_string("Drover policy, one file"));
     json_object_set_new(schema, "required", json_pack("[s]", "version"));
     char *out = json_dumps(schema, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));

@@ -212,8 +212,9 @@ static int value_multifd(const struct reading *r, const struct key *k, const str
     int64_t channels;
     if (value_int(&(struct reading){.file = r->file}, n, path, k->min, k->max, &channels) < 0) {
         char expected[96];
-        snprintf(expected, sizeof(expected), "true, false or a number of channels from %lld to %lld",
-                 (long long)k->min, (long long)k->max);
+        snprintf(expected, sizeof(expected),
+                 "true, false or a number of channels from %lld to %lld", (long long)k->min,
+                 (long long)k->max);
         return fail_value(r, n, path, expected);
     }
     p->migration.multifd = true;
@@ -221,7 +222,8 @@ static int value_multifd(const struct reading *r, const struct key *k, const str
     return 0;
 }
 
-int value_read(const struct reading *r, const struct key *k, const struct ynode *n, const char *path)
+int value_read(const struct reading *r, const struct key *k, const struct ynode *n,
+               const char *path)
 {
     void *member = (char *)r->p + k->off;
     int64_t version;
@@ -230,9 +232,10 @@ int value_read(const struct reading *r, const struct key *k, const struct ynode 
         if (value_int(r, n, path, 0, 999999, &version) < 0)
             return -EBADMSG;
         if (version != 1)
-            return err_set(r->e, -EBADMSG, "%s:%d:%d: version %lld of the policy language is not "
-                           "known to this version of Drover, which knows 1", r->file, n->line,
-                           n->col, (long long)version);
+            return err_set(r->e, -EBADMSG,
+                           "%s:%d:%d: version %lld of the policy language is not "
+                           "known to this version of Drover, which knows 1",
+                           r->file, n->line, n->col, (long long)version);
         return 0;
     case KT_BOOL:
         return value_bool(r, n, path, member);

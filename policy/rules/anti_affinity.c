@@ -12,8 +12,8 @@ static void say(const struct rule *r, const struct fleet *f, int other, int host
     ret->what = xasprintf("rule %s", r->name);
     ret->need = xasprintf("no other VM of the rule in %s", domain);
     if (f->to[other] >= 0)
-        ret->have = xasprintf("%s moves from %s to %s", name, where_it_is,
-                              f->hosts[f->to[other]]->name);
+        ret->have =
+            xasprintf("%s moves from %s to %s", name, where_it_is, f->hosts[f->to[other]]->name);
     else
         ret->have = xasprintf("%s is on %s", name, where_it_is);
     if (unknown)

@@ -78,9 +78,9 @@ char *selector_text(const struct selector *s)
         cleanup(freep) char *kv = xasprintf("%s=%s", s->labels[i].key, s->labels[i].value);
         labels = append(labels, ", ", kv);
     }
-    char *text = xasprintf("%s%s%s%s%s", names ? "named " : "", names ? names : "",
-                           names && labels ? ", " : "", labels ? "with " : "",
-                           labels ? labels : "");
+    char *text =
+        xasprintf("%s%s%s%s%s", names ? "named " : "", names ? names : "",
+                  names && labels ? ", " : "", labels ? "with " : "", labels ? labels : "");
     free(names);
     free(labels);
     return text;

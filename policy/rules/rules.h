@@ -27,12 +27,12 @@ struct rule_match {
     bool *hosts;
 };
 struct rule_def {
-    const char *doc;     /* for the schema */
-    bool vms_required;   /* else optional: all VMs */
+    const char *doc;   /* for the schema */
+    bool vms_required; /* else optional: all VMs */
     bool hosts_allowed, hosts_required;
     bool across_allowed; /* host, rack, zone */
     bool max_required;
-    bool soft_allowed;   /* takes hard and weight */
+    bool soft_allowed; /* takes hard and weight */
     /* Would the rule hold with vm (one of its members) on host too? On "no" fills *ret_why unless it
      * is NULL: code, what, need, have, cure. NULL: the kind never refuses a host. */
     bool (*allows)(const struct rule *r, const struct rule_match *m, const struct fleet *f, int vm,

@@ -50,8 +50,8 @@ static bool connected(const struct plan_world *w, const struct plan_ask *q, stru
         return true;
     if (ret) {
         ret->code = R_HOST_UNREACHABLE;
-        ret->cure = xasprintf("start the agent on %s: systemctl start drover-agent",
-                              host_of(w, q)->name);
+        ret->cure =
+            xasprintf("start the agent on %s: systemctl start drover-agent", host_of(w, q)->name);
     }
     return false;
 }
@@ -191,8 +191,9 @@ static bool bridges(const struct plan_world *w, const struct plan_ask *q, struct
             ret->code = R_BRIDGE;
             ret->what = xasprintf("bridge %s", br);
             ret->need = xstrdup(br);
-            ret->cure = xasprintf("create it on %s: ip link add %s type bridge && ip link set %s up",
-                                  h->name, br, br);
+            ret->cure =
+                xasprintf("create it on %s: ip link add %s type bridge && ip link set %s up",
+                          h->name, br, br);
         }
         return false;
     }
@@ -269,7 +270,8 @@ static bool secrets(const struct plan_world *w, const struct plan_ask *q, struct
             ret->cure = s ? xasprintf("set it on %s: virsh secret-set-value %s --file KEYFILE",
                                       h->name, s->uuid)
                           : xasprintf("define it on %s: virsh secret-define FILE.xml, then virsh "
-                                      "secret-set-value %s --file KEYFILE", h->name, name);
+                                      "secret-set-value %s --file KEYFILE",
+                                      h->name, name);
         }
         return false;
     }
@@ -291,10 +293,9 @@ static bool name_clash(const struct plan_world *w, const struct plan_ask *q, int
         ret->what = xstrdup(o->name);
         ret->need = same_uuid ? xstrdup(v->uuid) : xasprintf("name %s", v->name);
         ret->have = xasprintf("domain %s (%s)", o->uuid, vm_state_names[o->state]);
-        ret->cure = same_uuid ? xasprintf("find out which of the two is the real %s: both run",
-                                          v->name)
-                              : xasprintf("rename one of the two: virsh domrename %s NEW-NAME",
-                                          v->name);
+        ret->cure = same_uuid
+                        ? xasprintf("find out which of the two is the real %s: both run", v->name)
+                        : xasprintf("rename one of the two: virsh domrename %s NEW-NAME", v->name);
     }
     return false;
 }
@@ -351,8 +352,8 @@ static void say_memory(const struct plan_world *w, const struct plan_ask *q, int
     if (busy)
         ret->cure = xasprintf("wait for the moves that leave %s", name);
     else if (need > cap)
-        ret->cure = xasprintf("%s holds at most %s of VMs: add a larger host", name,
-                              fmt_bytes(b, cap));
+        ret->cure =
+            xasprintf("%s holds at most %s of VMs: add a larger host", name, fmt_bytes(b, cap));
     else
         ret->cure = xasprintf("free %s on %s", fmt_bytes(b, need - have), name);
 }

@@ -28,9 +28,9 @@ static bool source(const struct asked *a, struct reason *ret)
         return true;
     ret->code = h->connected ? R_LIBVIRT_DOWN : R_UNREACHABLE_SOURCE;
     ret->what = xasprintf("host %s", h->h->name);
-    ret->cure = xasprintf("start %s on %s: systemctl start %s",
-                          h->connected ? "libvirt" : "the agent", h->h->name,
-                          h->connected ? "libvirtd" : "drover-agent");
+    ret->cure =
+        xasprintf("start %s on %s: systemctl start %s", h->connected ? "libvirt" : "the agent",
+                  h->h->name, h->connected ? "libvirtd" : "drover-agent");
     return false;
 }
 
@@ -102,7 +102,8 @@ static bool managed_save(const struct asked *a, struct reason *ret)
         return true;
     ret->code = R_MANAGED_SAVE;
     ret->cure = xasprintf("start it: virsh start %s, or drop the saved memory: virsh "
-                          "managedsave-remove %s", a->v->name, a->v->name);
+                          "managedsave-remove %s",
+                          a->v->name, a->v->name);
     return false;
 }
 
@@ -134,7 +135,8 @@ static bool disks(const struct asked *a, struct reason *ret)
             continue;
         say_disk(d, R_LOCAL_DISK, ret);
         ret->cure = xasprintf("put the disk on RBD, or leave the VM: drover drain %s --on-blocked "
-                              "leave", a->s->hosts[a->sv->host].h->name);
+                              "leave",
+                              a->s->hosts[a->sv->host].h->name);
         return false;
     }
     return true;
@@ -166,7 +168,8 @@ static bool network_disks(const struct asked *a, struct reason *ret)
                                   d->target);
         else
             ret->cure = xasprintf("put the disk on RBD, or leave the VM: drover drain %s "
-                                  "--on-blocked leave", a->s->hosts[a->sv->host].h->name);
+                                  "--on-blocked leave",
+                                  a->s->hosts[a->sv->host].h->name);
         return false;
     }
     return true;
@@ -179,8 +182,7 @@ static bool cache(const struct asked *a, struct reason *ret)
     for (size_t i = 0; i < a->v->n_disks; i++) {
         const struct disk *d = &a->v->disks[i];
         if (d->kind == DISK_RBD || d->kind == DISK_EMPTY || d->readonly || removable(d) ||
-            str_eq(d->cache, "none") || str_eq(d->cache, "directsync") ||
-            a->v->state == VM_SHUTOFF)
+            str_eq(d->cache, "none") || str_eq(d->cache, "directsync") || a->v->state == VM_SHUTOFF)
             continue;
         ret->code = R_CACHE_MODE;
         ret->what = xasprintf("disk %s", d->target);
@@ -214,8 +216,8 @@ static bool devices(const struct asked *a, struct reason *ret)
 }
 
 static bool (*const checks[])(const struct asked *a, struct reason *ret) = {
-    in_flight, source, foreign, excluded, state,         idle,  persistent,
-    managed_save, disks, media, network_disks, cache, devices,
+    in_flight,    source, foreign, excluded,      state, idle,    persistent,
+    managed_save, disks,  media,   network_disks, cache, devices,
 };
 
 size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm, bool cold,
@@ -234,7 +236,8 @@ size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm,
     return *n - before;
 }
 
-bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm, struct reason *ret_why)
+bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm,
+                     struct reason *ret_why)
 {
     struct reason *list = NULL;
     size_t n = 0;

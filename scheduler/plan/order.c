@@ -34,7 +34,8 @@ static int compare(const void *a, const void *b, void *ctx)
 static double seconds(const struct snapshot *s, const struct plan_move *m)
 {
     int64_t bps = s->hosts[m->to].h->link_bps;
-    return (double)vm_need_bytes(s->vms[m->vm].v) * 8 / (double)(bps > 0 ? bps : INT64_C(10000000000));
+    return (double)vm_need_bytes(s->vms[m->vm].v) * 8 /
+           (double)(bps > 0 ? bps : INT64_C(10000000000));
 }
 
 /* Longest first, but always to the target whose link has been given the least so far: neighbours in

@@ -211,8 +211,8 @@ static void make_groups(struct plan_pack *k)
     }
 }
 
-static void pack_init(struct plan_pack *k, struct plan_world *w, const struct wanted *list, size_t n,
-                      uint64_t seed)
+static void pack_init(struct plan_pack *k, struct plan_world *w, const struct wanted *list,
+                      size_t n, uint64_t seed)
 {
     *k = (struct plan_pack){.w = w,
                             .n = n,

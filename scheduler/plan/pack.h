@@ -12,9 +12,9 @@
 enum { HOST_NO, HOST_AS_IS, HOST_COLD };
 struct plan_item {
     int vm, to, wish;
-    int group;    /* items bound by hard affinity rules are one group */
+    int group; /* items bound by hard affinity rules are one group */
     int n_ok;
-    uint8_t *ok;  /* per host: HOST_*, static filters only */
+    uint8_t *ok; /* per host: HOST_*, static filters only */
 };
 struct plan_pack {
     struct plan_world *w;

@@ -26,7 +26,7 @@ struct plan_refusal {
 struct plan_request {
     const int *vms; /* VMs to place: they must leave their host */
     size_t n_vms;
-    const int *to;  /* only these targets; NULL: all */
+    const int *to; /* only these targets; NULL: all */
     size_t n_to;
     const int *avoid;
     size_t n_avoid;
@@ -37,13 +37,14 @@ struct plan_request {
 };
 struct plan_move {
     int vm, from, to;
-    bool live;     /* false: shut off (definition only), or cold */
-    char *why;     /* "most free memory of 3 allowed hosts: 61 GiB" */
+    bool live; /* false: shut off (definition only), or cold */
+    char *why; /* "most free memory of 3 allowed hosts: 61 GiB" */
 };
 /* The reasons of a stay are sorted: the host with the nearest way out (its cure) comes first. */
 struct plan_stay {
     int vm;
-    struct reason *reasons; /* host == NULL: about the VM itself; else one per host, first failing */
+    struct reason
+        *reasons; /* host == NULL: about the VM itself; else one per host, first failing */
     size_t n_reasons;
 };
 struct plan {
@@ -65,7 +66,8 @@ bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int h
                  struct reason *ret_why);
 /* Does the VM itself allow a move (running: live; shut off: of its definition)? As plan_allows,
  * host-independent reasons. */
-bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm, struct reason *ret_why);
+bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm,
+                     struct reason *ret_why);
 
 /* Replay the plan move by move (each counted on both ends while in flight) and check every hard rule
  * and capacity at every moment. Shares no code with plan_make and plan_allows. Returns true, or false

@@ -6,7 +6,14 @@
 
 #include "lib/model/model.h"
 
-enum host_state { HOST_UP, HOST_CORDONED, HOST_DRAINING, HOST_MAINTENANCE, HOST_QUARANTINED, HOST_LOST };
+enum host_state {
+    HOST_UP,
+    HOST_CORDONED,
+    HOST_DRAINING,
+    HOST_MAINTENANCE,
+    HOST_QUARANTINED,
+    HOST_LOST
+};
 extern const char *const host_state_names[6];
 
 struct snap_host {
@@ -16,9 +23,9 @@ struct snap_host {
 };
 struct snap_vm {
     const struct vm *v;
-    int host;      /* where it is */
-    int moving_to; /* destination of its move in flight, -1 none: counts on both ends */
-    bool other_run; /* queued or moved by another run: not ours to touch */
+    int host;        /* where it is */
+    int moving_to;   /* destination of its move in flight, -1 none: counts on both ends */
+    bool other_run;  /* queued or moved by another run: not ours to touch */
     bool will_start; /* shut off for a cold move: memory and CPU count as if it ran */
 };
 struct snapshot {

@@ -13,7 +13,7 @@ struct replay {
     const struct policy *p;
     const struct plan_request *r;
     const struct plan *plan;
-    int *second;        /* per VM: host it counts at besides its own, -1 none */
+    int *second; /* per VM: host it counts at besides its own, -1 none */
     struct reason *ret;
 };
 
@@ -61,9 +61,11 @@ static bool whole(struct replay *v)
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *m = &p->moves[i];
         if (m->vm < 0 || (size_t)m->vm >= n || m->to < 0 || (size_t)m->to >= v->s->n_hosts)
-            return bad(v, R_CHECK_FAILED, -1, xasprintf("move %zu", i), xstrdup("no such VM or host"));
+            return bad(v, R_CHECK_FAILED, -1, xasprintf("move %zu", i),
+                       xstrdup("no such VM or host"));
         if (!requested(v, m->vm))
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, m->vm), xstrdup("moved, but not asked for"));
+            return bad(v, R_CHECK_FAILED, -1, name_of(v, m->vm),
+                       xstrdup("moved, but not asked for"));
         if (seen[m->vm]++)
             return bad(v, R_CHECK_FAILED, -1, name_of(v, m->vm), xstrdup("named twice"));
         if (m->from != v->s->vms[m->vm].host)
@@ -77,7 +79,8 @@ static bool whole(struct replay *v)
             return bad(v, R_CHECK_FAILED, -1, xasprintf("stay %zu", i),
                        xstrdup("no such VM, not asked for, or named twice"));
         if (!st->n_reasons)
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, st->vm), xstrdup("stays without a reason"));
+            return bad(v, R_CHECK_FAILED, -1, name_of(v, st->vm),
+                       xstrdup("stays without a reason"));
     }
     for (size_t i = 0; i < v->r->n_vms; i++)
         if (!seen[v->r->vms[i]])
@@ -303,8 +306,8 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
     if (h->mem_bytes < 0 || mem > limit)
         return bad(v, R_MEMORY, (int)host, NULL,
                    xasprintf("%lld of %lld bytes", (long long)mem, (long long)limit));
-    if (h->cpus >= 0 && (__int128)cpus * 1000000 >
-                            (__int128)h->cpus * v->p->capacity.vcpu_overcommit_ppm)
+    if (h->cpus >= 0 &&
+        (__int128)cpus * 1000000 > (__int128)h->cpus * v->p->capacity.vcpu_overcommit_ppm)
         return bad(v, R_VCPU, (int)host, NULL, xasprintf("%lld vCPUs", (long long)cpus));
     if (pages && huge > h->hugepage_total_bytes)
         return bad(v, R_HUGEPAGES, (int)host, NULL, xasprintf("%lld bytes", (long long)huge));
@@ -366,8 +369,7 @@ static bool apart_ok(struct replay *v, const struct rule *r, const struct plan_m
         if ((int)i == m->vm || !strcmp(o->uuid, vm->uuid) || !rule_has(r, o))
             continue;
         for (size_t h = 0; h < v->s->n_hosts; h++)
-            if (here(v, i, h) &&
-                maybe_same(r->across, v->s->hosts[h].h, v->s->hosts[m->to].h))
+            if (here(v, i, h) && maybe_same(r->across, v->s->hosts[h].h, v->s->hosts[m->to].h))
                 return bad(v, R_ANTI_AFFINITY, m->to, name_of(v, m->vm), xstrdup(r->name));
     }
     return true;

@@ -98,8 +98,7 @@ static int by_vm_host(const void *a, const void *b)
 void plan_world_init(struct plan_world *w, const struct snapshot *s, const struct policy *p,
                      const struct plan_request *r, const int *planned, size_t n_planned)
 {
-    *w = (struct plan_world){
-        .s = s, .p = p, .r = r, .planned = planned, .n_planned = n_planned};
+    *w = (struct plan_world){.s = s, .p = p, .r = r, .planned = planned, .n_planned = n_planned};
     init_fleet(w);
     init_by_host(w);
     w->match = xcalloc(p->n_rules, sizeof(*w->match));

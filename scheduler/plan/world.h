@@ -22,7 +22,7 @@ struct plan_world {
     int *by_host;             /* VMs grouped by host, those in flight to it included ... */
     size_t *by_host_start;    /* ... host h: [start[h], start[h + 1]) */
     const struct plan_refusal **refusals; /* sorted by VM, host, then as given */
-    const int *planned; /* VMs placed by plan_world_put, for name clashes */
+    const int *planned;                   /* VMs placed by plan_world_put, for name clashes */
     size_t n_planned;
 };
 
@@ -68,7 +68,8 @@ size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm,
                        struct reason **list, size_t *n);
 
 /* ---- order.c --------------------------------------------------------------------------------- */
-void plan_order(const struct snapshot *s, const struct policy *p, struct plan_move *moves, size_t n);
+void plan_order(const struct snapshot *s, const struct policy *p, struct plan_move *moves,
+                size_t n);
 
 /* ---- explain.c ------------------------------------------------------------------------------- */
 /* Why vm, which is not placed, can go nowhere: one reason per host, nearest way out first. */

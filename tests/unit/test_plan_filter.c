@@ -288,7 +288,7 @@ static void test_affinity(void **state)
     fleet_vm(&f, "c-2", 0, 1);
     fleet_vm(&f, "c-3", 1, 1);
     fleet_rule(&f, "near", RULE_AFFINITY, "c-[12]", NULL);
-    refuses(&f, 0, 2, R_NONE);  /* c-2 is beside it and may follow */
+    refuses(&f, 0, 2, R_NONE); /* c-2 is beside it and may follow */
     f.s.vms[1].host = 1;
     refuses(&f, 0, 2, R_AFFINITY);
     refuses(&f, 0, 1, R_NONE);

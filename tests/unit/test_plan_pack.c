@@ -116,7 +116,8 @@ static void random_fleet(struct test_fleet *f, uint64_t *rnd, int n, bool affine
     fleet_drain(f, 0);
 }
 
-static void compare_with_all(int instances, bool affine, uint64_t seed, int *ret_full, int *ret_tight)
+static void compare_with_all(int instances, bool affine, uint64_t seed, int *ret_full,
+                             int *ret_tight)
 {
     uint64_t rnd = seed;
     for (int k = 0; k < instances; k++) {
@@ -142,7 +143,8 @@ static void test_complete(void **state)
     (void)state;
     int full = 0, tight = 0;
     compare_with_all(1500, false, 0x9e3779b97f4a7c15u, &full, &tight);
-    assert_true(full > 100 && tight > 100); /* the instances are neither all easy nor all hopeless */
+    assert_true(full > 100 &&
+                tight > 100); /* the instances are neither all easy nor all hopeless */
 }
 
 static void test_complete_with_affinity(void **state)
@@ -214,7 +216,8 @@ static void test_random_fleets_verify(void **state)
         for (int i = 0; i < 150; i++) {
             char name[32];
             snprintf(name, sizeof(name), "g%u-%d", test_rand(&rnd) % 30, i);
-            struct vm *v = fleet_vm(&f, name, (int)(test_rand(&rnd) % hosts), 1 + test_rand(&rnd) % 6);
+            struct vm *v =
+                fleet_vm(&f, name, (int)(test_rand(&rnd) % hosts), 1 + test_rand(&rnd) % 6);
             v->state = test_rand(&rnd) % 10 == 0 ? VM_SHUTOFF : VM_RUNNING;
             if (test_rand(&rnd) % 40 == 0)
                 f.s.vms[i].moving_to = (int)(test_rand(&rnd) % hosts);
@@ -295,7 +298,7 @@ static void test_request_limits(void **state)
     (void)state;
     struct test_fleet f;
     struct plan p;
-    struct reason why = {.code = R_IMAGE_ABSENT, .what = (char *)(uintptr_t)"vda"};
+    struct reason why = {.code = R_IMAGE_ABSENT, .what = (char *)(uintptr_t) "vda"};
     struct plan_refusal no = {.vm = 0, .host = 3, .why = &why};
     int to[] = {1, 3}, avoid[] = {1};
     fleet_init(&f, 4, 16, 1);
@@ -332,7 +335,8 @@ static void test_cold(void **state)
     struct test_fleet f;
     struct plan p;
     struct reason why = {.code = R_MIGRATE_FAILED};
-    struct plan_refusal no[] = {{.vm = 0, .host = 1, .why = &why}, {.vm = 0, .host = 2, .why = &why}};
+    struct plan_refusal no[] = {{.vm = 0, .host = 1, .why = &why},
+                                {.vm = 0, .host = 2, .why = &why}};
     fleet_init(&f, 3, 16, 1);
     fleet_vm(&f, "a", 0, 4);
     fleet_drain(&f, 0);
@@ -441,8 +445,8 @@ static void test_order(void **state)
     fleet_vm(&f, "large", 0, 8);
     fleet_vm(&f, "small", 0, 2);
     fleet_drain(&f, 0);
-    static const int first[] = {[ORDER_FASTEST] = 1, [ORDER_SMALLEST_FIRST] = 2,
-                                [ORDER_LARGEST_FIRST] = 1};
+    static const int first[] = {
+        [ORDER_FASTEST] = 1, [ORDER_SMALLEST_FIRST] = 2, [ORDER_LARGEST_FIRST] = 1};
     for (int o = ORDER_FASTEST; o <= ORDER_LARGEST_FIRST; o++) {
         f.p.drain.order = o;
         make(&f, &p);

@@ -265,7 +265,10 @@ static const struct {
     void (*break_it)(struct broken *b);
     int code;
 } cases[] = {
-#define CASE(f, code) {#f, f, code}
+#define CASE(f, code)                                                                              \
+    {                                                                                              \
+#f, f, code                                                                                \
+    }
     CASE(move_twice, R_CHECK_FAILED),
     CASE(move_unasked, R_CHECK_FAILED),
     CASE(forget, R_CHECK_FAILED),

@@ -207,8 +207,9 @@ static void test_every_key(void **state)
     assert_true(p.drain.bring_home);
     policy_done(&p);
     /* back to what "auto", true and false mean, in a later file */
-    put(dir, "b.yaml", "version: 1\nmigration: {parallel: auto, bandwidth: auto, downtime: auto, "
-                       "multifd: true}\ncapacity: {memory: {reserve: 0}}\n");
+    put(dir, "b.yaml",
+        "version: 1\nmigration: {parallel: auto, bandwidth: auto, downtime: auto, "
+        "multifd: true}\ncapacity: {memory: {reserve: 0}}\n");
     loads(dir, &p);
     assert_int_equal(p.migration.parallel, 0);
     assert_int_equal(p.migration.bandwidth_Bps, 0);
@@ -259,10 +260,12 @@ static void test_merge(void **state)
     (void)state;
     char *dir = temp_dir();
     struct policy p;
-    put(dir, "10-base.yaml", "version: 1\nmigration: {retries: 5, live: false}\nrules:\n"
-                             "  - {name: one, exclude: {vms: {names: [a]}}}\n");
-    put(dir, "20-site.yml", "version: 1\nmigration: {retries: 3}\nrules:\n"
-                            "  - {name: two, exclude: {vms: {names: [b]}}}\n");
+    put(dir, "10-base.yaml",
+        "version: 1\nmigration: {retries: 5, live: false}\nrules:\n"
+        "  - {name: one, exclude: {vms: {names: [a]}}}\n");
+    put(dir, "20-site.yml",
+        "version: 1\nmigration: {retries: 3}\nrules:\n"
+        "  - {name: two, exclude: {vms: {names: [b]}}}\n");
     put(dir, ".hidden.yaml", "nonsense\n");
     put(dir, ".git/x.yaml", "nonsense\n");
     put(dir, "README.md", "nonsense\n");
@@ -280,9 +283,9 @@ static void test_merge(void **state)
 static void test_selectors(void **state)
 {
     (void)state;
-    char *names[] = {(char *)(uintptr_t)"db-*", (char *)(uintptr_t)"web"};
-    struct label app = {(char *)(uintptr_t)"app", (char *)(uintptr_t)"db"};
-    struct vm v = {.name = (char *)(uintptr_t)"db-1", .labels = &app, .n_labels = 1};
+    char *names[] = {(char *)(uintptr_t) "db-*", (char *)(uintptr_t) "web"};
+    struct label app = {(char *)(uintptr_t) "app", (char *)(uintptr_t) "db"};
+    struct vm v = {.name = (char *)(uintptr_t) "db-1", .labels = &app, .n_labels = 1};
     struct selector all = {0}, named = {.names = names, .n_names = 2},
                     both = {.names = names, .n_names = 2, .labels = &app, .n_labels = 1};
     assert_true(selector_matches_vm(&all, &v));
@@ -291,9 +294,9 @@ static void test_selectors(void **state)
     v.n_labels = 0;
     assert_false(selector_matches_vm(&both, &v));
     v.n_labels = 1;
-    v.name = (char *)(uintptr_t)"cache";
+    v.name = (char *)(uintptr_t) "cache";
     assert_false(selector_matches_vm(&both, &v));
-    struct host h = {.name = (char *)(uintptr_t)"web"};
+    struct host h = {.name = (char *)(uintptr_t) "web"};
     assert_true(selector_matches_host(&named, &h));
     assert_false(selector_matches_host(&both, &h));
 }
@@ -330,11 +333,37 @@ static void test_reference_names_every_key(void **state)
 {
     (void)state;
     static const char *const keys[] = {
-        "overcommit", "reserve", "transport", "parallel", "link_share", "timeout", "retries", "live",
-        "persistent", "undefine_source", "abort_on_error", "compressed", "auto_converge",
-        "post_copy", "multifd", "bandwidth", "downtime", "on_blocked", "order", "bring_home",
-        "anti_affinity", "affinity", "host_required", "host_forbidden", "max_vms", "exclude",
-        "maintenance_only", "across", "hard", "weight", "max",
+        "overcommit",
+        "reserve",
+        "transport",
+        "parallel",
+        "link_share",
+        "timeout",
+        "retries",
+        "live",
+        "persistent",
+        "undefine_source",
+        "abort_on_error",
+        "compressed",
+        "auto_converge",
+        "post_copy",
+        "multifd",
+        "bandwidth",
+        "downtime",
+        "on_blocked",
+        "order",
+        "bring_home",
+        "anti_affinity",
+        "affinity",
+        "host_required",
+        "host_forbidden",
+        "max_vms",
+        "exclude",
+        "maintenance_only",
+        "across",
+        "hard",
+        "weight",
+        "max",
     };
     cleanup(freep) char *doc = NULL;
     assert_int_equal(file_read("docs/policy.md", 1 << 20, &doc, NULL, NULL), 0);
@@ -353,7 +382,7 @@ static void commit_all(git_repository *repo)
     git_oid tree_id, id;
     git_tree *tree;
     git_signature *who;
-    git_strarray all = {(char *[]){(char *)(uintptr_t)"*"}, 1};
+    git_strarray all = {(char *[]){(char *)(uintptr_t) "*"}, 1};
     assert_int_equal(git_repository_index(&index, repo), 0);
     assert_int_equal(git_index_add_all(index, &all, 0, NULL, NULL), 0);
     assert_int_equal(git_index_write(index), 0);
