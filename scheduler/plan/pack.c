@@ -308,7 +308,7 @@ static void write_plan(struct plan_pack *k, struct plan *ret)
             .vm = it->vm,
             .from = s->vms[it->vm].host,
             .to = it->to,
-            .live = it->ok[it->to] == HOST_AS_IS && plan_counts(s, it->vm),
+            .live = it->ok[it->to] == HOST_AS_IS && s->vms[it->vm].v->state != VM_SHUTOFF,
             .why = plan_why(k->w, it->vm, it->to, it->ok, it->wish == it->to),
         };
     }

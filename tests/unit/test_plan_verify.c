@@ -376,12 +376,35 @@ static void test_planner_agrees(void **state)
     }
 }
 
+/* A VM that a cold move has stopped already: its memory is reserved, but nothing of it moves live. */
+static void test_stopped_for_a_cold_move(void **state)
+{
+    (void)state;
+    struct broken b;
+    struct plan made;
+    setup(&b);
+    b.f.vms[0].state = VM_SHUTOFF;
+    b.f.s.vms[0].will_start = true;
+    b.f.vms[0].mem_bytes = 12 * GIB; /* does not fit beside c on h1 */
+    plan_make(&b.f.s, &b.f.p, &b.f.r, 1, &made);
+    assert_true(plan_verify(&b.f.s, &b.f.p, &b.f.r, &made, NULL));
+    assert_int_equal(made.n_moves, 2);
+    for (size_t i = 0; i < made.n_moves; i++) {
+        assert_int_equal(made.moves[i].live, made.moves[i].vm == 1);
+        assert_true(made.moves[i].vm == 1 || made.moves[i].to != 1);
+    }
+    plan_done(&made);
+    plan_done(&b.plan);
+    fleet_done(&b.f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound_plan),
         cmocka_unit_test(test_broken_plans),
         cmocka_unit_test(test_planner_agrees),
+        cmocka_unit_test(test_stopped_for_a_cold_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
