@@ -80,7 +80,9 @@ static void send_msg(struct session *s, enum msg_type type, int64_t re, void *bo
 static void session_end(struct session *s, const char *code, const char *error)
 {
     struct bye b = {.code = (char *)(uintptr_t)code, .error = (char *)(uintptr_t)error};
-    log_warn("msg=\"agent session ended by the scheduler\" host=%s address=%s code=%s error=\"%s\"",
+    bool usual = str_eq(code, "shutdown") || str_eq(code, "term");
+    log_line(usual ? LOG_INFO : LOG_WARN,
+             "msg=\"agent session ended by the scheduler\" host=%s address=%s code=%s error=\"%s\"",
              who(s), conn_address(s->conn), code, error);
     send_msg(s, MSG_BYE, 0, &b);
     conn_finish(s->conn);

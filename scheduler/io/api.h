@@ -1,4 +1,4 @@
-/* scheduler/io/api.h: the routes of the HTTP API (schema/api.yaml, docs/protocol.md).
+/* scheduler/io/api.h: the routes of the HTTP API.
  * Purpose  Check what comes from outside once (method, path, parameters, body, role), turn it into
  *          an item for the core thread, which answers through http_reply.
  * Errors   every refusal is {"schema":"drover.error/1","code","message","cure"} with its status.

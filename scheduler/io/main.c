@@ -19,6 +19,7 @@
 #include "scheduler/io/store.h"
 
 enum { EXIT_USAGE = 64 };
+#define GOODBYE_US (200 * MSEC)
 
 struct daemon {
     struct config cfg;
@@ -30,6 +31,7 @@ struct daemon {
     struct http *http;
     struct corethread *core;
     struct policywatch *watch;
+    struct timer *last; /* until the loop stops */
 };
 
 /* ---- core thread -> loop thread -------------------------------------------------------------- */
@@ -96,10 +98,26 @@ static void out_reply(void *arg, uint64_t http, int status, char *body)
     http_reply(d->http, http, status, NULL, body, strlen(body));
 }
 
+static void stop_loop(void *arg)
+{
+    loop_stop(arg);
+}
+
+/* The last effects are on their way; say goodbye to the agents and leave the words time to go out, so
+ * that the agents log a stop and not a fault. */
+static void ended_on_loop(void *arg)
+{
+    struct daemon *d = arg;
+    agents_free(take(d->agents));
+    d->last = timer_new(d->loop, stop_loop, d->loop);
+    timer_set(d->last, GOODBYE_US);
+}
+
 static void out_ended(void *arg)
 {
     struct daemon *d = arg;
-    loop_stop(d->loop);
+    if (loop_post(d->loop, ended_on_loop, NULL, d) < 0)
+        loop_stop(d->loop);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -198,6 +216,7 @@ static void stop(struct daemon *d)
         queue_close(d->queue);
     corethread_free(d->core); /* joins: nothing is posted or answered after it */
     agents_free(d->agents);
+    timer_free(d->last);
     if (d->http)
         http_free(d->http);
     tls_free(d->tls);
