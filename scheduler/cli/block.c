@@ -74,7 +74,8 @@ static void add_verdict(char **s, const struct progress *p, bool *ret_bad)
     }
     int64_t net = p->rate_Bps - (p->dirty_Bps > 0 && p->iteration > 1 ? p->dirty_Bps : 0);
     text_add(s, "%s", p->iteration > 1 && p->dirty_Bps >= 0 ? "converging, " : "");
-    text_add(s, "≈%s", time_about(t, (int64_t)((double)p->remaining_bytes * 1e6 / (double)(net ? net : 1))));
+    text_add(s, "≈%s",
+             time_about(t, (int64_t)((double)p->remaining_bytes * 1e6 / (double)(net ? net : 1))));
     if (p->downtime_us > 0)
         text_add(s, ", pause ≈%s", fmt_duration(pause, p->downtime_us));
 }
@@ -122,7 +123,10 @@ static char *facts(const struct move *m, bool *ret_bad)
         text_add(&s, "%s", m->note ? m->note : "");
         break;
     default:
-        text_add(&s, "%s", m->note ? m->note : m->state == JOB_PREPARING ? "asking both hosts and Ceph" : "");
+        text_add(&s, "%s",
+                 m->note                     ? m->note
+                 : m->state == JOB_PREPARING ? "asking both hosts and Ceph"
+                                             : "");
         break;
     }
     return s;
@@ -195,7 +199,10 @@ static void add_move(struct lines *l, const struct move *m, size_t name_w, size_
     char *s = xasprintf(" %s  → %-*s  ", name, (int)to_w, m->to ? m->to : "?");
     size_t from = strlen(s);
     text_add(&s, "%-15s  %s", phase, what);
-    add_line(l, s, from, from + strlen(phase), bad ? C_BAD : m->state == JOB_QUEUED ? C_DIM : C_GOOD);
+    add_line(l, s, from, from + strlen(phase),
+             bad                      ? C_BAD
+             : m->state == JOB_QUEUED ? C_DIM
+                                      : C_GOOD);
 }
 
 static void add_stay(struct lines *l, const struct stay *st, size_t name_w, size_t to_w)
@@ -209,7 +216,8 @@ static void add_stay(struct lines *l, const struct stay *st, size_t name_w, size
     add_line(l, s, from, from + strlen(word), st->stopped ? C_WARN : st->off ? C_DIM : C_BAD);
 }
 
-size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool colours, char ***ret_lines)
+size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool colours,
+                    char ***ret_lines)
 {
     struct lines l = {.width = width, .rows = rows, .colours = colours};
     size_t name_w = name_width(v), to_w = 2, queued = 0;

@@ -45,7 +45,16 @@ static char *client_words(const struct ceph_client *list, size_t n)
     return s ? s : xstrdup("none");
 }
 
-enum fact { FACT_FSID, FACT_POOL, FACT_IMAGE, FACT_SIZE, FACT_FEATURES, FACT_WATCHERS, FACT_LOCK, FACT_COUNT };
+enum fact {
+    FACT_FSID,
+    FACT_POOL,
+    FACT_IMAGE,
+    FACT_SIZE,
+    FACT_FEATURES,
+    FACT_WATCHERS,
+    FACT_LOCK,
+    FACT_COUNT
+};
 static const char *const fact_names[] = {"fsid",     "pool",     "image id",  "size",
                                          "features", "watchers", "lock owner"};
 
@@ -55,18 +64,26 @@ static char *fact_text(const struct image_fact *f, enum fact which)
     if (!f)
         return xstrdup("-");
     if (!f->ok) /* the rest is not known: say why once */
-        return which == FACT_FSID ? xasprintf("%s%s%s", f->code ? f->code : "unknown", f->error ? ": " : "",
-                                           f->error ? f->error : "")
-                               : xstrdup("?");
+        return which == FACT_FSID ? xasprintf("%s%s%s", f->code ? f->code : "unknown",
+                                              f->error ? ": " : "", f->error ? f->error : "")
+                                  : xstrdup("?");
     switch (which) {
-    case FACT_FSID: return xstrdup(f->fsid ? f->fsid : "?");
-    case FACT_POOL: return xasprintf("%lld (%s)", (long long)f->pool_id, f->pool ? f->pool : "?");
-    case FACT_IMAGE: return xstrdup(f->image_id ? f->image_id : "?");
-    case FACT_SIZE: return xstrdup(fmt_bytes(buf, f->size_bytes));
-    case FACT_FEATURES: return feature_words(f->features);
-    case FACT_WATCHERS: return client_words(f->watchers, f->n_watchers);
-    case FACT_LOCK: return client_words(f->lockers, f->n_lockers);
-    case FACT_COUNT: break;
+    case FACT_FSID:
+        return xstrdup(f->fsid ? f->fsid : "?");
+    case FACT_POOL:
+        return xasprintf("%lld (%s)", (long long)f->pool_id, f->pool ? f->pool : "?");
+    case FACT_IMAGE:
+        return xstrdup(f->image_id ? f->image_id : "?");
+    case FACT_SIZE:
+        return xstrdup(fmt_bytes(buf, f->size_bytes));
+    case FACT_FEATURES:
+        return feature_words(f->features);
+    case FACT_WATCHERS:
+        return client_words(f->watchers, f->n_watchers);
+    case FACT_LOCK:
+        return client_words(f->lockers, f->n_lockers);
+    case FACT_COUNT:
+        break;
     }
     return xstrdup("?");
 }
@@ -80,7 +97,8 @@ static const struct image_fact *find(const struct image_fact *list, size_t n, co
 }
 
 /* The three columns are the proof: the same image everywhere, another writer after than before. */
-static void disk_print(struct cli *c, const struct move *m, const char *target, const struct image_fact *any)
+static void disk_print(struct cli *c, const struct move *m, const char *target,
+                       const struct image_fact *any)
 {
     const struct image_fact *seen[] = {
         find(m->ceph_src, m->n_ceph_src, target),
@@ -90,13 +108,13 @@ static void disk_print(struct cli *c, const struct move *m, const char *target, 
     cleanup(freep) char *by_src = xasprintf("BEFORE, SEEN BY %s", m->from);
     cleanup(freep) char *by_dst = xasprintf("BEFORE, SEEN BY %s", m->to);
     cleanup(freep) char *after = xasprintf("AFTER, SEEN BY %s", m->to);
-    const struct column cols[] = {{"", false, false}, {by_src, false, false}, {by_dst, false, false},
-                                  {after, false, false}};
+    const struct column cols[] = {
+        {"", false, false}, {by_src, false, false}, {by_dst, false, false}, {after, false, false}};
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     struct cli plain = *c; /* --columns and --sort are for lists */
     plain.columns = plain.sort = NULL;
-    text_line(c->out, "  %s  %s/%s%s%s", target, any->pool ? any->pool : "?", any->ns ? any->ns : "",
-              any->ns ? "/" : "", any->image ? any->image : "?");
+    text_line(c->out, "  %s  %s/%s%s%s", target, any->pool ? any->pool : "?",
+              any->ns ? any->ns : "", any->ns ? "/" : "", any->image ? any->image : "?");
     for (int which = 0; which < FACT_COUNT; which++) {
         table_fmt(&t, C_NONE, "    %s", fact_names[which]);
         for (size_t k = 0; k < ARRAY_LEN(seen); k++) {
@@ -111,8 +129,8 @@ static void disk_print(struct cli *c, const struct move *m, const char *target, 
 static void move_ceph(struct cli *c, const struct move *m)
 {
     char a[TIME_BYTES], b[TIME_BYTES];
-    text_line(c->out, "vm/%s  %s → %s  %s  confirmed %s  proven %s", m->vm_name, m->from, m->to, move_word(m),
-              time_clock(a, m->confirmed_wall_us), time_clock(b, m->proven_wall_us));
+    text_line(c->out, "vm/%s  %s → %s  %s  confirmed %s  proven %s", m->vm_name, m->from, m->to,
+              move_word(m), time_clock(a, m->confirmed_wall_us), time_clock(b, m->proven_wall_us));
     const struct image_fact *lists[] = {m->ceph_src, m->ceph_dst, m->ceph_after};
     const size_t sizes[] = {m->n_ceph_src, m->n_ceph_dst, m->n_ceph_after};
     bool none = true;

@@ -1,5 +1,6 @@
 /* drover check: verdicts with cures; exit codes and the first line are those of monitoring plugins. */
 #include <errno.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -14,14 +15,19 @@ enum plugin_code { P_OK, P_WARNING, P_CRITICAL, P_UNKNOWN };
 
 static int unknown(struct cli *c, const char *subject, const char *why)
 {
-    text_line(c->out, "DROVER UNKNOWN - %s: %s", subject, why);
+    size_t first =
+        strcspn(why, "\n"); /* the cure is on the next line: a plugin's reader shows one */
+    text_line(c->out, "DROVER UNKNOWN - %s: %.*s", subject, (int)first, why);
+    if (why[first])
+        text_line(c->out, "%s", why + first + 1);
     return P_UNKNOWN;
 }
 
 /* Status line with perfdata first: a plugin's reader shows only that. */
 static int items_print(struct cli *c, const char *subject, const struct reply *r)
 {
-    static const char *const words[] = {"OK", "WARNING", "CRITICAL"}, *const tags[] = {"PASS", "WARN", "FAIL"};
+    static const char *const words[] = {"OK", "WARNING", "CRITICAL"}, *const tags[] = {
+                                                                          "PASS", "WARN", "FAIL"};
     static const int colours[] = {C_GOOD, C_WARN, C_BAD};
     int64_t count[3] = {0};
     int worst = P_OK;
@@ -30,9 +36,10 @@ static int items_print(struct cli *c, const char *subject, const struct reply *r
         count[v]++;
         worst = v > worst ? v : worst;
     }
-    text_line(c->out, "DROVER %s - %s: %lld passed, %s, %lld failed | pass=%lld warn=%lld fail=%lld", words[worst],
-              subject, (long long)count[0], text_count(count[1], "warning", "warnings"), (long long)count[2],
-              (long long)count[0], (long long)count[1], (long long)count[2]);
+    text_line(
+        c->out, "DROVER %s - %s: %lld passed, %s, %lld failed | pass=%lld warn=%lld fail=%lld",
+        words[worst], subject, (long long)count[0], text_count(count[1], "warning", "warnings"),
+        (long long)count[2], (long long)count[0], (long long)count[1], (long long)count[2]);
     size_t width = 0;
     for (size_t i = 0; i < r->n_items; i++) {
         size_t w = r->items[i].name ? text_width(r->items[i].name) : 0;
@@ -41,8 +48,10 @@ static int items_print(struct cli *c, const char *subject, const struct reply *r
     for (size_t i = 0; i < r->n_items && !c->quiet; i++) {
         const struct check_item *it = &r->items[i];
         int v = it->verdict >= 0 && it->verdict <= 2 ? (int)it->verdict : 2;
-        fprintf(c->out, "%s%s%s  ", paint(c, c->out, colours[v]), tags[v], paint_off(c, c->out, colours[v]));
-        text_line(c->out, "%-*s  %s", (int)width, it->name ? it->name : "?", it->text ? it->text : "");
+        fprintf(c->out, "%s%s%s  ", paint(c, c->out, colours[v]), tags[v],
+                paint_off(c, c->out, colours[v]));
+        text_line(c->out, "%-*s  %s", (int)width, it->name ? it->name : "?",
+                  it->text ? it->text : "");
         if (it->cure && v != 0)
             text_line(c->out, "      %-*s  → %s", (int)width, "", it->cure);
     }
@@ -78,15 +87,19 @@ int cmd_check(struct cli *c, int argc, char **argv)
     for (int o; (o = opt_next(c, argc, argv, NULL, false)) != OPT_END;)
         return opt_exit(o);
     bool pair = optind < argc && str_eq(argv[optind], "pair");
-    if (!opt_words(c, argc, argv, pair ? 3 : 1, pair ? 3 : 1, pair ? "one of the two hosts" : "a host"))
+    if (!opt_words(c, argc, argv, pair ? 3 : 1, pair ? 3 : 1,
+                   pair ? "one of the two hosts" : "a host"))
         return X_USAGE;
-    const char *a = name_host(c, argv[optind + pair]), *b = pair ? name_host(c, argv[optind + 2]) : NULL;
+    const char *a = name_host(c, argv[optind + pair]),
+               *b = pair ? name_host(c, argv[optind + 2]) : NULL;
     if (!a || (pair && !b))
         return X_USAGE;
     if (pair && str_eq(a, b))
         return cli_usage(c, "drover check pair needs two different hosts");
-    struct request req = {.verb = pair ? VERB_CHECK_PAIR : VERB_CHECK_HOST, .host = (char *)(uintptr_t)a,
+    struct request req = {.verb = pair ? VERB_CHECK_PAIR : VERB_CHECK_HOST,
+                          .host = (char *)(uintptr_t)a,
                           .host2 = (char *)(uintptr_t)b};
-    cleanup(freep) char *subject = pair ? xasprintf("host/%s and host/%s", a, b) : xasprintf("host/%s", a);
+    cleanup(freep) char *subject =
+        pair ? xasprintf("host/%s and host/%s", a, b) : xasprintf("host/%s", a);
     return check(c, &req, subject);
 }

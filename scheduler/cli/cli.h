@@ -15,10 +15,10 @@
 
 /* docs/man/drover.1.scd says the same to operators. */
 enum exit_code {
-    X_DONE = 0,        /* or nothing to do */
+    X_DONE = 0, /* or nothing to do */
     X_FAILED = 1,
-    X_CHANGES = 2,     /* only with --detailed-exitcode: there are changes */
-    X_BLOCKED = 3,     /* blocked or infeasible; reasons printed, nothing changed */
+    X_CHANGES = 2, /* only with --detailed-exitcode: there are changes */
+    X_BLOCKED = 3, /* blocked or infeasible; reasons printed, nothing changed */
     X_PARTLY = 4,
     X_UNREACHABLE = 5, /* no scheduler */
     X_DENIED = 6,      /* not confirmed, not allowed: nothing was done */
@@ -37,21 +37,21 @@ struct cli {
     bool in_tty, out_tty, err_tty, dumb; /* dumb: TERM is dumb or unset */
     bool ci;                             /* a CI system's log, no person in front of a screen */
     const char *socket, *url, *cert, *key, *ca;
-    int format;   /* enum out_format */
-    int progress; /* enum progress_mode */
+    int format;               /* enum out_format */
+    int progress;             /* enum progress_mode */
     const char *progress_env; /* DROVER_PROGRESS */
     bool quiet, verbose, no_color, no_input, no_headers;
     const char *columns, *sort;
-    const struct command *cmd;     /* the one that runs: its help text */
-    struct client *client;         /* made on first use by cli_client */
-    int64_t poll_us;               /* between two looks at a run; 0: by the kind of display */
+    const struct command *cmd; /* the one that runs: its help text */
+    struct client *client;     /* made on first use by cli_client */
+    int64_t poll_us;           /* between two looks at a run; 0: by the kind of display */
     volatile sig_atomic_t *interrupted, *resized; /* set by SIGINT, SIGWINCH */
 };
 struct command {
     const char *name;
-    const char *summary;   /* one line in `drover --help` */
-    const char *usage;     /* "HOST [options]" */
-    const char *help;      /* options and explanation */
+    const char *summary; /* one line in `drover --help` */
+    const char *usage;   /* "HOST [options]" */
+    const char *help;    /* options and explanation */
     int (*run)(struct cli *c, int argc, char **argv);
     const char *real_name; /* a hidden synonym prints this, and is no command of its own */
 };

@@ -14,7 +14,7 @@ enum {
     ANSWER_BYTES = 64 << 20, /* a fleet of 16k hosts in one answer stays below */
     CONNECT_MS = 5000,
     GET_MS = 20000,
-    POST_MS = 120000,        /* checks ask both hosts and Ceph before they answer */
+    POST_MS = 120000, /* checks ask both hosts and Ceph before they answer */
     POST_TRIES = 5,
 };
 
@@ -111,11 +111,13 @@ static int transport_error(struct client *c, CURLcode rc, const struct body *b, 
     curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os);
     const char *where = c->socket ? c->socket : c->base;
     if (b->too_big)
-        return err_set(e, -EBADMSG, "the scheduler's answer is larger than %d MiB", ANSWER_BYTES >> 20);
+        return err_set(e, -EBADMSG, "the scheduler's answer is larger than %d MiB",
+                       ANSWER_BYTES >> 20);
     if (rc == CURLE_ABORTED_BY_CALLBACK)
         return err_set(e, -EINTR, "interrupted");
     if (rc == CURLE_SSL_CERTPROBLEM || rc == CURLE_SSL_CACERT_BADFILE)
-        return err_set(e, -EINVAL, "%s\n  check the files of --cert, --key and --ca: drover pki show FILE",
+        return err_set(e, -EINVAL,
+                       "%s\n  check the files of --cert, --key and --ca: drover pki show FILE",
                        c->error);
     if (rc == CURLE_PEER_FAILED_VERIFICATION)
         return err_set(e, -ENOTCONN,
@@ -124,19 +126,32 @@ static int transport_error(struct client *c, CURLcode rc, const struct body *b, 
                        where, c->error);
     if (rc == CURLE_OPERATION_TIMEDOUT)
         return err_set(e, -ENOTCONN, "the scheduler at %s did not answer in time", where);
+    if (!c->socket &&
+        strstr(c->error, "alert")) /* TLS 1.3: the refusal comes after the handshake */
+        return err_set(
+            e, -EACCES,
+            "the scheduler at %s refused this certificate: %s\n  drover pki show FILE shows whose "
+            "it is, until when, and which CA signed it",
+            where, c->error);
     if (c->socket && os == EACCES)
         return err_set(e, -EACCES,
                        "no permission to open %s\n  run drover as root, or join the socket's group "
-                       "(socket_group in scheduler.yaml)", where);
-    if (c->socket && os == ENOENT)
-        return err_set(e, -ENOTCONN,
-                       "no scheduler here: %s does not exist\n  systemctl status drover-scheduler; on "
-                       "another machine use --url https://HOST:PORT, for another path --socket PATH",
+                       "(socket_group in scheduler.yaml)",
                        where);
-    return err_set(e, -ENOTCONN,
-                   "the scheduler at %s is unreachable: %s\n  systemctl status drover-scheduler on its "
-                   "machine; moves in flight go on without it", where,
-                   os ? strerror((int)os) : c->error[0] ? c->error : curl_easy_strerror(rc));
+    if (c->socket && os == ENOENT)
+        return err_set(
+            e, -ENOTCONN,
+            "no scheduler here: %s does not exist\n  systemctl status drover-scheduler; on "
+            "another machine use --url https://HOST:PORT, for another path --socket PATH",
+            where);
+    return err_set(
+        e, -ENOTCONN,
+        "the scheduler at %s is unreachable: %s\n  systemctl status drover-scheduler on its "
+        "machine; moves in flight go on without it",
+        where,
+        os            ? strerror((int)os)
+        : c->error[0] ? c->error
+                      : curl_easy_strerror(rc));
 }
 
 static const char *member(const json_t *j, const char *key)
@@ -154,7 +169,8 @@ static int api_error(long http, const json_t *j, struct err *e)
                                           : -EREMOTEIO;
     const char *message = member(j, "message"), *cure = member(j, "cure");
     if (!message)
-        return err_set(e, code, "the scheduler answered with HTTP status %ld and no explanation", http);
+        return err_set(e, code, "the scheduler answered with HTTP status %ld and no explanation",
+                       http);
     return err_set(e, code, "%s%s%s", message, cure ? "\n  " : "", cure ? cure : "");
 }
 
@@ -163,7 +179,8 @@ static int understand(struct client *c, const struct body *b, json_t **ret, stru
     long http = 0;
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &http);
     json_error_t je;
-    cleanup(json_decrefp) json_t *j = b->text ? json_loadb(b->text, b->len, JSON_REJECT_DUPLICATES, &je) : NULL;
+    cleanup(json_decrefp) json_t *j =
+        b->text ? json_loadb(b->text, b->len, JSON_REJECT_DUPLICATES, &je) : NULL;
     const char *schema = member(j, "schema");
     if (str_has_prefix(schema, "drover.error/") || (!schema && http >= 400))
         return api_error(http, j, e);
@@ -175,8 +192,8 @@ static int understand(struct client *c, const struct body *b, json_t **ret, stru
     return 0;
 }
 
-static int perform(struct client *c, const char *path, long timeout_ms, CURLcode *ret_rc, json_t **ret,
-                   struct err *e)
+static int perform(struct client *c, const char *path, long timeout_ms, CURLcode *ret_rc,
+                   json_t **ret, struct err *e)
 {
     cleanup(freep) char *url = xasprintf("%s%s", c->base, path);
     struct body b = {0};

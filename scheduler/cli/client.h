@@ -18,7 +18,8 @@ struct client_config {
     const char *socket;          /* used when url is NULL */
     const char *url;             /* "https://host:port" */
     const char *cert, *key, *ca; /* files, for url */
-    volatile sig_atomic_t *interrupted; /* a request in progress is given up when set; may be NULL */
+    volatile sig_atomic_t
+        *interrupted; /* a request in progress is given up when set; may be NULL */
 };
 
 int client_new(const struct client_config *cfg, struct client **ret, struct err *e);
@@ -28,7 +29,8 @@ void client_free(struct client *c);
 int client_get(struct client *c, const char *path, json_t **ret, struct err *e);
 /* Post a JSON body under a fresh idempotency key: a connection that breaks before the answer is
  * retried with the same key, so the request takes effect once. */
-int client_post(struct client *c, const char *path, const json_t *body, json_t **ret, struct err *e);
+int client_post(struct client *c, const char *path, const json_t *body, json_t **ret,
+                struct err *e);
 /* Percent-encode for a query. Gives. */
 char *client_escape(const char *s);
 

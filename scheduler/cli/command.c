@@ -19,44 +19,47 @@ static int run_pki(struct cli *c, int argc, char **argv)
 
 #define TIMEOUT_HELP                                                                               \
     "  --timeout D          how long to wait (90s, 10m); the run goes on, exit 124\n"
-#define FOLLOW_HELP                                                                                \
-    "  --detach             start it, print the run and return\n" TIMEOUT_HELP
+#define FOLLOW_HELP "  --detach             start it, print the run and return\n" TIMEOUT_HELP
 #define DRAIN_HELP                                                                                 \
-    "  -n, --dry-run        plan with the real checks, change nothing (= drover plan drain HOST)\n" \
-    "  -m, --reason TEXT    why, for the journal and every page\n"                                \
-    "  --to HOST            only to this host (may be repeated)\n"                                \
-    "  --avoid HOST         not to this host (may be repeated)\n"                                 \
-    "  --parallel N|auto    moves in flight at once\n"                                            \
-    "  --deadline D         start no move after this time; never stops a VM\n"                    \
+    "  -n, --dry-run        plan with the real checks, change nothing (= drover plan drain "       \
+    "HOST)\n"                                                                                      \
+    "  -m, --reason TEXT    why, for the journal and every page\n"                                 \
+    "  --to HOST            only to this host (may be repeated)\n"                                 \
+    "  --avoid HOST         not to this host (may be repeated)\n"                                  \
+    "  --parallel N|auto    moves in flight at once\n"                                             \
+    "  --deadline D         start no move after this time; never stops a VM\n"                     \
     "  --on-blocked WHAT    when a VM cannot leave: refuse (change nothing), leave (it stays),\n"  \
-    "                       cold (stop, move, start), shutdown (it is shut off)\n"                \
-    "  --allow-shutdown VM  this VM may be shut off if it cannot move live (may be repeated)\n"   \
-    "  --confirm=HOST       answers the question before VMs are stopped\n"                        \
-    "  -y, --yes            answer yes to questions that stop no VM\n"                            \
+    "                       cold (stop, move, start), shutdown (it is shut off)\n"                 \
+    "  --allow-shutdown VM  this VM may be shut off if it cannot move live (may be repeated)\n"    \
+    "  --confirm=HOST       answers the question before VMs are stopped\n"                         \
+    "  -y, --yes            answer yes to questions that stop no VM\n"                             \
     "  --detailed-exitcode  with a dry run: 2 when there is something to do\n" FOLLOW_HELP
 
 static const struct command commands[] = {
-    {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain, NULL},
-    {"plan", "show what a drain would do, change nothing", "drain HOST [options of drain]", DRAIN_HELP,
-     cmd_plan, NULL},
+    {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
+     NULL},
+    {"plan", "show what a drain would do, change nothing", "drain HOST [options of drain]",
+     DRAIN_HELP, cmd_plan, NULL},
     {"resume", "put a host back in use", "HOST [options]",
      "  --bring-home         move back what the last drain took away\n"
-     "  -m, --reason TEXT    why\n" FOLLOW_HELP, cmd_resume, NULL},
-    {"cordon", "let no VM move to a host", "HOST [-m REASON]", "  -m, --reason TEXT    why\n", cmd_cordon,
-     NULL},
+     "  -m, --reason TEXT    why\n" FOLLOW_HELP,
+     cmd_resume, NULL},
+    {"cordon", "let no VM move to a host", "HOST [-m REASON]", "  -m, --reason TEXT    why\n",
+     cmd_cordon, NULL},
     {"cancel", "stop a run: abort and settle its moves", "RUN [options]",
      "  -m, --reason TEXT    why\n" FOLLOW_HELP, cmd_cancel, NULL},
     {"attach", "follow a run", "RUN [options]", TIMEOUT_HELP, cmd_attach, NULL},
     {"explain", "why a VM is where it is and where it may go", "VM", "", cmd_explain, NULL},
     {"check", "can a host, or a pair of hosts, exchange VMs", "HOST | check pair HOST HOST",
-     "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n", cmd_check,
-     NULL},
+     "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+     cmd_check, NULL},
     {"hosts", "list hosts", "[HOST...]", "", cmd_hosts, NULL},
     {"vms", "list VMs", "[VM...] [--host HOST]", "  --host HOST          only those on this host\n",
      cmd_vms, NULL},
     {"runs", "list runs; runs ID shows one", "[RUN] [options]",
      "  --ceph               per disk: what was confirmed before and proven after, by each host\n"
-     "  --journal            every step of the run\n", cmd_runs, NULL},
+     "  --journal            every step of the run\n",
+     cmd_runs, NULL},
     {"journal", "what was decided and done, by whom", "[options]",
      "  --after SEQ          only later entries\n  --limit N            the newest so many (100)\n",
      cmd_journal, NULL},
@@ -89,17 +92,22 @@ const struct command *command_find(const char *word)
 void command_help(const struct command *cmd, FILE *f)
 {
     if (cmd) {
-        fprintf(f, "drover %s: %s\n\nUsage: drover %s %s\n%s%s\n%s", cmd->name, cmd->summary, cmd->name,
-                cmd->usage, *cmd->help ? "\n" : "", cmd->help, global_help);
+        fprintf(f, "drover %s: %s\n\nUsage: drover %s %s\n%s%s\n%s", cmd->name, cmd->summary,
+                cmd->name, cmd->usage, *cmd->help ? "\n" : "", cmd->help, global_help);
         return;
     }
-    fputs("drover: drain KVM hosts whose VMs live on Ceph RBD\n\nUsage: drover COMMAND [options]\n\n", f);
+    fputs(
+        "drover: drain KVM hosts whose VMs live on Ceph RBD\n\nUsage: drover COMMAND [options]\n\n",
+        f);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (!commands[i].real_name)
             fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(f, "\n%s\nExit: 0 done, 1 failed, 3 blocked, 4 partly done, 5 no scheduler, 6 not confirmed or "
-               "not allowed,\n64 usage, 124 --timeout passed, 130 detached. "
-               "drover COMMAND --help, drover(1).\n", global_help);
+    fprintf(f,
+            "\n%s\nExit: 0 done, 1 failed, 3 blocked, 4 partly done, 5 no scheduler, 6 not "
+            "confirmed or "
+            "not allowed,\n64 usage, 124 --timeout passed, 130 detached. "
+            "drover COMMAND --help, drover(1).\n",
+            global_help);
 }
 
 int cli_error(struct cli *c, int code, const char *fmt, ...)
@@ -132,7 +140,8 @@ int cli_usage(struct cli *c, const char *fmt, ...)
     va_end(ap);
     cli_error(c, X_USAGE, "%s", s);
     free(s);
-    fprintf(c->err, "  drover %s%s--help shows how\n", c->cmd ? c->cmd->name : "", c->cmd ? " " : "");
+    fprintf(c->err, "  drover %s%s--help shows how\n", c->cmd ? c->cmd->name : "",
+            c->cmd ? " " : "");
     return X_USAGE;
 }
 
@@ -164,8 +173,12 @@ void cli_note(struct cli *c, const char *fmt, ...)
 
 struct client *cli_client(struct cli *c, struct err *e)
 {
-    struct client_config cfg = {.socket = c->socket, .url = c->url, .cert = c->cert, .key = c->key,
-                                .ca = c->ca, .interrupted = c->interrupted};
+    struct client_config cfg = {.socket = c->socket,
+                                .url = c->url,
+                                .cert = c->cert,
+                                .key = c->key,
+                                .ca = c->ca,
+                                .interrupted = c->interrupted};
     if (!c->client && client_new(&cfg, &c->client, e) < 0)
         return NULL;
     return c->client;
@@ -211,8 +224,8 @@ int cmd_version(struct cli *c, int argc, char **argv)
     int r = cl ? client_get(cl, "/v1/version", &j, &e) : e.code;
     const char *theirs = json_string_value(json_object_get(j, "version"));
     if (out_is_data(c)) {
-        cleanup(json_decrefp) json_t *o = json_pack("{s:s, s:s}", "schema", "drover.versions/1", "drover",
-                                                    DROVER_VERSION);
+        cleanup(json_decrefp) json_t *o =
+            json_pack("{s:s, s:s}", "schema", "drover.versions/1", "drover", DROVER_VERSION);
         json_object_set_new(o, "scheduler", theirs ? json_string(theirs) : json_null());
         out_data(c, o, NULL);
     } else {

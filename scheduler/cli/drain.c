@@ -16,7 +16,15 @@
 #include "scheduler/cli/text.h"
 
 enum drain_option {
-    O_DETACH = 256, O_TIMEOUT, O_DEADLINE, O_PARALLEL, O_TO, O_AVOID, O_ON_BLOCKED, O_ALLOW, O_CONFIRM,
+    O_DETACH = 256,
+    O_TIMEOUT,
+    O_DEADLINE,
+    O_PARALLEL,
+    O_TO,
+    O_AVOID,
+    O_ON_BLOCKED,
+    O_ALLOW,
+    O_CONFIRM,
     O_DETAILED,
 };
 static const struct option options[] = {
@@ -66,18 +74,31 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
     struct request *r = &d->req;
     int i;
     switch (o) {
-    case 'n': return r->dry_run = true;
-    case 'y': return d->yes = true;
-    case 'm': free(r->reason), r->reason = xstrdup(optarg); return true;
-    case O_DETACH: return d->detach = true;
-    case O_DETAILED: return d->detailed = true;
-    case O_TIMEOUT: return opt_duration(c, "--timeout", optarg, &d->timeout_us);
-    case O_DEADLINE: return opt_duration(c, "--deadline", optarg, &r->deadline_us);
-    case O_PARALLEL: return set_parallel(c, optarg, &r->parallel);
-    case O_TO: return add_name(&r->to, &r->n_to, name_host(c, optarg));
-    case O_AVOID: return add_name(&r->avoid, &r->n_avoid, name_host(c, optarg));
-    case O_ALLOW: return add_name(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
-    case O_CONFIRM: return (d->confirm = name_host(c, optarg)) != NULL;
+    case 'n':
+        return r->dry_run = true;
+    case 'y':
+        return d->yes = true;
+    case 'm':
+        free(r->reason), r->reason = xstrdup(optarg);
+        return true;
+    case O_DETACH:
+        return d->detach = true;
+    case O_DETAILED:
+        return d->detailed = true;
+    case O_TIMEOUT:
+        return opt_duration(c, "--timeout", optarg, &d->timeout_us);
+    case O_DEADLINE:
+        return opt_duration(c, "--deadline", optarg, &r->deadline_us);
+    case O_PARALLEL:
+        return set_parallel(c, optarg, &r->parallel);
+    case O_TO:
+        return add_name(&r->to, &r->n_to, name_host(c, optarg));
+    case O_AVOID:
+        return add_name(&r->avoid, &r->n_avoid, name_host(c, optarg));
+    case O_ALLOW:
+        return add_name(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
+    case O_CONFIRM:
+        return (d->confirm = name_host(c, optarg)) != NULL;
     default:
         i = opt_word(c, "--on-blocked", optarg, on_blocked_names, ARRAY_LEN(on_blocked_names));
         free(r->on_blocked);
@@ -102,15 +123,18 @@ static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
         return X_USAGE;
     d->req.host = xstrdup(host);
     if (d->req.n_allow_shutdown && str_eq(d->req.on_blocked, "leave"))
-        return cli_usage(c, "--allow-shutdown and --on-blocked leave contradict each other: is the VM to be shut "
-                            "off, or to stay?");
+        return cli_usage(
+            c,
+            "--allow-shutdown and --on-blocked leave contradict each other: is the VM to be shut "
+            "off, or to stay?");
     if (str_in(host, d->req.to, d->req.n_to))
         return cli_usage(c, "--to %s is the host being drained", host);
     for (size_t i = 0; i < d->req.n_to; i++)
         if (str_in(d->req.to[i], d->req.avoid, d->req.n_avoid))
             return cli_usage(c, "host/%s is named with --to and with --avoid", d->req.to[i]);
     if (d->confirm && !str_eq(d->confirm, host))
-        return cli_error(c, X_DENIED, "--confirm=%s does not name the host to be drained, %s: nothing was done",
+        return cli_error(c, X_DENIED,
+                         "--confirm=%s does not name the host to be drained, %s: nothing was done",
                          d->confirm, host);
     return X_DONE;
 }
@@ -170,8 +194,10 @@ static size_t list_stops(FILE *f, const struct run_view *v, struct request *req)
         const struct stay *st = &v->run.stays[i];
         if (!stay_halts(&v->run, st))
             continue;
-        cleanup(freep) char *why = st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("cannot move");
-        text_line(f, "  vm/%s will be shut down and stay off: %s", st->name ? st->name : st->vm, why);
+        cleanup(freep) char *why =
+            st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("cannot move");
+        text_line(f, "  vm/%s will be shut down and stay off: %s", st->name ? st->name : st->vm,
+                  why);
         add_name(&req->allow_shutdown, &req->n_allow_shutdown, st->name);
         n++;
     }
@@ -188,7 +214,8 @@ static int ask_name(struct cli *c, const char *host)
     line[strcspn(line, "\r\n")] = '\0';
     const char *typed = str_has_prefix(line, "host/") ? line + 5 : line;
     if (!str_eq(typed, host))
-        return cli_error(c, X_DENIED, "'%s' is not %s: not confirmed; nothing was done", line, host);
+        return cli_error(c, X_DENIED, "'%s' is not %s: not confirmed; nothing was done", line,
+                         host);
     return X_DONE;
 }
 
@@ -212,10 +239,12 @@ static int confirm(struct cli *c, struct drain_opts *d)
         return X_DONE;
     }
     if (!c->in_tty || c->no_input)
-        return cli_error(c, X_DENIED,
-                         "--on-blocked %s may stop VMs: confirm it with --confirm=%s%s; nothing was done\n"
-                         "  drover plan drain %s --on-blocked %s shows which", d->req.on_blocked, host,
-                         d->yes ? " (--yes does not answer this)" : "", host, d->req.on_blocked);
+        return cli_error(
+            c, X_DENIED,
+            "--on-blocked %s may stop VMs: confirm it with --confirm=%s%s; nothing was done\n"
+            "  drover plan drain %s --on-blocked %s shows which",
+            d->req.on_blocked, host, d->yes ? " (--yes does not answer this)" : "", host,
+            d->req.on_blocked);
     int code = rehearse(c, &d->req, &v);
     if (code)
         return code;
@@ -229,7 +258,8 @@ static int confirm(struct cli *c, struct drain_opts *d)
         fclose(mem);
         if (n)
             fprintf(c->err, "Draining host/%s stops %s:\n%s", host,
-                    text_count((int64_t)n, "VM that cannot move live", "VMs that cannot move live"), list);
+                    text_count((int64_t)n, "VM that cannot move live", "VMs that cannot move live"),
+                    list);
         free(list);
         code = n ? ask_name(c, host) : X_DONE;
     }
@@ -251,8 +281,9 @@ static void tell_joined(struct cli *c, const struct reply *r)
         return;
     }
     cli_note(c, "joined run/%lld, started by %s at %s%s%s%s; options given now do not change it",
-             (long long)r->run, v.run.actor ? v.run.actor : "?", time_clock(at, v.run.created_wall_us),
-             v.run.reason ? " (\"" : "", v.run.reason ? v.run.reason : "", v.run.reason ? "\")" : "");
+             (long long)r->run, v.run.actor ? v.run.actor : "?",
+             time_clock(at, v.run.created_wall_us), v.run.reason ? " (\"" : "",
+             v.run.reason ? v.run.reason : "", v.run.reason ? "\")" : "");
     shape_done(&run_view_shape, &v);
 }
 
@@ -286,8 +317,8 @@ static int started(struct cli *c, const struct reply *r, const struct drain_opts
     if (d->req.dry_run)
         return report_dry(c, r->run, d);
     if (d->detach) {
-        cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it", (long long)r->run,
-                 (long long)r->run);
+        cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it",
+                 (long long)r->run, (long long)r->run);
         if (out_is_data(c)) {
             cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
             out_data(c, j, NULL);
@@ -322,7 +353,8 @@ static int drain_or_plan(struct cli *c, int argc, char **argv, bool dry)
         return code < 0 ? X_DONE : code;
     d.req.dry_run = d.req.dry_run || dry;
     code = d.detailed && !d.req.dry_run
-               ? cli_usage(c, "--detailed-exitcode belongs to a dry run: drover plan drain, or --dry-run")
+               ? cli_usage(
+                     c, "--detailed-exitcode belongs to a dry run: drover plan drain, or --dry-run")
                : drain(c, &d);
     drain_opts_done(&d);
     return code;

@@ -6,10 +6,10 @@
 #include "scheduler/core/state.h"
 
 struct drain_opts {
-    struct request req;     /* host, to, avoid, ... as asked */
+    struct request req; /* host, to, avoid, ... as asked */
     bool detach, yes, detailed;
     int64_t timeout_us;
-    const char *confirm;    /* --confirm=HOST */
+    const char *confirm; /* --confirm=HOST */
 };
 /* Parse `HOST [options]` after the command's word. X_DONE, or an exit code already explained; < 0:
  * help was printed. */

@@ -11,9 +11,9 @@
 static void vm_head(struct cli *c, const struct vm_view *m)
 {
     char a[FMT_BYTES];
-    text_line(c->out, "vm/%s  %s on host/%s%s  %s  %s  %s", m->name, vm_state_names[m->state], m->host,
-              m->unreachable ? " (last known: its agent is not connected)" : "", fmt_bytes(a, m->mem_bytes),
-              text_count(m->vcpus, "vCPU", "vCPUs"), m->uuid);
+    text_line(c->out, "vm/%s  %s on host/%s%s  %s  %s  %s", m->name, vm_state_names[m->state],
+              m->host, m->unreachable ? " (last known: its agent is not connected)" : "",
+              fmt_bytes(a, m->mem_bytes), text_count(m->vcpus, "vCPU", "vCPUs"), m->uuid);
     if (m->run && m->moving_to)
         text_line(c->out, "moving to %s in run/%lld", m->moving_to, (long long)m->run);
     else if (m->run)
@@ -29,15 +29,22 @@ static void vm_head(struct cli *c, const struct vm_view *m)
 
 static int hosts_table(struct cli *c, const struct explain_view *v)
 {
-    static const struct column cols[] = {{"HOST", false, false}, {"ANSWER", false, false},
-                                         {"WHY", false, false}, {"WAY OUT", false, false}};
+    static const struct column cols[] = {{"HOST", false, false},
+                                         {"ANSWER", false, false},
+                                         {"WHY", false, false},
+                                         {"WAY OUT", false, false}};
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     for (size_t i = 0; i < v->n_hosts; i++) {
         const struct explain_host *h = &v->hosts[i];
         cleanup(freep) char *why = h->allowed || h->here ? NULL : reason_words(&h->reason);
         table_text(&t, C_NONE, h->host);
-        table_text(&t, h->here ? C_NONE : h->allowed ? C_GOOD : C_WARN,
-                   h->here ? "here" : h->allowed ? "yes" : "no");
+        table_text(&t,
+                   h->here      ? C_NONE
+                   : h->allowed ? C_GOOD
+                                : C_WARN,
+                   h->here      ? "here"
+                   : h->allowed ? "yes"
+                                : "no");
         table_text(&t, C_NONE, why);
         table_text(&t, C_NONE, h->here ? NULL : h->reason.cure);
     }
@@ -53,9 +60,14 @@ static void history(struct cli *c, const struct explain_view *v)
         const struct move *m = &v->moves[i];
         if (i == 0)
             fputs("\nlast moves:\n", c->out);
-        text_line(c->out, "  %s  run/%lld  %s → %s  %s%s%s", time_date(at, m->queued_wall_us), (long long)m->run,
-                  m->from, m->to, move_word(m), m->error ? ": " : m->why ? ", because: " : "",
-                  m->error ? m->error : m->why ? m->why : "");
+        text_line(c->out, "  %s  run/%lld  %s → %s  %s%s%s", time_date(at, m->queued_wall_us),
+                  (long long)m->run, m->from, m->to, move_word(m),
+                  m->error ? ": "
+                  : m->why ? ", because: "
+                           : "",
+                  m->error ? m->error
+                  : m->why ? m->why
+                           : "");
     }
 }
 

@@ -14,16 +14,16 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
-#define POLL_TTY_US (250 * MSEC)
-#define POLL_US (500 * MSEC)
-#define RETRY_US SEC
+#define POLL_TTY_US      (250 * MSEC)
+#define POLL_US          (500 * MSEC)
+#define RETRY_US         SEC
 #define SUMMARY_EVERY_US (30 * SEC)
-#define FIRST_DRAW_US (500 * MSEC) /* a run that is over sooner needs no picture */
+#define FIRST_DRAW_US    (500 * MSEC) /* a run that is over sooner needs no picture */
 
 struct follow {
     struct cli *c;
     int64_t id, seq, start_us, summary_us, lost_us;
-    int mode; /* enum progress_mode, settled */
+    int mode;       /* enum progress_mode, settled */
     size_t *widths; /* of the lines on the screen */
     size_t n_widths;
     struct run_view view;
@@ -35,7 +35,8 @@ struct follow {
 /* A display of the present shows these by itself; scrolling them too would drown the endings. */
 static bool shown_by_block(const char *kind)
 {
-    static const char *const kinds[] = {"move.copying", "move.confirmed", "move.tidy", "move.queued"};
+    static const char *const kinds[] = {"move.copying", "move.confirmed", "move.tidy",
+                                        "move.queued"};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         if (str_eq(kind, kinds[i]))
             return true;
@@ -65,8 +66,8 @@ void follow_jsonl(FILE *f, const struct run_view *v, int64_t *last_seq)
         *last_seq = e->seq;
         cleanup(json_decrefp) json_t *j = codec_encode_public(&entry_shape, e);
         cleanup(json_decrefp) json_t *line =
-            json_pack("{s:s, s:I, s:s}", "type", e->kind ? e->kind : "entry", "seq", (json_int_t)e->seq, "time",
-                      fmt_rfc3339(at, e->wall_us));
+            json_pack("{s:s, s:I, s:s}", "type", e->kind ? e->kind : "entry", "seq",
+                      (json_int_t)e->seq, "time", fmt_rfc3339(at, e->wall_us));
         json_object_update_missing(line, j);
         json_dumpf(line, f, JSON_COMPACT);
         fputc('\n', f);
@@ -184,7 +185,8 @@ static void show(struct follow *f, bool final)
         if (!final && now - f->summary_us >= SUMMARY_EVERY_US) {
             char at[TIME_BYTES];
             cleanup(freep) char *counts = follow_counts(&f->view);
-            text_line(f->c->err, "%s run/%lld %s", time_clock(at, f->view.wall_us), (long long)f->id, counts);
+            text_line(f->c->err, "%s run/%lld %s", time_clock(at, f->view.wall_us),
+                      (long long)f->id, counts);
             f->summary_us = now;
         }
         fflush(f->c->err);
@@ -205,7 +207,8 @@ static void show(struct follow *f, bool final)
 /* ---- the loop --------------------------------------------------------------------------------- */
 static bool poll_once(struct follow *f, struct err *e)
 {
-    cleanup(freep) char *path = xasprintf("/v1/runs/%lld?after=%lld", (long long)f->id, (long long)f->seq);
+    cleanup(freep) char *path =
+        xasprintf("/v1/runs/%lld?after=%lld", (long long)f->id, (long long)f->seq);
     struct client *cl = cli_client(f->c, e);
     struct run_view v;
     json_t *j = NULL;
@@ -228,7 +231,8 @@ static void lost(struct follow *f, const struct err *e)
     f->lost_us = clock_mono_us();
     undraw(f);
     if (e->code == -EAGAIN)
-        cli_note(f->c, "the scheduler cannot work now, moves in flight go on; retrying: %s", e->msg);
+        cli_note(f->c, "the scheduler cannot work now, moves in flight go on; retrying: %s",
+                 e->msg);
     else
         cli_note(f->c, "scheduler unreachable, the drain goes on; retrying");
 }
@@ -238,7 +242,8 @@ static void found(struct follow *f)
     char t[TIME_BYTES];
     if (!f->lost_us)
         return;
-    cli_note(f->c, "the scheduler answers again after %s", time_about(t, clock_mono_us() - f->lost_us));
+    cli_note(f->c, "the scheduler answers again after %s",
+             time_about(t, clock_mono_us() - f->lost_us));
     f->lost_us = 0;
 }
 
@@ -270,8 +275,10 @@ static int leave(struct follow *f, int code, const char *why)
     undraw(f);
     if (code == X_DETACHED && f->c->err_tty && f->mode != PROGRESS_TTY)
         fputc('\n', f->c->err); /* after the terminal's "^C" */
-    fprintf(f->c->err, "%s; run/%lld goes on · drover attach %lld follows it again · drover cancel %lld "
-                       "stops it\n", why, (long long)f->id, (long long)f->id, (long long)f->id);
+    fprintf(f->c->err,
+            "%s; run/%lld goes on · drover attach %lld follows it again · drover cancel %lld "
+            "stops it\n",
+            why, (long long)f->id, (long long)f->id, (long long)f->id);
     return code;
 }
 
@@ -311,8 +318,10 @@ int follow_run(struct cli *c, int64_t id, const struct follow_opts *o, struct ru
     if (f.mode == PROGRESS_JSONL)
         jsonl_version(jsonl_stream(c), id);
     else if (o->hint && !o->quiet)
-        cli_note(c, "following run/%lld · Ctrl-C detaches, the drain goes on · drover cancel %lld stops it",
-                 (long long)id, (long long)id);
+        cli_note(
+            c,
+            "following run/%lld · Ctrl-C detaches, the drain goes on · drover cancel %lld stops it",
+            (long long)id, (long long)id);
     int code = loop(&f, o);
     free(f.widths);
     if (code == X_DONE) {

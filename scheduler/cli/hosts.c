@@ -67,12 +67,12 @@ static void host_row(struct table *t, const struct host_view *h, int64_t now)
 static int hosts_table(struct cli *c, const struct hosts_view *v)
 {
     static const struct column cols[] = {
-        {"HOST", false, false},   {"STATE", false, false},   {"AGENT", false, false},
-        {"RUNNING", false, true}, {"VMS", false, true},      {"MOVING", false, false},
-        {"MEMORY", false, true},  {"FREE", false, true},     {"RESERVED", false, true},
-        {"SINCE", false, true},   {"REASON", false, false},  {"CPUS", true, true},
-        {"VCPUS", true, true},    {"LINK", true, true},      {"ZONE", true, false},
-        {"RACK", true, false},    {"SEEN", true, true},      {"BY", true, false},
+        {"HOST", false, false},   {"STATE", false, false},  {"AGENT", false, false},
+        {"RUNNING", false, true}, {"VMS", false, true},     {"MOVING", false, false},
+        {"MEMORY", false, true},  {"FREE", false, true},    {"RESERVED", false, true},
+        {"SINCE", false, true},   {"REASON", false, false}, {"CPUS", true, true},
+        {"VCPUS", true, true},    {"LINK", true, true},     {"ZONE", true, false},
+        {"RACK", true, false},    {"SEEN", true, true},     {"BY", true, false},
         {"RUN", true, false},     {"LABELS", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
@@ -89,8 +89,8 @@ static int hosts_table(struct cli *c, const struct hosts_view *v)
 }
 
 /* GET a list and narrow it to the words of the command line. 0, or an exit code. */
-static int fetch(struct cli *c, const char *path, const char *list, const char *const *keys, char **words,
-                 size_t n, json_t **ret)
+static int fetch(struct cli *c, const char *path, const char *list, const char *const *keys,
+                 char **words, size_t n, json_t **ret)
 {
     struct err e;
     struct client *cl = cli_client(c, &e);
@@ -158,10 +158,10 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
 static int vms_table(struct cli *c, const struct vms_view *v)
 {
     static const struct column cols[] = {
-        {"VM", false, false},       {"HOST", false, false},   {"STATE", false, false},
-        {"MEMORY", false, true},    {"VCPUS", false, true},   {"MOVING", false, false},
-        {"MOVABLE", false, false},  {"WHY", false, false},    {"UUID", true, false},
-        {"PERSISTENT", true, false}, {"RUN", true, false},    {"HERE", true, true},
+        {"VM", false, false},        {"HOST", false, false}, {"STATE", false, false},
+        {"MEMORY", false, true},     {"VCPUS", false, true}, {"MOVING", false, false},
+        {"MOVABLE", false, false},   {"WHY", false, false},  {"UUID", true, false},
+        {"PERSISTENT", true, false}, {"RUN", true, false},   {"HERE", true, true},
         {"LABELS", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
@@ -198,9 +198,9 @@ int cmd_vms(struct cli *c, int argc, char **argv)
     if (host) { /* an empty host is an empty list, no error */
         json_t *kept = json_array(), *item;
         size_t i;
-        json_array_foreach(json_object_get(j, "vms"), i, item)
-            if (str_eq(json_string_value(json_object_get(item, "host")), host))
-                json_array_append(kept, item);
+        json_array_foreach(json_object_get(j, "vms"), i,
+                           item) if (str_eq(json_string_value(json_object_get(item, "host")), host))
+            json_array_append(kept, item);
         json_object_set_new(j, "vms", kept);
     }
     if (out_is_data(c)) {

@@ -32,8 +32,8 @@ static void unknown(struct cli *c, const json_t *items, const char *kind, const 
               near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-bool list_filter(struct cli *c, json_t *answer, const char *list, const char *const *keys, char **words,
-                 size_t n_words)
+bool list_filter(struct cli *c, json_t *answer, const char *list, const char *const *keys,
+                 char **words, size_t n_words)
 {
     json_t *items = json_object_get(answer, list);
     if (!n_words)
@@ -62,6 +62,7 @@ char *list_labels(const struct label *labels, size_t n)
 {
     char *s = xstrdup("");
     for (size_t i = 0; i < n; i++)
-        text_add(&s, "%s%s=%s", i ? "," : "", labels[i].key, labels[i].value ? labels[i].value : "");
+        text_add(&s, "%s%s=%s", i ? "," : "", labels[i].key,
+                 labels[i].value ? labels[i].value : "");
     return s;
 }

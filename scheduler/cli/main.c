@@ -50,14 +50,23 @@ int main(int argc, char **argv)
     handle(SIGPIPE, SIG_IGN, 0);
     const char *term = getenv("TERM"), *socket = getenv("DROVER_SOCKET");
     struct cli c = {
-        .in = stdin, .out = stdout, .err = stderr,
-        .in_tty = isatty(STDIN_FILENO), .out_tty = isatty(STDOUT_FILENO),
-        .err_tty = isatty(STDERR_FILENO), .dumb = !term || !*term || str_eq(term, "dumb"),
-        .ci = set("CI"), .no_color = set("NO_COLOR"),
+        .in = stdin,
+        .out = stdout,
+        .err = stderr,
+        .in_tty = isatty(STDIN_FILENO),
+        .out_tty = isatty(STDOUT_FILENO),
+        .err_tty = isatty(STDERR_FILENO),
+        .dumb = !term || !*term || str_eq(term, "dumb"),
+        .ci = set("CI"),
+        .no_color = set("NO_COLOR"),
         .socket = socket && *socket ? socket : "/run/drover/api.sock",
         .url = set("DROVER_URL") ? getenv("DROVER_URL") : NULL,
-        .cert = getenv("DROVER_CERT"), .key = getenv("DROVER_KEY"), .ca = getenv("DROVER_CA"),
-        .progress_env = getenv("DROVER_PROGRESS"), .interrupted = &interrupted, .resized = &resized,
+        .cert = getenv("DROVER_CERT"),
+        .key = getenv("DROVER_KEY"),
+        .ca = getenv("DROVER_CA"),
+        .progress_env = getenv("DROVER_PROGRESS"),
+        .interrupted = &interrupted,
+        .resized = &resized,
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int code = cli_main(&c, argc, argv);

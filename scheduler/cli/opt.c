@@ -8,8 +8,18 @@
 
 enum { MAX_OPTIONS = 64 };
 enum global_option {
-    G_SOCKET = 1000, G_URL, G_CERT, G_KEY, G_CA, G_NO_COLOR, G_NO_INPUT, G_PROGRESS, G_NO_HEADERS,
-    G_COLUMNS, G_SORT, G_FORCE,
+    G_SOCKET = 1000,
+    G_URL,
+    G_CERT,
+    G_KEY,
+    G_CA,
+    G_NO_COLOR,
+    G_NO_INPUT,
+    G_PROGRESS,
+    G_NO_HEADERS,
+    G_COLUMNS,
+    G_SORT,
+    G_FORCE,
 };
 static const struct option globals[] = {
     {"socket", required_argument, NULL, G_SOCKET},
@@ -27,7 +37,8 @@ static const struct option globals[] = {
     {"no-headers", no_argument, NULL, G_NO_HEADERS},
     {"columns", required_argument, NULL, G_COLUMNS},
     {"sort", required_argument, NULL, G_SORT},
-    {"force", no_argument, NULL, G_FORCE}, /* never offered: typed from habit, answered with the way */
+    {"force", no_argument, NULL,
+     G_FORCE}, /* never offered: typed from habit, answered with the way */
 };
 static const char *const format_names[] = {"table", "wide", "json", "yaml", "name", "jsonl"};
 static const char *const progress_names[] = {"auto", "tty", "plain", "jsonl", "none"};
@@ -54,8 +65,8 @@ int opt_word(struct cli *c, const char *name, const char *text, const char *cons
         text_add(&all, "%s%s", i ? ", " : "", names[i]);
     }
     const char *near = str_did_you_mean(text, names, n);
-    cli_usage(c, "%s '%s': expected one of %s%s%s%s", name, text, all, near ? "; did you mean " : "",
-              near ? near : "", near ? "?" : "");
+    cli_usage(c, "%s '%s': expected one of %s%s%s%s", name, text, all,
+              near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     free(all);
     return -1;
 }
@@ -74,19 +85,22 @@ bool opt_env(struct cli *c)
 {
     if (!c->progress_env || !*c->progress_env)
         return true;
-    int i = opt_word(c, "DROVER_PROGRESS", c->progress_env, progress_names, ARRAY_LEN(progress_names));
+    int i =
+        opt_word(c, "DROVER_PROGRESS", c->progress_env, progress_names, ARRAY_LEN(progress_names));
     c->progress = i < 0 ? c->progress : i;
     return i >= 0;
 }
 
 static int no_force(struct cli *c)
 {
-    cli_error(c, X_USAGE, "there is no --force: it would not say what it waives. What may be waived has "
-                          "its own name:");
+    cli_error(c, X_USAGE,
+              "there is no --force: it would not say what it waives. What may be waived has "
+              "its own name:");
     fputs("  --on-blocked leave      move what can move, leave the rest running where it is\n"
           "  --allow-shutdown VM     that VM may be shut off if it cannot move live\n"
           "  --on-blocked shutdown   every VM that cannot move may be shut off\n"
-          "  -y, --yes               only answers the question\n", c->err);
+          "  -y, --yes               only answers the question\n",
+          c->err);
     return OPT_ERROR;
 }
 
@@ -95,19 +109,44 @@ static int apply_global(struct cli *c, int val, const char *arg)
 {
     int i;
     switch (val) {
-    case G_SOCKET: c->socket = arg, c->url = NULL; return 0;
-    case G_URL: c->url = arg; return 0;
-    case G_CERT: c->cert = arg; return 0;
-    case G_KEY: c->key = arg; return 0;
-    case G_CA: c->ca = arg; return 0;
-    case 'q': c->quiet = true; return 0;
-    case 'v': c->verbose = true; return 0;
-    case G_NO_COLOR: c->no_color = true; return 0;
-    case G_NO_INPUT: c->no_input = true; return 0;
-    case G_NO_HEADERS: c->no_headers = true; return 0;
-    case G_COLUMNS: c->columns = arg; return 0;
-    case G_SORT: c->sort = arg; return 0;
-    case G_FORCE: return no_force(c);
+    case G_SOCKET:
+        c->socket = arg, c->url = NULL;
+        return 0;
+    case G_URL:
+        c->url = arg;
+        return 0;
+    case G_CERT:
+        c->cert = arg;
+        return 0;
+    case G_KEY:
+        c->key = arg;
+        return 0;
+    case G_CA:
+        c->ca = arg;
+        return 0;
+    case 'q':
+        c->quiet = true;
+        return 0;
+    case 'v':
+        c->verbose = true;
+        return 0;
+    case G_NO_COLOR:
+        c->no_color = true;
+        return 0;
+    case G_NO_INPUT:
+        c->no_input = true;
+        return 0;
+    case G_NO_HEADERS:
+        c->no_headers = true;
+        return 0;
+    case G_COLUMNS:
+        c->columns = arg;
+        return 0;
+    case G_SORT:
+        c->sort = arg;
+        return 0;
+    case G_FORCE:
+        return no_force(c);
     case 'o':
         i = opt_word(c, "-o", arg, format_names, ARRAY_LEN(format_names));
         c->format = i < 0 ? c->format : i;
@@ -168,8 +207,8 @@ static int unknown_option(struct cli *c, const struct options *o, const char *wo
         if (str_has_prefix(typed, "--") && str_has_prefix(names[i], typed + 2))
             begins = names[i];
     near = near ? near : begins;
-    cli_usage(c, "unknown option '%s'%s%s%s", typed, near ? "; did you mean --" : "", near ? near : "",
-              near ? "?" : "");
+    cli_usage(c, "unknown option '%s'%s%s%s", typed, near ? "; did you mean --" : "",
+              near ? near : "", near ? "?" : "");
     return OPT_ERROR;
 }
 
@@ -273,7 +312,8 @@ bool name_run(struct cli *c, const char *word, int64_t *ret_id)
     struct err e;
     const char *id = strip(c, word, "run");
     if (id && parse_int(id, 1, INT64_MAX, ret_id, &e) < 0) {
-        cli_usage(c, "run '%s': expected its number, such as 42 or run/42 (drover runs lists them)", word);
+        cli_usage(c, "run '%s': expected its number, such as 42 or run/42 (drover runs lists them)",
+                  word);
         return false;
     }
     return id != NULL;

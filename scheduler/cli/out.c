@@ -191,7 +191,8 @@ static json_t *with_times(const json_t *j)
     if (!json_is_object(j))
         return json_deep_copy(j);
     json_t *o = json_object();
-    json_object_foreach((json_t *)(uintptr_t)j, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)j, key, value)
+    {
         json_object_set_new(o, key, with_times(value));
         size_t len = strlen(key), cut = strlen(suffix);
         if (len < cut || !str_eq(key + len - cut, suffix) || json_integer_value(value) <= 0)
@@ -212,8 +213,9 @@ static void yaml_value(yaml_emitter_t *y, const json_t *j);
 static void yaml_scalar(yaml_emitter_t *y, const char *text, bool quoted)
 {
     yaml_event_t ev;
-    yaml_scalar_event_initialize(&ev, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1,
-                                 quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE);
+    yaml_scalar_event_initialize(
+        &ev, NULL, NULL, (const yaml_char_t *)text, (int)strlen(text), 1, 1,
+        quoted ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE);
     yaml_emitter_emit(y, &ev);
 }
 
@@ -226,13 +228,13 @@ static void yaml_collection(yaml_emitter_t *y, const json_t *j)
     if (json_is_array(j)) {
         yaml_sequence_start_event_initialize(&ev, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE);
         yaml_emitter_emit(y, &ev);
-        json_array_foreach((json_t *)(uintptr_t)j, i, value)
-            yaml_value(y, value);
+        json_array_foreach((json_t *)(uintptr_t)j, i, value) yaml_value(y, value);
         yaml_sequence_end_event_initialize(&ev);
     } else {
         yaml_mapping_start_event_initialize(&ev, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE);
         yaml_emitter_emit(y, &ev);
-        json_object_foreach((json_t *)(uintptr_t)j, key, value) {
+        json_object_foreach((json_t *)(uintptr_t)j, key, value)
+        {
             yaml_scalar(y, key, false);
             yaml_value(y, value);
         }
@@ -288,8 +290,7 @@ void out_data(struct cli *c, const json_t *answer, const char *list)
     if (c->format == OUT_YAML) {
         out_yaml(c->out, j);
     } else if (c->format == OUT_JSONL && lines) {
-        json_array_foreach((json_t *)(uintptr_t)lines, i, value)
-            out_line(c->out, value);
+        json_array_foreach((json_t *)(uintptr_t)lines, i, value) out_line(c->out, value);
     } else if (c->format == OUT_JSONL) {
         out_line(c->out, j);
     } else {

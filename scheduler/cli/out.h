@@ -27,9 +27,10 @@ struct table {
 
 /* NULL and "" are shown as "-". */
 void table_text(struct table *t, int colour, const char *text);
-void table_fmt(struct table *t, int colour, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void table_int(struct table *t, int64_t n);          /* "?" if < 0 */
-void table_bytes(struct table *t, int64_t bytes);    /* "?" if < 0 */
+void table_fmt(struct table *t, int colour, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void table_int(struct table *t, int64_t n);       /* "?" if < 0 */
+void table_bytes(struct table *t, int64_t bytes); /* "?" if < 0 */
 /* The last added cell sorts by this number. */
 void table_key(struct table *t, int64_t key);
 /* Print with the user's --columns, --sort and --no-headers. Gives an exit code. */

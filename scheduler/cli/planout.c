@@ -11,8 +11,9 @@
 static int moves_table(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
-        {"VM", false, false}, {"FROM", false, false}, {"TO", false, false}, {"MEMORY", false, true},
-        {"HOW", false, false}, {"WHY", false, false}, {"UUID", true, false},
+        {"VM", false, false},    {"FROM", false, false}, {"TO", false, false},
+        {"MEMORY", false, true}, {"HOW", false, false},  {"WHY", false, false},
+        {"UUID", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     for (size_t i = 0; i < v->n_moves; i++) {
@@ -22,7 +23,9 @@ static int moves_table(struct cli *c, const struct run_view *v)
         table_text(&t, C_NONE, m->to);
         table_bytes(&t, m->mem_bytes);
         table_text(&t, m->live || m->offline ? C_NONE : C_WARN,
-                   m->live ? "live" : m->offline ? "shut off" : "COLD");
+                   m->live      ? "live"
+                   : m->offline ? "shut off"
+                                : "COLD");
         table_text(&t, C_NONE, m->why);
         table_text(&t, C_NONE, m->vm);
     }
@@ -42,8 +45,9 @@ static void plan_line(FILE *f, const struct run_view *v, int64_t stopped, int64_
         bytes += m->offline ? 0 : m->mem_bytes;
         cold += !m->live && !m->offline;
     }
-    text_add(&s, "Plan: %s, %lld blocked, %lld stopped", text_count((int64_t)v->n_moves, "move", "moves"),
-             (long long)blocked, (long long)stopped);
+    text_add(&s, "Plan: %s, %lld blocked, %lld stopped",
+             text_count((int64_t)v->n_moves, "move", "moves"), (long long)blocked,
+             (long long)stopped);
     if (cold)
         text_add(&s, ", %lld cold", (long long)cold);
     if (v->n_moves && r->parallel > 0)
@@ -53,7 +57,8 @@ static void plan_line(FILE *f, const struct run_view *v, int64_t stopped, int64_
     if (v->n_moves)
         text_add(&s, " · %s of memory", fmt_bytes(a, bytes));
     if (r->policy_commit)
-        text_add(&s, " · policy %.7s %s", r->policy_commit, r->policy_clean ? "clean" : "with local changes");
+        text_add(&s, " · policy %.7s %s", r->policy_commit,
+                 r->policy_clean ? "clean" : "with local changes");
     text_line(f, "%s", s);
     free(s);
 }
@@ -76,7 +81,10 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     if (r->n_stays) {
         if (v->n_moves)
             fputc('\n', c->out);
-        text_line(c->out, "%s", blocked ? "cannot leave:" : stopped ? "would be shut off:" : "stay here:");
+        text_line(c->out, "%s",
+                  blocked   ? "cannot leave:"
+                  : stopped ? "would be shut off:"
+                            : "stay here:");
         stays_print(c->out, r);
         ways_out_print(c->out, r);
     } else if (r->state == RUN_REFUSED) {

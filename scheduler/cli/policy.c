@@ -10,17 +10,20 @@
 static void good(struct cli *c, const char *dir, const struct policy *p)
 {
     if (out_is_data(c)) {
-        cleanup(json_decrefp) json_t *j =
-            json_pack("{s:s, s:s, s:b, s:I, s:s?, s:b}", "schema", "drover.policy-check/1", "dir", dir, "ok", 1,
-                      "rules", (json_int_t)p->n_rules, "commit", p->commit, "clean", p->clean);
+        cleanup(json_decrefp) json_t *j = json_pack(
+            "{s:s, s:s, s:b, s:I, s:s?, s:b}", "schema", "drover.policy-check/1", "dir", dir, "ok",
+            1, "rules", (json_int_t)p->n_rules, "commit", p->commit, "clean", p->clean);
         out_data(c, j, NULL);
         return;
     }
     if (c->quiet)
         return;
-    text_line(c->out, "policy %s: ok, %s%s%.12s%s", dir, text_count((int64_t)p->n_rules, "rule", "rules"),
+    text_line(c->out, "policy %s: ok, %s%s%.12s%s", dir,
+              text_count((int64_t)p->n_rules, "rule", "rules"),
               p->commit ? ", commit " : ", no git work tree", p->commit ? p->commit : "",
-              !p->commit ? "" : p->clean ? " clean" : " with local changes");
+              !p->commit ? ""
+              : p->clean ? " clean"
+                         : " with local changes");
     for (size_t i = 0; c->verbose && i < p->n_rules; i++)
         text_line(c->out, "  %s  %s  %s  %s", p->rules[i].name, rule_kind_names[p->rules[i].kind],
                   p->rules[i].hard ? "hard" : "soft", p->rules[i].where ? p->rules[i].where : "");
@@ -38,9 +41,9 @@ static int policy_check(struct cli *c, int argc, char **argv)
     const char *dir = argv[optind];
     if (policy_load(dir, &p, &e) < 0) {
         if (out_is_data(c)) {
-            cleanup(json_decrefp) json_t *j = json_pack("{s:s, s:s, s:b, s:s}", "schema",
-                                                        "drover.policy-check/1", "dir", dir, "ok", 0,
-                                                        "error", e.msg);
+            cleanup(json_decrefp) json_t *j =
+                json_pack("{s:s, s:s, s:b, s:s}", "schema", "drover.policy-check/1", "dir", dir,
+                          "ok", 0, "error", e.msg);
             out_data(c, j, NULL);
         } else {
             text_line(c->err, "%s", e.msg); /* file:line:column: first, as editors and CI expect */

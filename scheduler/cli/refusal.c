@@ -85,7 +85,8 @@ static char *group_words(const struct reason *const *group, size_t n)
 
 static int most_first(const void *a, const void *b)
 {
-    const struct reason *x = *(const struct reason *const *)a, *y = *(const struct reason *const *)b;
+    const struct reason *x = *(const struct reason *const *)a,
+                        *y = *(const struct reason *const *)b;
     if (x->have_n != y->have_n)
         return x->have_n > y->have_n ? -1 : 1;
     return strverscmp(x->host ? x->host : "", y->host ? y->host : "");
@@ -115,8 +116,9 @@ static void stay_print(FILE *f, const struct stay *st, int pad)
         }
     if (st->stopped || st->off)
         text_line(f, "  %-*s  %s", pad, first ? name : "",
-                  st->stopped ? "is shut off now, as allowed" : "it is shut off: it keeps nobody from "
-                                                                "working on the host");
+                  st->stopped ? "is shut off now, as allowed"
+                              : "it is shut off: it keeps nobody from "
+                                "working on the host");
     else if (first)
         text_line(f, "  %-*s  no reason was recorded", pad, name);
 }
@@ -164,7 +166,8 @@ void stays_print(FILE *f, const struct run *r)
 /* A word for a shell: as it is, or quoted. */
 static void add_word(char **s, const char *option, const char *word)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/@:,+=";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/@:,+=";
     if (strspn(word, plain) == strlen(word)) {
         text_add(s, " %s%s", option, word);
         return;
@@ -197,7 +200,8 @@ static size_t cures(const struct run *r, const char **ret, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n_stays; i++)
-        for (size_t k = 0; stay_blocks(r, &r->stays[i]) && k < r->stays[i].n_reasons && n < max; k++) {
+        for (size_t k = 0; stay_blocks(r, &r->stays[i]) && k < r->stays[i].n_reasons && n < max;
+             k++) {
             const char *cure = r->stays[i].reasons[k].cure;
             bool seen = !cure || !*cure;
             for (size_t m = 0; m < n; m++)
@@ -259,12 +263,15 @@ void refusal_print(FILE *f, const struct run *r)
     const char *left = host_state_names[r->host_was];
     size_t blocking = stays_blocking(r);
     if (!blocking) {
-        text_line(f, "drover: host/%s not drained: %s; nothing was moved, the host is %s as before", r->host,
-                  r->message ? r->message : "the scheduler gave no reason", left);
+        text_line(f, "drover: host/%s not drained: %s; nothing was moved, the host is %s as before",
+                  r->host, r->message ? r->message : "the scheduler gave no reason", left);
         return;
     }
-    text_line(f, "drover: host/%s not drained: %zu of %s cannot leave; nothing was moved, the host is %s as "
-                 "before", r->host, blocking, text_count(r->vms, "VM", "VMs"), left);
+    text_line(
+        f,
+        "drover: host/%s not drained: %zu of %s cannot leave; nothing was moved, the host is %s as "
+        "before",
+        r->host, blocking, text_count(r->vms, "VM", "VMs"), left);
     stays_print(f, r);
     ways_out_print(f, r);
 }

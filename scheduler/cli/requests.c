@@ -58,7 +58,8 @@ int run_follow_and_report(struct cli *c, int64_t id, const struct follow_opts *o
     } else if (v.run.state == RUN_PLANNED) {
         code = plan_print(c, &v, false);
     } else {
-        summary_print(v.run.state == RUN_REFUSED || v.run.state == RUN_FAILED ? c->err : c->out, &v);
+        summary_print(v.run.state == RUN_REFUSED || v.run.state == RUN_FAILED ? c->err : c->out,
+                      &v);
     }
     shape_done(&run_view_shape, &v);
     return code;
@@ -71,8 +72,8 @@ struct short_opts {
 };
 enum { O_DETACH = 256, O_TIMEOUT, O_BRING_HOME };
 
-static int short_parse(struct cli *c, int argc, char **argv, const struct option *own, const char *what,
-                       struct short_opts *s)
+static int short_parse(struct cli *c, int argc, char **argv, const struct option *own,
+                       const char *what, struct short_opts *s)
 {
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
         if (o < 0)
@@ -88,7 +89,10 @@ static int short_parse(struct cli *c, int argc, char **argv, const struct option
 }
 
 #define FOLLOW_OPTIONS                                                                             \
-    {"detach", no_argument, NULL, O_DETACH}, {"timeout", required_argument, NULL, O_TIMEOUT}
+    {"detach", no_argument, NULL, O_DETACH},                                                       \
+    {                                                                                              \
+        "timeout", required_argument, NULL, O_TIMEOUT                                              \
+    }
 
 /* Post a request and show what became of it; a run it started is followed. */
 static int ask_and_follow(struct cli *c, struct request *req, const struct short_opts *s)
@@ -123,7 +127,9 @@ static int host_verb(struct cli *c, int argc, char **argv, const struct option *
     const char *host = name_host(c, argv[optind]);
     if (!host)
         return X_USAGE;
-    struct request req = {.verb = verb, .host = (char *)(uintptr_t)host, .bring_home = s.bring_home,
+    struct request req = {.verb = verb,
+                          .host = (char *)(uintptr_t)host,
+                          .bring_home = s.bring_home,
                           .reason = (char *)(uintptr_t)s.reason};
     return ask_and_follow(c, &req, &s);
 }
@@ -131,8 +137,10 @@ static int host_verb(struct cli *c, int argc, char **argv, const struct option *
 int cmd_resume(struct cli *c, int argc, char **argv)
 {
     static const struct option own[] = {
-        {"bring-home", no_argument, NULL, O_BRING_HOME}, {"reason", required_argument, NULL, 'm'},
-        FOLLOW_OPTIONS, {0},
+        {"bring-home", no_argument, NULL, O_BRING_HOME},
+        {"reason", required_argument, NULL, 'm'},
+        FOLLOW_OPTIONS,
+        {0},
     };
     return host_verb(c, argc, argv, own, VERB_RESUME);
 }
@@ -145,7 +153,8 @@ int cmd_cordon(struct cli *c, int argc, char **argv)
 
 int cmd_cancel(struct cli *c, int argc, char **argv)
 {
-    static const struct option own[] = {{"reason", required_argument, NULL, 'm'}, FOLLOW_OPTIONS, {0}};
+    static const struct option own[] = {
+        {"reason", required_argument, NULL, 'm'}, FOLLOW_OPTIONS, {0}};
     struct short_opts s = {0};
     struct request req = {.verb = VERB_CANCEL};
     int code = short_parse(c, argc, argv, own, "a run", &s);

@@ -106,16 +106,16 @@ static void run_head(struct cli *c, const struct run_view *v)
     const struct run *r = &v->run;
     char a[FMT_BYTES], b[TIME_BYTES];
     cleanup(freep) char *counts = follow_counts(v), *asked = asked_for(r);
-    text_line(c->out, "run/%lld  %s of host/%s%s  %s", (long long)r->id, run_kind_names[r->kind], r->host,
-              r->dry_run ? " (dry run)" : "", run_state_names[r->state]);
+    text_line(c->out, "run/%lld  %s of host/%s%s  %s", (long long)r->id, run_kind_names[r->kind],
+              r->host, r->dry_run ? " (dry run)" : "", run_state_names[r->state]);
     field(c, "asked by", r->actor);
     field(c, "reason", r->reason);
     field(c, "asked at", time_date(b, r->created_wall_us));
     field(c, "took", fmt_duration(a, took_us(r, v->wall_us)));
     field(c, "options", asked);
     if (r->policy_commit) {
-        cleanup(freep) char *policy =
-            xasprintf("%.12s %s", r->policy_commit, r->policy_clean ? "clean" : "with local changes");
+        cleanup(freep) char *policy = xasprintf("%.12s %s", r->policy_commit,
+                                                r->policy_clean ? "clean" : "with local changes");
         field(c, "policy", policy);
     }
     field(c, "moves", counts);
@@ -127,10 +127,11 @@ static void run_head(struct cli *c, const struct run_view *v)
 static void move_row(struct table *t, const struct move *m, int64_t now)
 {
     char a[FMT_BYTES], b[TIME_BYTES];
-    int colour = m->state == JOB_DONE                                   ? C_GOOD
+    int colour = m->state == JOB_DONE                                  ? C_GOOD
                  : m->state == JOB_FAILED || m->state == JOB_UNCERTAIN ? C_BAD
-                                                                        : C_NONE;
-    int64_t took = m->copy_wall_us ? (m->ended_wall_us ? m->ended_wall_us : now) - m->copy_wall_us : -1;
+                                                                       : C_NONE;
+    int64_t took =
+        m->copy_wall_us ? (m->ended_wall_us ? m->ended_wall_us : now) - m->copy_wall_us : -1;
     table_fmt(t, C_NONE, "vm/%s", m->vm_name);
     table_text(t, C_NONE, m->from);
     table_text(t, C_NONE, m->to);
@@ -143,7 +144,9 @@ static void move_row(struct table *t, const struct move *m, int64_t now)
     table_text(t, C_NONE, m->downtime_us >= 0 ? fmt_duration(a, m->downtime_us) : NULL);
     table_key(t, m->downtime_us);
     table_text(t, m->proven_wall_us ? C_GOOD : C_NONE,
-               m->proven_wall_us ? "writer proven" : m->confirmed_wall_us ? "confirmed" : NULL);
+               m->proven_wall_us      ? "writer proven"
+               : m->confirmed_wall_us ? "confirmed"
+                                      : NULL);
     table_int(t, m->attempt);
     table_text(t, C_NONE, m->error ? m->error : m->note);
     table_text(t, C_NONE, m->why);
@@ -156,10 +159,12 @@ static void move_row(struct table *t, const struct move *m, int64_t now)
 static int moves_table(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
-        {"VM", false, false},    {"FROM", false, false}, {"TO", false, false},    {"STATE", false, false},
-        {"MEMORY", false, true}, {"SENT", false, true},  {"TOOK", false, true},   {"PAUSED", false, true},
-        {"CEPH", false, false},  {"TRY", false, true},   {"NOTE", false, false},  {"WHY", true, false},
-        {"RATE/S", true, true},  {"PASSES", true, true}, {"STARTED", true, true}, {"UUID", true, false},
+        {"VM", false, false},    {"FROM", false, false},  {"TO", false, false},
+        {"STATE", false, false}, {"MEMORY", false, true}, {"SENT", false, true},
+        {"TOOK", false, true},   {"PAUSED", false, true}, {"CEPH", false, false},
+        {"TRY", false, true},    {"NOTE", false, false},  {"WHY", true, false},
+        {"RATE/S", true, true},  {"PASSES", true, true},  {"STARTED", true, true},
+        {"UUID", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     for (size_t i = 0; i < v->n_moves; i++)
@@ -176,8 +181,8 @@ static void tries_print(FILE *f, const struct run_view *v)
         for (size_t k = 0; k < v->moves[i].n_tried; k++) {
             const struct attempt *a = &v->moves[i].tried[k];
             text_line(f, "%s vm/%s did not move to %s: %s%s%s", time_clock(at, a->wall_us),
-                      v->moves[i].vm_name, a->to, a->code ? a->code : "failed", a->error ? ": " : "",
-                      a->error ? a->error : "");
+                      v->moves[i].vm_name, a->to, a->code ? a->code : "failed",
+                      a->error ? ": " : "", a->error ? a->error : "");
         }
 }
 
@@ -209,7 +214,8 @@ static int journal_of_run(struct cli *c, struct client *cl, int64_t id)
         struct run_view v;
         struct err e;
         int64_t before = seq;
-        cleanup(freep) char *path = xasprintf("/v1/runs/%lld?after=%lld", (long long)id, (long long)seq);
+        cleanup(freep) char *path =
+            xasprintf("/v1/runs/%lld?after=%lld", (long long)id, (long long)seq);
         if (client_view(cl, path, &run_view_shape, &v, NULL, &e) < 0)
             return cli_fail(c, &e);
         if (c->format == OUT_JSONL)
@@ -249,8 +255,8 @@ static int one_run(struct cli *c, int64_t id, bool ceph, bool journal)
 int cmd_runs(struct cli *c, int argc, char **argv)
 {
     enum { O_CEPH = 256, O_JOURNAL };
-    static const struct option own[] = {{"ceph", no_argument, NULL, O_CEPH},
-                                        {"journal", no_argument, NULL, O_JOURNAL}, {0}};
+    static const struct option own[] = {
+        {"ceph", no_argument, NULL, O_CEPH}, {"journal", no_argument, NULL, O_JOURNAL}, {0}};
     bool ceph = false, journal = false;
     int64_t id;
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
@@ -292,14 +298,16 @@ static int journal_tail(struct cli *c, int64_t after, int64_t limit, json_t *kee
         return cli_fail(c, &e);
     for (;;) {
         cleanup(json_decrefp) json_t *j = NULL;
-        cleanup(freep) char *path = xasprintf("/v1/journal?after=%lld&limit=%d", (long long)after, PAGE);
+        cleanup(freep) char *path =
+            xasprintf("/v1/journal?after=%lld&limit=%d", (long long)after, PAGE);
         if (client_get(cl, path, &j, &e) < 0)
             return cli_fail(c, &e);
         json_t *entries = json_object_get(j, "entries");
         int64_t before = after;
         json_t *item;
         size_t i;
-        json_array_foreach(entries, i, item) {
+        json_array_foreach(entries, i, item)
+        {
             int64_t seq = json_integer_value(json_object_get(item, "seq"));
             after = seq > after ? seq : after;
         }
@@ -315,7 +323,8 @@ int cmd_journal(struct cli *c, int argc, char **argv)
 {
     enum { O_AFTER = 256, O_LIMIT };
     static const struct option own[] = {{"after", required_argument, NULL, O_AFTER},
-                                        {"limit", required_argument, NULL, O_LIMIT}, {0}};
+                                        {"limit", required_argument, NULL, O_LIMIT},
+                                        {0}};
     int64_t after = 0, limit = 100;
     struct err e;
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
@@ -327,7 +336,8 @@ int cmd_journal(struct cli *c, int argc, char **argv)
     if (!opt_words(c, argc, argv, 0, 0, ""))
         return X_USAGE;
     json_t *entries = json_array();
-    cleanup(json_decrefp) json_t *j = json_pack("{s:s, s:o}", "schema", "drover.journal/1", "entries", entries);
+    cleanup(json_decrefp) json_t *j =
+        json_pack("{s:s, s:o}", "schema", "drover.journal/1", "entries", entries);
     int code = journal_tail(c, after, limit, entries);
     if (code)
         return code;
@@ -337,7 +347,6 @@ int cmd_journal(struct cli *c, int argc, char **argv)
     }
     json_t *item;
     size_t i;
-    json_array_foreach(entries, i, item)
-        journal_line(c->out, item);
+    json_array_foreach(entries, i, item) journal_line(c->out, item);
     return X_DONE;
 }

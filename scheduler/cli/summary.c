@@ -9,7 +9,7 @@
 
 int host_colour(int state)
 {
-    return state == HOST_UP ? C_GOOD
+    return state == HOST_UP                                  ? C_GOOD
            : state == HOST_LOST || state == HOST_QUARANTINED ? C_BAD
            : state == HOST_MAINTENANCE                       ? C_NONE
                                                              : C_WARN;
@@ -93,11 +93,12 @@ static void add_proof(char **s, const struct run *r)
         return;
     }
     bool empty = p->running + p->jobs + p->watchers == 0;
-    text_add(s, "; host/%s is in maintenance, %s (%s, %s, %s", r->host, empty ? "proven empty" : "NOT empty",
-             text_count(p->running, "domain", "domains"), text_count(p->jobs, "job", "jobs"),
-             text_count(p->watchers, "watcher", "watchers"));
+    text_add(s, "; host/%s is in maintenance, %s (%s, %s, %s", r->host,
+             empty ? "proven empty" : "NOT empty", text_count(p->running, "domain", "domains"),
+             text_count(p->jobs, "job", "jobs"), text_count(p->watchers, "watcher", "watchers"));
     if (p->defined)
-        text_add(s, "; %s", text_count(p->defined, "shut-off VM stays defined", "shut-off VMs stay defined"));
+        text_add(s, "; %s",
+                 text_count(p->defined, "shut-off VM stays defined", "shut-off VMs stay defined"));
     text_add(s, ")");
 }
 
@@ -135,7 +136,8 @@ static void partly_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
     size_t blocking = stays_blocking(r);
-    char *s = xasprintf("host/%s %s: ", r->host, r->kind == RUN_HOME ? "partly brought home" : "partly drained");
+    char *s = xasprintf("host/%s %s: ", r->host,
+                        r->kind == RUN_HOME ? "partly brought home" : "partly drained");
     add_moved(&s, v);
     add_times(&s, r);
     if (r->kind == RUN_DRAIN)
@@ -148,7 +150,8 @@ static void partly_line(FILE *f, const struct run_view *v)
 static void cancelled_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
-    char *s = xasprintf("%s of host/%s cancelled", r->kind == RUN_HOME ? "home-coming" : "drain", r->host);
+    char *s = xasprintf("%s of host/%s cancelled", r->kind == RUN_HOME ? "home-coming" : "drain",
+                        r->host);
     if (v->n_moves) {
         text_add(&s, ": ");
         add_moved(&s, v);
@@ -165,7 +168,8 @@ static void cancelled_line(FILE *f, const struct run_view *v)
 static void failed_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
-    text_line(f, "drover: host/%s %s: %s", r->host, r->kind == RUN_HOME ? "not brought home" : "not drained",
+    text_line(f, "drover: host/%s %s: %s", r->host,
+              r->kind == RUN_HOME ? "not brought home" : "not drained",
               r->message ? r->message : "the scheduler gave no reason");
 }
 
@@ -199,7 +203,8 @@ void summary_print(FILE *f, const struct run_view *v)
     default:
         text_line(f, "run/%lld %s: host/%s, %lld of %s moved%s%s", (long long)r->id,
                   run_state_names[r->state], r->host, (long long)r->moved,
-                  text_count(r->vms, "VM", "VMs"), r->message ? "; " : "", r->message ? r->message : "");
+                  text_count(r->vms, "VM", "VMs"), r->message ? "; " : "",
+                  r->message ? r->message : "");
         break;
     }
 }

@@ -129,7 +129,8 @@ const char *time_minute(char *buf, int64_t wall_us)
 const char *time_date(char *buf, int64_t wall_us)
 {
     struct tm tm;
-    return local(wall_us, &tm) && strftime(buf, TIME_BYTES, "%Y-%m-%d %H:%M:%S", &tm) ? buf : none(buf);
+    return local(wall_us, &tm) && strftime(buf, TIME_BYTES, "%Y-%m-%d %H:%M:%S", &tm) ? buf
+                                                                                      : none(buf);
 }
 
 const char *time_about(char *buf, int64_t us)

@@ -22,9 +22,9 @@ void text_add(char **s, const char *fmt, ...) __attribute__((format(printf, 2, 3
 const char *text_count(int64_t n, const char *one, const char *many);
 
 enum { TIME_BYTES = 32 };
-const char *time_clock(char *buf, int64_t wall_us);   /* local "10:42:07"; "-" when 0 */
-const char *time_minute(char *buf, int64_t wall_us);  /* local "10:42" */
-const char *time_date(char *buf, int64_t wall_us);    /* local "2026-03-01 10:42:07" */
+const char *time_clock(char *buf, int64_t wall_us);  /* local "10:42:07"; "-" when 0 */
+const char *time_minute(char *buf, int64_t wall_us); /* local "10:42" */
+const char *time_date(char *buf, int64_t wall_us);   /* local "2026-03-01 10:42:07" */
 /* How long ago, coarse: "41 s", "6 min", "3 h", "2 d". */
 const char *time_ago(char *buf, int64_t wall_us, int64_t now_wall_us);
 /* Coarse duration for estimates: "14 s", "6 min", "1 h 5 min". */

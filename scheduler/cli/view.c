@@ -14,9 +14,11 @@ int client_view(struct client *c, const char *path, const struct shape *s, void 
     if (r == 0 && (r = codec_decode(s, j, ret_obj, e)) < 0) {
         char why[sizeof(e->msg)];
         snprintf(why, sizeof(why), "%s", e ? e->msg : "");
-        r = err_set(e, -EBADMSG,
-                    "the scheduler's answer is not understood: %.200s\n  drover and drover-scheduler may "
-                    "differ in version: drover version shows both", why);
+        r = err_set(
+            e, -EBADMSG,
+            "the scheduler's answer is not understood: %.200s\n  drover and drover-scheduler may "
+            "differ in version: drover version shows both",
+            why);
     }
     if (r == 0 && ret_json)
         *ret_json = take(j);
@@ -25,7 +27,8 @@ int client_view(struct client *c, const char *path, const struct shape *s, void 
 
 char *client_escape(const char *s)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~@";
     char *out = xcalloc(3 * strlen(s) + 1, 1);
     size_t at = 0;
     for (; *s; s++) {

@@ -105,10 +105,18 @@ void fake_run(struct outcome *ret, const struct fake_answer *script, const char 
     cleanup(freep) char *words = xasprintf("drover %s", line);
     for (char *w = strtok_r(words, " ", &save); w && argc < 31; w = strtok_r(NULL, " ", &save))
         argv[argc++] = w;
-    struct cli c = {.out = open_memstream(&ret->out, &n_out), .err = open_memstream(&ret->err, &n_err),
-                    .in = fmemopen((char *)(uintptr_t)(input ? input : "\n"), strlen(input ? input : "\n"), "r"),
-                    .in_tty = tty, .out_tty = tty, .err_tty = false, .no_color = true,
-                    .socket = "/nowhere", .poll_us = 1, .interrupted = &interrupted, .resized = &resized};
+    struct cli c = {.out = open_memstream(&ret->out, &n_out),
+                    .err = open_memstream(&ret->err, &n_err),
+                    .in = fmemopen((char *)(uintptr_t)(input ? input : "\n"),
+                                   strlen(input ? input : "\n"), "r"),
+                    .in_tty = tty,
+                    .out_tty = tty,
+                    .err_tty = false,
+                    .no_color = true,
+                    .socket = "/nowhere",
+                    .poll_us = 1,
+                    .interrupted = &interrupted,
+                    .resized = &resized};
     ret->code = cli_main(&c, argc, argv);
     fclose(c.out);
     fclose(c.err);

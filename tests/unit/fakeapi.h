@@ -10,7 +10,7 @@ struct fake_answer {
     const char *json; /* or the message of the error */
 };
 extern const struct fake_answer *fake_script; /* ends with {0} */
-extern char *fake_log;                        /* requests as they came, one a line, bodies compact */
+extern char *fake_log; /* requests as they came, one a line, bodies compact */
 extern volatile sig_atomic_t *fake_interrupt; /* set to 1 by the path "INTERRUPT" being reached */
 
 struct outcome {

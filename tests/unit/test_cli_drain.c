@@ -10,8 +10,8 @@
 #include "tests/unit/fakeapi.h"
 
 #define CREATED "{\"http\":202,\"exit\":0,\"code\":\"created\",\"run\":42}"
-#define POST "POST /v1/requests"
-#define RUN "GET /v1/runs/42"
+#define POST    "POST /v1/requests"
+#define RUN     "GET /v1/runs/42"
 
 static void contains(const char *text, const char *part)
 {
@@ -36,7 +36,8 @@ static void all_options_reach_the_scheduler(void **state)
     (void)state;
     struct outcome o = {0};
     fake_run(&o, done,
-             "drain host/h1 --to h2 --to=host/h3 --avoid h4 --parallel 3 --deadline 1h30m --on-blocked leave -m kernel",
+             "drain host/h1 --to h2 --to=host/h3 --avoid h4 --parallel 3 --deadline 1h30m "
+             "--on-blocked leave -m kernel",
              false, NULL);
     assert_int_equal(o.code, X_DONE);
     contains(fake_log, "\"verb\":\"drain\"");
@@ -59,7 +60,8 @@ static void stopping_vms_wants_a_word(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    static const char *const unsaid[] = {"drain h1 --on-blocked shutdown", "drain h1 --on-blocked cold",
+    static const char *const unsaid[] = {"drain h1 --on-blocked shutdown",
+                                         "drain h1 --on-blocked cold",
                                          "drain h1 --on-blocked shutdown --yes"};
     for (size_t i = 0; i < ARRAY_LEN(unsaid); i++) {
         fake_run(&o, done, unsaid[i], false, NULL);
@@ -83,7 +85,8 @@ static void stopping_vms_wants_a_word(void **state)
 static const struct fake_answer rehearsal[] = {
     {POST, 0, "{\"http\":202,\"exit\":0,\"run\":41}"},
     {"GET /v1/runs/41", 0,
-     "{\"run\":{\"id\":41,\"state\":\"planned\",\"dry_run\":true,\"host\":\"h1\",\"on_blocked\":\"shutdown\","
+     "{\"run\":{\"id\":41,\"state\":\"planned\",\"dry_run\":true,\"host\":\"h1\",\"on_blocked\":"
+     "\"shutdown\","
      "\"allow_shutdown\":[\"*\"],\"stays\":["
      "{\"vm\":\"u\",\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\"}]},"
      "{\"vm\":\"v\",\"name\":\"old\",\"off\":true,\"reasons\":[{\"code\":\"local_disk\"}]}]}}"},
@@ -130,8 +133,11 @@ static void how_it_ends(void **state)
     static const struct {
         const char *state;
         int code;
-    } cases[] = {{"done", X_DONE},       {"partly", X_PARTLY}, {"refused", X_BLOCKED},
-                 {"cancelled", X_FAILED}, {"failed", X_FAILED}};
+    } cases[] = {{"done", X_DONE},
+                 {"partly", X_PARTLY},
+                 {"refused", X_BLOCKED},
+                 {"cancelled", X_FAILED},
+                 {"failed", X_FAILED}};
     static const char *const formats[] = {"table", "json", "yaml", "jsonl", "name"};
     struct outcome o = {0};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -145,13 +151,16 @@ static void how_it_ends(void **state)
         }
     fake_run(&o, NULL, "drain h1", false, NULL);
     assert_int_equal(o.code, X_UNREACHABLE);
-    const struct fake_answer no[] = {{POST, 0, "{\"http\":404,\"exit\":6,\"message\":\"no host 'h1'\"}"}, {0}};
+    const struct fake_answer no[] = {
+        {POST, 0, "{\"http\":404,\"exit\":6,\"message\":\"no host 'h1'\"}"}, {0}};
     fake_run(&o, no, "drain h1", false, NULL);
     assert_int_equal(o.code, X_DENIED);
     assert_string_equal(o.err, "drover: no host 'h1'\n");
-    const struct fake_answer busy[] = {{POST, 0, "{\"http\":409,\"exit\":6,\"run\":7,\"message\":\"busy\"}"}, {0}};
+    const struct fake_answer busy[] = {
+        {POST, 0, "{\"http\":409,\"exit\":6,\"run\":7,\"message\":\"busy\"}"}, {0}};
     fake_run(&o, busy, "drain h1", false, NULL);
-    assert_int_equal(o.code, X_DENIED); /* a run that is named is not followed when the answer is no */
+    assert_int_equal(o.code,
+                     X_DENIED); /* a run that is named is not followed when the answer is no */
     outcome_done(&o);
 }
 
@@ -161,12 +170,15 @@ static void joining_and_detaching(void **state)
     struct outcome o = {0};
     const struct fake_answer joined[] = {
         {POST, 0, "{\"http\":200,\"exit\":0,\"code\":\"joined\",\"run\":42,\"joined\":true}"},
-        {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\",\"actor\":\"ann\",\"created_wall_us\":3723000000}}"},
+        {RUN, 0,
+         "{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\",\"actor\":\"ann\",\"created_wall_"
+         "us\":3723000000}}"},
         {0}};
     fake_run(&o, joined, "drain h1", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_true(str_has_prefix(o.err, "joined run/42, started by ann at 01:02:03; options given now do not change it\n"
-                                      "following run/42 · Ctrl-C detaches"));
+    assert_true(str_has_prefix(
+        o.err, "joined run/42, started by ann at 01:02:03; options given now do not change it\n"
+               "following run/42 · Ctrl-C detaches"));
     fake_run(&o, done, "drain h1 --detach", false, NULL);
     assert_int_equal(o.code, X_DONE);
     assert_string_equal(o.out, "run/42\n");
@@ -175,19 +187,22 @@ static void joining_and_detaching(void **state)
     outcome_done(&o);
 }
 
-#define MOVE                                                                                                 \
-    "{\"id\":1,\"run\":42,\"vm\":\"u\",\"vm_name\":\"web\",\"from\":\"h1\",\"to\":\"h2\",\"live\":true,"            \
+#define MOVE                                                                                       \
+    "{\"id\":1,\"run\":42,\"vm\":\"u\",\"vm_name\":\"web\",\"from\":\"h1\",\"to\":\"h2\","         \
+    "\"live\":true,"                                                                               \
     "\"mem_bytes\":4294967296,\"why\":\"most free memory\"}"
 
 static void a_dry_run(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    const struct fake_answer good[] = {
-        {POST, 0, CREATED},
-        {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"planned\",\"dry_run\":true,\"host\":\"h1\",\"vms\":1,\"parallel\":4,"
-                 "\"bound_us\":31000000,\"policy_commit\":\"3f2a1c9abc\",\"policy_clean\":true},\"moves\":[" MOVE "]}"},
-        {0}};
+    const struct fake_answer good[] = {{POST, 0, CREATED},
+                                       {RUN, 0,
+                                        "{\"run\":{\"id\":42,\"state\":\"planned\",\"dry_run\":"
+                                        "true,\"host\":\"h1\",\"vms\":1,\"parallel\":4,"
+                                        "\"bound_us\":31000000,\"policy_commit\":\"3f2a1c9abc\","
+                                        "\"policy_clean\":true},\"moves\":[" MOVE "]}"},
+                                       {0}};
     static const char *const same[] = {"plan drain h1", "drain h1 --dry-run", "drain h1 -n"};
     for (size_t i = 0; i < ARRAY_LEN(same); i++) {
         fake_run(&o, good, same[i], false, NULL);
@@ -196,7 +211,8 @@ static void a_dry_run(void **state)
         assert_string_equal(o.out, "VM      FROM  TO  MEMORY  HOW   WHY\n"
                                    "vm/web  h1    h2   4 GiB  live  most free memory\n"
                                    "\n"
-                                   "Plan: 1 move, 0 blocked, 0 stopped · at most 4 at once · not faster than 31 s (link) · "
+                                   "Plan: 1 move, 0 blocked, 0 stopped · at most 4 at once · not "
+                                   "faster than 31 s (link) · "
                                    "4 GiB of memory · policy 3f2a1c9 clean\n");
         assert_string_equal(o.err, "nothing was changed · drover drain h1 --parallel 4 does it\n");
     }
@@ -205,14 +221,18 @@ static void a_dry_run(void **state)
     fake_run(&o, good, "plan drain h1 --detailed-exitcode -o json", false, NULL);
     assert_int_equal(o.code, X_CHANGES);
     const struct fake_answer empty[] = {
-        {POST, 0, CREATED}, {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\"}}"}, {0}};
+        {POST, 0, CREATED},
+        {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\"}}"},
+        {0}};
     fake_run(&o, empty, "plan drain h1 --detailed-exitcode", false, NULL);
     assert_int_equal(o.code, X_DONE);
     contains(o.out, "Plan: 0 moves, 0 blocked, 0 stopped\n");
     const struct fake_answer stuck[] = {
         {POST, 0, CREATED},
-        {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\",\"vms\":2,\"blocked\":1,\"stays\":[{\"vm\":\"v\","
-                 "\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\"}]}]},\"moves\":[" MOVE "]}"},
+        {RUN, 0,
+         "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\",\"vms\":2,\"blocked\":1,"
+         "\"stays\":[{\"vm\":\"v\","
+         "\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\"}]}]},\"moves\":[" MOVE "]}"},
         {0}};
     fake_run(&o, stuck, "plan drain h1 --detailed-exitcode", false, NULL);
     assert_int_equal(o.code, X_BLOCKED);
@@ -226,7 +246,8 @@ static void short_verbs(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    const struct fake_answer said[] = {{POST, 0, "{\"http\":200,\"exit\":0,\"message\":\"done\"}"}, {0}};
+    const struct fake_answer said[] = {{POST, 0, "{\"http\":200,\"exit\":0,\"message\":\"done\"}"},
+                                       {0}};
     fake_run(&o, said, "cordon host/h1 -m disk", false, NULL);
     assert_int_equal(o.code, X_DONE);
     assert_string_equal(o.out, "done\n");
@@ -236,7 +257,8 @@ static void short_verbs(void **state)
     contains(fake_log, "\"bring_home\":true");
     const struct fake_answer cancelled[] = {
         {POST, 0, CREATED},
-        {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"cancelled\",\"host\":\"h1\",\"host_was\":\"up\"}}"},
+        {RUN, 0,
+         "{\"run\":{\"id\":42,\"state\":\"cancelled\",\"host\":\"h1\",\"host_was\":\"up\"}}"},
         {0}};
     fake_run(&o, cancelled, "cancel run/42", false, NULL);
     assert_int_equal(o.code, X_DONE); /* cancelling was the wish */

@@ -23,7 +23,7 @@ static struct run_view view(const char *json)
 }
 
 #define RUN(st) "\"run\":{\"id\":42,\"state\":\"" st "\",\"host\":\"h1\",\"vms\":1}"
-#define ENTRY(seq, at, kind, text)                                                                           \
+#define ENTRY(seq, at, kind, text)                                                                 \
     "{\"seq\":" #seq ",\"wall_us\":" #at "000000,\"kind\":\"" kind "\",\"text\":\"" text "\"}"
 
 static void plain_lines_once_and_in_order(void **state)
@@ -33,11 +33,11 @@ static void plain_lines_once_and_in_order(void **state)
     fake_run(&o, NULL, "--version", false, NULL); /* time zone, locale */
     static const char *const views[] = {
         "{" RUN("planning") ",\"entries\":[" ENTRY(7, 1, "run.created", "one") "]}",
-        "{" RUN("running") ",\"entries\":[" ENTRY(7, 1, "run.created", "one") ","
-        ENTRY(8, 2, "move.copying", "two") "]}",
+        "{" RUN("running") ",\"entries\":[" ENTRY(7, 1, "run.created", "one") "," ENTRY(
+            8, 2, "move.copying", "two") "]}",
         "{" RUN("running") "}",
-        "{" RUN("done") ",\"entries\":[" ENTRY(8, 2, "move.copying", "two") ","
-        ENTRY(11, 3, "move.done", "three\\nlines") "]}",
+        "{" RUN("done") ",\"entries\":[" ENTRY(8, 2, "move.copying", "two") "," ENTRY(
+            11, 3, "move.done", "three\\nlines") "]}",
     };
     char *text = NULL, *brief = NULL;
     size_t n;
@@ -60,24 +60,38 @@ static void plain_lines_once_and_in_order(void **state)
 }
 
 static const char busy[] =
-    "{\"wall_us\":1000000,\"run\":{\"id\":42,\"state\":\"running\",\"host\":\"kvm-07\",\"reason\":\"kernel 6.12\","
-    "\"vms\":23,\"moved\":12,\"moving\":3,\"queued\":5,\"blocked\":1,\"eta_wall_us\":361000000,\"stays\":["
-    "{\"vm\":\"u\",\"name\":\"oracle-1\",\"reasons\":[{\"code\":\"memory\",\"host\":\"kvm-03\",\"need\":\"96 GiB\","
+    "{\"wall_us\":1000000,\"run\":{\"id\":42,\"state\":\"running\",\"host\":\"kvm-07\",\"reason\":"
+    "\"kernel 6.12\","
+    "\"vms\":23,\"moved\":12,\"moving\":3,\"queued\":5,\"blocked\":1,\"eta_wall_us\":361000000,"
+    "\"stays\":["
+    "{\"vm\":\"u\",\"name\":\"oracle-1\",\"reasons\":[{\"code\":\"memory\",\"host\":\"kvm-03\","
+    "\"need\":\"96 GiB\","
     "\"have\":\"61 GiB\"}]}]},\"moves\":["
-    "{\"id\":1,\"run\":42,\"vm\":\"a\",\"vm_name\":\"db-1\",\"to\":\"kvm-02\",\"state\":\"copying\",\"live\":true,"
-    "\"progress\":{\"vm\":\"x\",\"total_bytes\":17179869184,\"remaining_bytes\":7730941132,\"rate_Bps\":954204160,"
+    "{\"id\":1,\"run\":42,\"vm\":\"a\",\"vm_name\":\"db-1\",\"to\":\"kvm-02\",\"state\":"
+    "\"copying\",\"live\":true,"
+    "\"progress\":{\"vm\":\"x\",\"total_bytes\":17179869184,\"remaining_bytes\":7730941132,\"rate_"
+    "Bps\":954204160,"
     "\"dirty_Bps\":220200960,\"iteration\":3,\"downtime_us\":90000}},"
-    "{\"id\":2,\"run\":42,\"vm\":\"b\",\"vm_name\":\"cache-4\",\"to\":\"kvm-09\",\"state\":\"copying\",\"live\":true,"
-    "\"progress\":{\"vm\":\"x\",\"total_bytes\":34359738368,\"remaining_bytes\":1181116006,\"rate_Bps\":566231040,"
+    "{\"id\":2,\"run\":42,\"vm\":\"b\",\"vm_name\":\"cache-4\",\"to\":\"kvm-09\",\"state\":"
+    "\"copying\",\"live\":true,"
+    "\"progress\":{\"vm\":\"x\",\"total_bytes\":34359738368,\"remaining_bytes\":1181116006,\"rate_"
+    "Bps\":566231040,"
     "\"dirty_Bps\":587202560,\"iteration\":9}},"
-    "{\"id\":3,\"run\":42,\"vm\":\"c\",\"vm_name\":\"web-3\",\"to\":\"kvm-02\",\"state\":\"confirming\","
+    "{\"id\":3,\"run\":42,\"vm\":\"c\",\"vm_name\":\"web-3\",\"to\":\"kvm-02\",\"state\":"
+    "\"confirming\","
     "\"disks\":[{\"target\":\"vda\",\"kind\":\"rbd\"},{\"target\":\"sda\",\"kind\":\"empty\"}]},"
-    "{\"id\":4,\"run\":42,\"vm\":\"d\",\"vm_name\":\"web-4\",\"to\":\"kvm-02\",\"state\":\"uncertain\"},"
-    "{\"id\":5,\"run\":42,\"vm\":\"e\",\"vm_name\":\"q1\",\"to\":\"kvm-02\",\"state\":\"queued\",\"mem_bytes\":1073741824},"
-    "{\"id\":6,\"run\":42,\"vm\":\"f\",\"vm_name\":\"q2\",\"to\":\"kvm-02\",\"state\":\"queued\",\"mem_bytes\":1073741824},"
-    "{\"id\":7,\"run\":42,\"vm\":\"g\",\"vm_name\":\"q3\",\"to\":\"kvm-02\",\"state\":\"queued\",\"mem_bytes\":1073741824},"
-    "{\"id\":8,\"run\":42,\"vm\":\"h\",\"vm_name\":\"q4\",\"to\":\"kvm-02\",\"state\":\"queued\",\"mem_bytes\":1073741824},"
-    "{\"id\":9,\"run\":42,\"vm\":\"i\",\"vm_name\":\"gone\",\"to\":\"kvm-02\",\"state\":\"done\"}]}";
+    "{\"id\":4,\"run\":42,\"vm\":\"d\",\"vm_name\":\"web-4\",\"to\":\"kvm-02\",\"state\":"
+    "\"uncertain\"},"
+    "{\"id\":5,\"run\":42,\"vm\":\"e\",\"vm_name\":\"q1\",\"to\":\"kvm-02\",\"state\":\"queued\","
+    "\"mem_bytes\":1073741824},"
+    "{\"id\":6,\"run\":42,\"vm\":\"f\",\"vm_name\":\"q2\",\"to\":\"kvm-02\",\"state\":\"queued\","
+    "\"mem_bytes\":1073741824},"
+    "{\"id\":7,\"run\":42,\"vm\":\"g\",\"vm_name\":\"q3\",\"to\":\"kvm-02\",\"state\":\"queued\","
+    "\"mem_bytes\":1073741824},"
+    "{\"id\":8,\"run\":42,\"vm\":\"h\",\"vm_name\":\"q4\",\"to\":\"kvm-02\",\"state\":\"queued\","
+    "\"mem_bytes\":1073741824},"
+    "{\"id\":9,\"run\":42,\"vm\":\"i\",\"vm_name\":\"gone\",\"to\":\"kvm-02\",\"state\":\"done\"}]"
+    "}";
 
 static void the_block(void **state)
 {
@@ -93,20 +107,23 @@ static void the_block(void **state)
     }
     free(lines);
     assert_string_equal(
-        all,
-        "host/kvm-07 draining  run/42  \"kernel 6.12\"   12/23 moved · 3 moving · 5 queued · 1 blocked   ends ≈00:06 "
-        "(in 6 min)\n"
-        " vm/oracle-1            blocked          kvm-03: not enough memory: needs 96 GiB, has 61 GiB  (drover explain "
-        "vm/oracle-1)\n"
-        " vm/web-4     → kvm-02  uncertain        asking both hosts and Ceph where it runs\n"
-        " vm/db-1      → kvm-02  copying pass 3   7.2 of 16 GiB left  910 MiB/s  dirty 210 MiB/s  converging, ≈11 s, "
-        "pause ≈90 ms\n"
-        " vm/cache-4   → kvm-09  copying pass 9   1.1 of 32 GiB left  540 MiB/s  dirty 560 MiB/s  NOT converging\n"
-        " vm/web-3     → kvm-02  proving          RBD writer on kvm-02: 0/1 images\n"
-        " vm/q1        → kvm-02  queued           1 GiB\n"
-        " vm/q2        → kvm-02  queued           1 GiB\n"
-        " vm/q3        → kvm-02  queued           1 GiB\n"
-        " … and 1 more queued\n");
+        all, "host/kvm-07 draining  run/42  \"kernel 6.12\"   12/23 moved · 3 moving · 5 queued · "
+             "1 blocked   ends ≈00:06 "
+             "(in 6 min)\n"
+             " vm/oracle-1            blocked          kvm-03: not enough memory: needs 96 GiB, "
+             "has 61 GiB  (drover explain "
+             "vm/oracle-1)\n"
+             " vm/web-4     → kvm-02  uncertain        asking both hosts and Ceph where it runs\n"
+             " vm/db-1      → kvm-02  copying pass 3   7.2 of 16 GiB left  910 MiB/s  dirty 210 "
+             "MiB/s  converging, ≈11 s, "
+             "pause ≈90 ms\n"
+             " vm/cache-4   → kvm-09  copying pass 9   1.1 of 32 GiB left  540 MiB/s  dirty 560 "
+             "MiB/s  NOT converging\n"
+             " vm/web-3     → kvm-02  proving          RBD writer on kvm-02: 0/1 images\n"
+             " vm/q1        → kvm-02  queued           1 GiB\n"
+             " vm/q2        → kvm-02  queued           1 GiB\n"
+             " vm/q3        → kvm-02  queued           1 GiB\n"
+             " … and 1 more queued\n");
     free(all);
     shape_done(&run_view_shape, &v);
     outcome_done(&o);
@@ -149,15 +166,17 @@ static void to_the_end(void **state)
         {0}};
     fake_run(&o, script, "attach 42", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_string_equal(o.err, "following run/42 · Ctrl-C detaches, the drain goes on · drover cancel 42 stops it\n"
-                               "00:00:01 one\n00:00:02 two\n00:00:03 three\n00:00:03 four\n");
+    assert_string_equal(
+        o.err, "following run/42 · Ctrl-C detaches, the drain goes on · drover cancel 42 stops it\n"
+               "00:00:01 one\n00:00:02 two\n00:00:03 three\n00:00:03 four\n");
     assert_true(str_has_prefix(o.out, "host/h1 drained: "));
     fake_run(&o, script, "attach 42 -q", false, NULL);
     assert_string_equal(o.err, "");
     assert_true(str_has_prefix(o.out, "host/h1 drained: "));
     fake_run(&o, script, "attach 42 -o jsonl", false, NULL);
     assert_true(str_has_prefix(o.out, "{\"type\":\"version\",\"schema\":\"drover.events/1\""));
-    assert_non_null(strstr(o.out, "\n{\"type\":\"run.created\",\"seq\":7,\"time\":\"1970-01-01T00:00:01Z\""));
+    assert_non_null(
+        strstr(o.out, "\n{\"type\":\"run.created\",\"seq\":7,\"time\":\"1970-01-01T00:00:01Z\""));
     size_t lines = 0;
     for (const char *p = o.out; (p = strchr(p, '\n')); p++)
         lines++;
@@ -204,11 +223,13 @@ static void leaving(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    const struct fake_answer script[] = {{AT(0), 0, "{" RUN("running") "}"}, {AT(0), -EINTR, "interrupted"}, {0}};
+    const struct fake_answer script[] = {
+        {AT(0), 0, "{" RUN("running") "}"}, {AT(0), -EINTR, "interrupted"}, {0}};
     fake_run(&o, script, "attach 42", false, NULL);
     assert_int_equal(o.code, X_DETACHED);
-    assert_non_null(strstr(o.err, "detached; run/42 goes on · drover attach 42 follows it again · drover cancel 42 "
-                                  "stops it\n"));
+    assert_non_null(strstr(
+        o.err, "detached; run/42 goes on · drover attach 42 follows it again · drover cancel 42 "
+               "stops it\n"));
     assert_string_equal(o.out, "");
     const struct fake_answer forever[] = {{AT(0), 0, "{" RUN("running") "}"}, {0}};
     fake_run(&o, forever, "attach 42 --timeout 5ms", false, NULL);

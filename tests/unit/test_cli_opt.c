@@ -96,8 +96,9 @@ static void help_is_an_answer(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    static const char *const lines[] = {"--help", "drain --help", "help drain", "plan drain -h",
-                                        "check --help", "runs -h", "policy --help", "--version"};
+    static const char *const lines[] = {"--help",        "drain --help", "help drain",
+                                        "plan drain -h", "check --help", "runs -h",
+                                        "policy --help", "--version"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         fake_run(&o, NULL, lines[i], false, NULL);
         assert_int_equal(o.code, X_DONE);
@@ -137,7 +138,8 @@ static void global_options_stand_anywhere(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    static const char *const lines[] = {"-o name hosts", "hosts -o name", "hosts -oname", "--output=name hosts"};
+    static const char *const lines[] = {"-o name hosts", "hosts -o name", "hosts -oname",
+                                        "--output=name hosts"};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         fake_run(&o, hosts, lines[i], false, NULL);
         assert_int_equal(o.code, X_DONE);
@@ -165,12 +167,14 @@ static void errors_have_their_codes(void **state)
     static const struct {
         int error, code;
     } cases[] = {
-        {-107 /* ENOTCONN */, X_UNREACHABLE}, {-13 /* EACCES */, X_DENIED}, {-2 /* ENOENT */, X_FAILED},
-        {-11 /* EAGAIN */, X_FAILED},         {-121 /* EREMOTEIO */, X_FAILED},
+        {-107 /* ENOTCONN */, X_UNREACHABLE}, {-13 /* EACCES */, X_DENIED},
+        {-2 /* ENOENT */, X_FAILED},          {-11 /* EAGAIN */, X_FAILED},
+        {-121 /* EREMOTEIO */, X_FAILED},
     };
     struct outcome o = {0};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        const struct fake_answer script[] = {{"GET /v1/hosts", cases[i].error, "what happened\n  what to do"}, {0}};
+        const struct fake_answer script[] = {
+            {"GET /v1/hosts", cases[i].error, "what happened\n  what to do"}, {0}};
         fake_run(&o, script, "hosts", false, NULL);
         assert_int_equal(o.code, cases[i].code);
         assert_string_equal(o.err, "drover: what happened\n  what to do\n");
@@ -184,18 +188,20 @@ static void check_speaks_the_plugins_code(void **state)
     struct outcome o = {0};
     const struct fake_answer bad[] = {
         {"POST", 0,
-         "{\"http\":200,\"exit\":2,\"items\":[{\"name\":\"libvirt\",\"verdict\":0,\"text\":\"answers\"},"
+         "{\"http\":200,\"exit\":2,\"items\":[{\"name\":\"libvirt\",\"verdict\":0,\"text\":"
+         "\"answers\"},"
          "{\"name\":\"clock\",\"verdict\":1,\"text\":\"2 s off\",\"cure\":\"start chrony\"},"
          "{\"name\":\"ceph\",\"verdict\":2,\"text\":\"no answer\",\"cure\":\"check the mons\"}]}"},
         {0}};
     fake_run(&o, bad, "check h1", false, NULL);
     assert_int_equal(o.code, 2);
-    assert_string_equal(o.out, "DROVER CRITICAL - host/h1: 1 passed, 1 warning, 1 failed | pass=1 warn=1 fail=1\n"
-                               "PASS  libvirt  answers\n"
-                               "WARN  clock    2 s off\n"
-                               "               → start chrony\n"
-                               "FAIL  ceph     no answer\n"
-                               "               → check the mons\n");
+    assert_string_equal(
+        o.out, "DROVER CRITICAL - host/h1: 1 passed, 1 warning, 1 failed | pass=1 warn=1 fail=1\n"
+               "PASS  libvirt  answers\n"
+               "WARN  clock    2 s off\n"
+               "               → start chrony\n"
+               "FAIL  ceph     no answer\n"
+               "               → check the mons\n");
     fake_run(&o, NULL, "check h1", false, NULL); /* no scheduler: UNKNOWN, not our 5 */
     assert_int_equal(o.code, 3);
     assert_true(str_has_prefix(o.out, "DROVER UNKNOWN - host/h1: "));

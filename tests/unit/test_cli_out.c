@@ -14,10 +14,14 @@
 static const struct fake_answer hosts[] = {
     {"GET /v1/hosts", 0,
      "{\"schema\":\"drover.hosts/1\",\"wall_us\":100000000,\"hosts\":["
-     "{\"name\":\"kvm-2\",\"state\":\"up\",\"connected\":true,\"libvirt_up\":true,\"running\":3,\"vms\":4,"
-     "\"mem_bytes\":68719476736,\"mem_free_bytes\":10737418240,\"mem_reserved_bytes\":0,\"since_wall_us\":40000000},"
-     "{\"name\":\"kvm-10\",\"state\":\"lost\",\"connected\":false,\"running\":12,\"vms\":12,\"moving_in\":2,"
-     "\"moving_out\":1,\"mem_bytes\":68719476736,\"mem_free_bytes\":2147483648,\"mem_reserved_bytes\":1073741824,"
+     "{\"name\":\"kvm-2\",\"state\":\"up\",\"connected\":true,\"libvirt_up\":true,\"running\":3,"
+     "\"vms\":4,"
+     "\"mem_bytes\":68719476736,\"mem_free_bytes\":10737418240,\"mem_reserved_bytes\":0,\"since_"
+     "wall_us\":40000000},"
+     "{\"name\":\"kvm-10\",\"state\":\"lost\",\"connected\":false,\"running\":12,\"vms\":12,"
+     "\"moving_in\":2,"
+     "\"moving_out\":1,\"mem_bytes\":68719476736,\"mem_free_bytes\":2147483648,\"mem_reserved_"
+     "bytes\":1073741824,"
      "\"reason\":\"no\"}]}"},
     {0},
 };
@@ -28,10 +32,11 @@ static void a_table(void **state)
     struct outcome o = {0};
     fake_run(&o, hosts, "hosts", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_string_equal(o.out,
-                        "HOST    STATE  AGENT  RUNNING  VMS  MOVING  MEMORY    FREE  RESERVED  SINCE  REASON\n"
-                        "kvm-2   up     ok           3    4  -       64 GiB  10 GiB         -   60 s  -\n"
-                        "kvm-10  lost   gone        12   12  +2 -1   64 GiB   2 GiB     1 GiB      -  no\n");
+    assert_string_equal(
+        o.out,
+        "HOST    STATE  AGENT  RUNNING  VMS  MOVING  MEMORY    FREE  RESERVED  SINCE  REASON\n"
+        "kvm-2   up     ok           3    4  -       64 GiB  10 GiB         -   60 s  -\n"
+        "kvm-10  lost   gone        12   12  +2 -1   64 GiB   2 GiB     1 GiB      -  no\n");
     outcome_done(&o);
 }
 
@@ -44,7 +49,8 @@ static void columns_sort_headers(void **state)
     fake_run(&o, hosts, "hosts --columns host --sort HOST --no-headers", false, NULL);
     assert_string_equal(o.out, "kvm-2\nkvm-10\n"); /* names with numbers in their order */
     fake_run(&o, hosts, "hosts --columns cpus,host --no-headers", false, NULL);
-    assert_string_equal(o.out, "?  kvm-2\n?  kvm-10\n"); /* unknown is "?", and wide columns may be asked for */
+    assert_string_equal(
+        o.out, "?  kvm-2\n?  kvm-10\n"); /* unknown is "?", and wide columns may be asked for */
     fake_run(&o, hosts, "hosts --sort speed", false, NULL);
     assert_int_equal(o.code, X_USAGE);
     assert_non_null(strstr(o.err, "no column 'speed'; there are HOST,STATE"));
@@ -77,11 +83,11 @@ static void names_cannot_steer_the_terminal(void **state)
 {
     (void)state;
     struct outcome o = {0};
-    const struct fake_answer script[] = {
-        {"GET /v1/vms", 0,
-         "{\"vms\":[{\"uuid\":\"u\",\"name\":\"a\\u001b[2Jb\\nc\\u009bd\",\"host\":\"h1\",\"state\":\"running\","
-         "\"movable\":true}]}"},
-        {0}};
+    const struct fake_answer script[] = {{"GET /v1/vms", 0,
+                                          "{\"vms\":[{\"uuid\":\"u\",\"name\":\"a\\u001b["
+                                          "2Jb\\nc\\u009bd\",\"host\":\"h1\",\"state\":\"running\","
+                                          "\"movable\":true}]}"},
+                                         {0}};
     fake_run(&o, script, "vms --no-headers --columns vm,host", false, NULL);
     assert_string_equal(o.out, "a?[2Jb c??d  h1\n");
     outcome_done(&o);
@@ -93,8 +99,10 @@ static void an_ambiguous_vm_by_host(void **state)
     struct outcome o = {0};
     const struct fake_answer script[] = {
         {"GET /v1/vms", 0,
-         "{\"vms\":[{\"uuid\":\"u1\",\"name\":\"web\",\"host\":\"h1\",\"state\":\"running\",\"movable\":true},"
-         "{\"uuid\":\"u2\",\"name\":\"web\",\"host\":\"h2\",\"state\":\"shutoff\",\"movable\":false,"
+         "{\"vms\":[{\"uuid\":\"u1\",\"name\":\"web\",\"host\":\"h1\",\"state\":\"running\","
+         "\"movable\":true},"
+         "{\"uuid\":\"u2\",\"name\":\"web\",\"host\":\"h2\",\"state\":\"shutoff\",\"movable\":"
+         "false,"
          "\"blocker\":{\"code\":\"local_disk\",\"what\":\"vdb\"}}]}"},
         {0}};
     fake_run(&o, script, "vms vm/web@h2 --columns uuid,state,why --no-headers", false, NULL);
@@ -130,26 +138,33 @@ static void explain_and_journal(void **state)
     (void)state;
     struct outcome o = {0};
     const struct fake_answer script[] = {
-        {"GET /v1/explain?vm=web%203", 0, "{\"vm\":{\"uuid\":\"u\",\"name\":\"x\",\"host\":\"h1\"}}"},
+        {"GET /v1/explain?vm=web%203", 0,
+         "{\"vm\":{\"uuid\":\"u\",\"name\":\"x\",\"host\":\"h1\"}}"},
         {"GET /v1/explain?vm=web-3", 0,
-         "{\"vm\":{\"uuid\":\"u-3\",\"name\":\"web-3\",\"host\":\"h1\",\"state\":\"running\",\"mem_bytes\":1073741824,"
-         "\"vcpus\":1,\"movable\":true},\"hosts\":[{\"host\":\"h1\",\"here\":true,\"allowed\":false},"
-         "{\"host\":\"h2\",\"allowed\":true},{\"host\":\"h3\",\"allowed\":false,\"reason\":{\"code\":\"memory\","
+         "{\"vm\":{\"uuid\":\"u-3\",\"name\":\"web-3\",\"host\":\"h1\",\"state\":\"running\",\"mem_"
+         "bytes\":1073741824,"
+         "\"vcpus\":1,\"movable\":true},\"hosts\":[{\"host\":\"h1\",\"here\":true,\"allowed\":"
+         "false},"
+         "{\"host\":\"h2\",\"allowed\":true},{\"host\":\"h3\",\"allowed\":false,\"reason\":{"
+         "\"code\":\"memory\","
          "\"need\":\"4.2 GiB\",\"have\":\"1 GiB\",\"cure\":\"free 3.2 GiB on h3\"}}]}"},
         {"GET /v1/journal?after=0", 0,
-         "{\"entries\":[{\"seq\":1,\"wall_us\":1000000,\"text\":\"one\"},{\"seq\":2,\"wall_us\":2000000,\"run\":7,"
+         "{\"entries\":[{\"seq\":1,\"wall_us\":1000000,\"text\":\"one\"},{\"seq\":2,\"wall_us\":"
+         "2000000,\"run\":7,"
          "\"text\":\"two\",\"actor\":\"root\"}]}"},
-        {"GET /v1/journal?after=2", 0, "{\"entries\":[{\"seq\":3,\"wall_us\":3000000,\"text\":\"three\"}]}"},
+        {"GET /v1/journal?after=2", 0,
+         "{\"entries\":[{\"seq\":3,\"wall_us\":3000000,\"text\":\"three\"}]}"},
         {"GET /v1/journal?after=3", 0, "{\"entries\":[]}"},
         {0}};
     fake_run(&o, script, "explain vm/web-3", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_string_equal(o.out, "vm/web-3  running on host/h1  1 GiB  1 vCPU  u-3\n"
-                               "can move live\n"
-                               "HOST  ANSWER  WHY                                          WAY OUT\n"
-                               "h1    here    -                                            -\n"
-                               "h2    yes     -                                            -\n"
-                               "h3    no      not enough memory: needs 4.2 GiB, has 1 GiB  free 3.2 GiB on h3\n");
+    assert_string_equal(
+        o.out, "vm/web-3  running on host/h1  1 GiB  1 vCPU  u-3\n"
+               "can move live\n"
+               "HOST  ANSWER  WHY                                          WAY OUT\n"
+               "h1    here    -                                            -\n"
+               "h2    yes     -                                            -\n"
+               "h3    no      not enough memory: needs 4.2 GiB, has 1 GiB  free 3.2 GiB on h3\n");
     fake_run(&o, script, "journal --limit 2", false, NULL);
     assert_int_equal(o.code, X_DONE);
     assert_string_equal(o.out, "2  1970-01-01 00:00:02  run/7    two  (root)\n"

@@ -31,19 +31,27 @@ static char *printed(void (*print)(FILE *f, const struct run *r), const struct r
 }
 
 static const char blocked[] =
-    "{\"run\":{\"id\":42,\"kind\":\"drain\",\"state\":\"refused\",\"host\":\"kvm-07\",\"vms\":23,\"blocked\":2,"
-    "\"host_was\":\"up\",\"on_blocked\":\"refuse\",\"avoid\":[\"kvm-09\"],\"reason\":\"it's time\",\"stays\":["
+    "{\"run\":{\"id\":42,\"kind\":\"drain\",\"state\":\"refused\",\"host\":\"kvm-07\",\"vms\":23,"
+    "\"blocked\":2,"
+    "\"host_was\":\"up\",\"on_blocked\":\"refuse\",\"avoid\":[\"kvm-09\"],\"reason\":\"it's "
+    "time\",\"stays\":["
     "{\"vm\":\"u1\",\"name\":\"oracle-1\",\"reasons\":["
-    "{\"code\":\"memory\",\"host\":\"kvm-02\",\"need\":\"96 GiB\",\"have\":\"12 GiB\",\"have_n\":12,"
+    "{\"code\":\"memory\",\"host\":\"kvm-02\",\"need\":\"96 GiB\",\"have\":\"12 "
+    "GiB\",\"have_n\":12,"
     "\"cure\":\"free 84 GiB on kvm-02\"},"
-    "{\"code\":\"memory\",\"host\":\"kvm-03\",\"need\":\"96 GiB\",\"have\":\"61 GiB\",\"have_n\":61,"
+    "{\"code\":\"memory\",\"host\":\"kvm-03\",\"need\":\"96 GiB\",\"have\":\"61 "
+    "GiB\",\"have_n\":61,"
     "\"cure\":\"free 35 GiB on kvm-03\"},"
     "{\"code\":\"host_not_up\",\"host\":\"kvm-05\",\"have\":\"draining since 10:02 (run/40)\"},"
-    "{\"code\":\"host_required\",\"host\":\"kvm-06\",\"what\":\"oracle-licensed\",\"where\":\"rules/db.yaml:14\"},"
-    "{\"code\":\"host_required\",\"host\":\"kvm-08\",\"what\":\"oracle-licensed\",\"where\":\"rules/db.yaml:14\"}]},"
-    "{\"vm\":\"u2\",\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\",\"what\":\"pci 01:00.0\","
+    "{\"code\":\"host_required\",\"host\":\"kvm-06\",\"what\":\"oracle-licensed\",\"where\":"
+    "\"rules/db.yaml:14\"},"
+    "{\"code\":\"host_required\",\"host\":\"kvm-08\",\"what\":\"oracle-licensed\",\"where\":"
+    "\"rules/db.yaml:14\"}]},"
+    "{\"vm\":\"u2\",\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\",\"what\":\"pci "
+    "01:00.0\","
     "\"cure\":\"--allow-shutdown vm/gpu\"}]},"
-    "{\"vm\":\"u3\",\"name\":\"old\",\"off\":true,\"reasons\":[{\"code\":\"local_disk\",\"what\":\"vda\"}]}]}}";
+    "{\"vm\":\"u3\",\"name\":\"old\",\"off\":true,\"reasons\":[{\"code\":\"local_disk\",\"what\":"
+    "\"vda\"}]}]}}";
 
 static void refusal_in_four_parts(void **state)
 {
@@ -51,31 +59,37 @@ static void refusal_in_four_parts(void **state)
     struct run_view v = view(blocked);
     cleanup(freep) char *s = printed(refusal_print, &v.run);
     assert_string_equal(
-        s,
-        "drover: host/kvm-07 not drained: 2 of 23 VMs cannot leave; nothing was moved, the host is up as before\n"
-        "  vm/oracle-1  not enough memory: needs 96 GiB; kvm-03 has 61 GiB, kvm-02 has 12 GiB\n"
-        "               kvm-05: the host takes no VMs: draining since 10:02 (run/40)\n"
-        "               kvm-06, kvm-08: a rule does not allow this host (oracle-licensed) (policy rules/db.yaml:14)\n"
-        "  vm/gpu       a host device is attached (pci 01:00.0)\n"
-        "  vm/old       a disk is local to its host (vda)\n"
-        "               it is shut off: it keeps nobody from working on the host\n"
-        "  ways out:    free 84 GiB on kvm-02\n"
-        "               free 35 GiB on kvm-03\n"
-        "               --allow-shutdown vm/gpu\n"
-        "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --on-blocked leave   drain the other 21\n"
-        "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --allow-shutdown vm/oracle-1   it may be "
-        "shut off\n");
+        s, "drover: host/kvm-07 not drained: 2 of 23 VMs cannot leave; nothing was moved, the host "
+           "is up as before\n"
+           "  vm/oracle-1  not enough memory: needs 96 GiB; kvm-03 has 61 GiB, kvm-02 has 12 GiB\n"
+           "               kvm-05: the host takes no VMs: draining since 10:02 (run/40)\n"
+           "               kvm-06, kvm-08: a rule does not allow this host (oracle-licensed) "
+           "(policy rules/db.yaml:14)\n"
+           "  vm/gpu       a host device is attached (pci 01:00.0)\n"
+           "  vm/old       a disk is local to its host (vda)\n"
+           "               it is shut off: it keeps nobody from working on the host\n"
+           "  ways out:    free 84 GiB on kvm-02\n"
+           "               free 35 GiB on kvm-03\n"
+           "               --allow-shutdown vm/gpu\n"
+           "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --on-blocked "
+           "leave   drain the other 21\n"
+           "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --allow-shutdown "
+           "vm/oracle-1   it may be "
+           "shut off\n");
     shape_done(&run_view_shape, &v);
 }
 
 static void refusal_without_vms(void **state)
 {
     (void)state;
-    struct run_view v = view("{\"run\":{\"id\":1,\"state\":\"refused\",\"host\":\"h1\",\"host_was\":\"cordoned\","
-                             "\"message\":\"no other host is connected\"}}");
+    struct run_view v =
+        view("{\"run\":{\"id\":1,\"state\":\"refused\",\"host\":\"h1\",\"host_was\":\"cordoned\","
+             "\"message\":\"no other host is connected\"}}");
     cleanup(freep) char *s = printed(refusal_print, &v.run);
-    assert_string_equal(s, "drover: host/h1 not drained: no other host is connected; nothing was moved, the host is "
-                           "cordoned as before\n");
+    assert_string_equal(
+        s,
+        "drover: host/h1 not drained: no other host is connected; nothing was moved, the host is "
+        "cordoned as before\n");
     shape_done(&run_view_shape, &v);
 }
 
@@ -104,9 +118,9 @@ static void exit_codes_of_all_states(void **state)
     static const struct {
         int state, moved, code;
     } cases[] = {
-        {RUN_DONE, 8, X_DONE},         {RUN_PARTLY, 3, X_PARTLY},    {RUN_REFUSED, 0, X_BLOCKED},
-        {RUN_CANCELLED, 3, X_PARTLY},  {RUN_CANCELLED, 0, X_FAILED}, {RUN_FAILED, 0, X_FAILED},
-        {RUN_PLANNED, 0, X_DONE},      {RUN_RUNNING, 0, X_FAILED},
+        {RUN_DONE, 8, X_DONE},        {RUN_PARTLY, 3, X_PARTLY},    {RUN_REFUSED, 0, X_BLOCKED},
+        {RUN_CANCELLED, 3, X_PARTLY}, {RUN_CANCELLED, 0, X_FAILED}, {RUN_FAILED, 0, X_FAILED},
+        {RUN_PLANNED, 0, X_DONE},     {RUN_RUNNING, 0, X_FAILED},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct run r = {.state = cases[i].state, .moved = cases[i].moved};
@@ -126,49 +140,69 @@ static char *summary(const char *json)
     return s;
 }
 
-#define MOVE(name, st, more)                                                                                 \
-    "{\"id\":1,\"run\":42,\"vm\":\"u\",\"vm_name\":\"" name "\",\"from\":\"h1\",\"to\":\"h2\",\"state\":\"" st     \
-    "\"," more "}"
+#define MOVE(name, st, more)                                                                       \
+    "{\"id\":1,\"run\":42,\"vm\":\"u\",\"vm_name\":\"" name                                        \
+    "\",\"from\":\"h1\",\"to\":\"h2\",\"state\":\"" st "\"," more "}"
 
 static void summaries(void **state)
 {
     (void)state;
-    cleanup(freep) char *done = summary(
-        "{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\",\"vms\":2,\"moved\":2,\"stopped\":1,"
-        "\"started_wall_us\":1000000,\"ended_wall_us\":42000000,\"bound_us\":31000000,\"longest_pause_us\":180000,"
-        "\"proof\":{\"taken\":true,\"wall_us\":1}},\"moves\":[" MOVE("a", "done", "\"live\":true") ","
-        MOVE("b", "done", "\"live\":false") "," MOVE("c", "done", "\"offline\":true") "]}");
-    assert_string_equal(done, "host/h1 drained: 1 of 2 VMs moved live, 1 moved cold (stopped, moved, started), 1 moved "
-                              "shut off, 1 stopped, makespan 41 s (link bound 31 s), longest pause 180 ms; host/h1 is in "
-                              "maintenance, proven empty (0 domains, 0 jobs, 0 watchers)\n");
-    cleanup(freep) char *unproven = summary("{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\"}}");
-    assert_string_equal(unproven, "host/h1 drained: 0 of 0 VMs moved live, 0 stopped; host/h1 is in maintenance, but it "
-                                  "is not proven empty\n");
+    cleanup(freep) char *done =
+        summary("{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\",\"vms\":2,\"moved\":2,"
+                "\"stopped\":1,"
+                "\"started_wall_us\":1000000,\"ended_wall_us\":42000000,\"bound_us\":31000000,"
+                "\"longest_pause_us\":180000,"
+                "\"proof\":{\"taken\":true,\"wall_us\":1}},\"moves\":[" MOVE(
+                    "a", "done",
+                    "\"live\":true") "," MOVE("b", "done",
+                                              "\"live\":false") "," MOVE("c", "done",
+                                                                         "\"offline\":true") "]}");
+    assert_string_equal(
+        done,
+        "host/h1 drained: 1 of 2 VMs moved live, 1 moved cold (stopped, moved, started), 1 moved "
+        "shut off, 1 stopped, makespan 41 s (link bound 31 s), longest pause 180 ms; host/h1 is in "
+        "maintenance, proven empty (0 domains, 0 jobs, 0 watchers)\n");
+    cleanup(freep) char *unproven =
+        summary("{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\"}}");
+    assert_string_equal(
+        unproven,
+        "host/h1 drained: 0 of 0 VMs moved live, 0 stopped; host/h1 is in maintenance, but it "
+        "is not proven empty\n");
     cleanup(freep) char *partly = summary(
-        "{\"run\":{\"id\":42,\"state\":\"partly\",\"host\":\"h1\",\"vms\":2,\"moved\":1,\"on_blocked\":\"leave\","
-        "\"stays\":[{\"vm\":\"u\",\"name\":\"b\",\"reasons\":[{\"code\":\"local_disk\",\"what\":\"vda\","
+        "{\"run\":{\"id\":42,\"state\":\"partly\",\"host\":\"h1\",\"vms\":2,\"moved\":1,\"on_"
+        "blocked\":\"leave\","
+        "\"stays\":[{\"vm\":\"u\",\"name\":\"b\",\"reasons\":[{\"code\":\"local_disk\",\"what\":"
+        "\"vda\","
         "\"cure\":\"copy it to RBD\"}]}]},\"moves\":[" MOVE("a", "done", "\"live\":true") "]}");
-    assert_string_equal(partly, "host/h1 partly drained: 1 of 2 VMs moved live, 0 stopped; the host takes no new VMs "
-                                "(drover resume h1 opens it); 1 VM stays:\n"
-                                "  vm/b       a disk is local to its host (vda)\n"
-                                "  ways out:  copy it to RBD\n");
-    cleanup(freep) char *cancelled = summary(
-        "{\"run\":{\"id\":42,\"state\":\"cancelled\",\"host\":\"h1\",\"vms\":3,\"moved\":1,\"host_was\":\"up\"},"
-        "\"moves\":[" MOVE("a", "done", "\"live\":true") "," MOVE("b", "cancelled", "\"live\":true") ","
-        MOVE("c", "failed", "\"error\":\"no route\"") "]}");
-    assert_string_equal(cancelled, "drain of host/h1 cancelled: 1 of 3 VMs moved live, 0 stopped; the host is up as "
-                                   "before\n"
-                                   "  vm/a  moved h1 → h2\n"
-                                   "  vm/b  stays on h1\n"
-                                   "  vm/c  stays on h1: no route\n");
-    cleanup(freep) char *failed =
-        summary("{\"run\":{\"id\":42,\"state\":\"failed\",\"host\":\"h1\",\"message\":\"its agent did not come back\"}}");
+    assert_string_equal(
+        partly,
+        "host/h1 partly drained: 1 of 2 VMs moved live, 0 stopped; the host takes no new VMs "
+        "(drover resume h1 opens it); 1 VM stays:\n"
+        "  vm/b       a disk is local to its host (vda)\n"
+        "  ways out:  copy it to RBD\n");
+    cleanup(freep) char *cancelled =
+        summary("{\"run\":{\"id\":42,\"state\":\"cancelled\",\"host\":\"h1\",\"vms\":3,\"moved\":1,"
+                "\"host_was\":\"up\"},"
+                "\"moves\":[" MOVE("a", "done", "\"live\":true") "," MOVE(
+                    "b", "cancelled", "\"live\":true") "," MOVE("c", "failed",
+                                                                "\"error\":\"no route\"") "]}");
+    assert_string_equal(
+        cancelled,
+        "drain of host/h1 cancelled: 1 of 3 VMs moved live, 0 stopped; the host is up as "
+        "before\n"
+        "  vm/a  moved h1 → h2\n"
+        "  vm/b  stays on h1\n"
+        "  vm/c  stays on h1: no route\n");
+    cleanup(freep) char *failed = summary("{\"run\":{\"id\":42,\"state\":\"failed\",\"host\":"
+                                          "\"h1\",\"message\":\"its agent did not come back\"}}");
     assert_string_equal(failed, "drover: host/h1 not drained: its agent did not come back\n");
 }
 
-#define FACT(w, lock)                                                                                        \
-    "{\"target\":\"vda\",\"pool\":\"rbd\",\"image\":\"root\",\"ok\":true,\"fsid\":\"f-1\",\"image_id\":\"5e1f\","       \
-    "\"pool_id\":2,\"size_bytes\":1073741824,\"features\":5,\"watchers\":[{\"address\":\"" w "\"}],"              \
+#define FACT(w, lock)                                                                              \
+    "{\"target\":\"vda\",\"pool\":\"rbd\",\"image\":\"root\",\"ok\":true,\"fsid\":\"f-1\","        \
+    "\"image_id\":\"5e1f\","                                                                       \
+    "\"pool_id\":2,\"size_bytes\":1073741824,\"features\":5,\"watchers\":[{\"address\":\"" w       \
+    "\"}],"                                                                                        \
     "\"lockers\":[{\"address\":\"" lock "\"}]}"
 
 static void what_ceph_said(void **state)
@@ -180,22 +214,25 @@ static void what_ceph_said(void **state)
          "{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\"},\"moves\":[" MOVE(
              "a", "done",
              "\"live\":true,\"confirmed_wall_us\":1000000,\"proven_wall_us\":9000000,"
-             "\"ceph_src\":[" FACT("h1:0/1", "h1:0/1") "],\"ceph_dst\":[" FACT("h1:0/1", "h1:0/1") "],"
-             "\"ceph_after\":[" FACT("h2:0/7", "h2:0/7") "]") "]}"},
+             "\"ceph_src\":[" FACT("h1:0/1", "h1:0/1") "],\"ceph_dst\":[" FACT(
+                 "h1:0/1", "h1:0/1") "],"
+                                     "\"ceph_after\":[" FACT("h2:0/7", "h2:0/7") "]") "]}"},
         {0}};
     fake_run(&o, script, "run run/42 --ceph", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_string_equal(o.out,
-                        "vm/a  h1 → h2  moved  confirmed 00:00:01  proven 00:00:09\n"
-                        "  vda  rbd/root\n"
-                        "                BEFORE, SEEN BY h1       BEFORE, SEEN BY h2       AFTER, SEEN BY h2\n"
-                        "    fsid        f-1                      f-1                      f-1\n"
-                        "    pool        2 (rbd)                  2 (rbd)                  2 (rbd)\n"
-                        "    image id    5e1f                     5e1f                     5e1f\n"
-                        "    size        1 GiB                    1 GiB                    1 GiB\n"
-                        "    features    layering,exclusive-lock  layering,exclusive-lock  layering,exclusive-lock\n"
-                        "    watchers    h1:0/1                   h1:0/1                   h2:0/7\n"
-                        "    lock owner  h1:0/1                   h1:0/1                   h2:0/7\n");
+    assert_string_equal(
+        o.out,
+        "vm/a  h1 → h2  moved  confirmed 00:00:01  proven 00:00:09\n"
+        "  vda  rbd/root\n"
+        "                BEFORE, SEEN BY h1       BEFORE, SEEN BY h2       AFTER, SEEN BY h2\n"
+        "    fsid        f-1                      f-1                      f-1\n"
+        "    pool        2 (rbd)                  2 (rbd)                  2 (rbd)\n"
+        "    image id    5e1f                     5e1f                     5e1f\n"
+        "    size        1 GiB                    1 GiB                    1 GiB\n"
+        "    features    layering,exclusive-lock  layering,exclusive-lock  "
+        "layering,exclusive-lock\n"
+        "    watchers    h1:0/1                   h1:0/1                   h2:0/7\n"
+        "    lock owner  h1:0/1                   h1:0/1                   h2:0/7\n");
     outcome_done(&o);
 }
 
@@ -205,28 +242,35 @@ static void one_run(void **state)
     struct outcome o = {0};
     const struct fake_answer script[] = {
         {"GET /v1/runs/42", 0,
-         "{\"wall_us\":5000000,\"run\":{\"id\":42,\"state\":\"running\",\"host\":\"h1\",\"actor\":\"root (uid 0)\","
-         "\"vms\":2,\"moved\":1,\"moving\":1,\"created_wall_us\":1000000,\"to\":[\"h2\"]},\"moves\":["
-         MOVE("a", "done", "\"live\":true,\"mem_bytes\":1073741824,\"bytes\":2147483648,\"attempt\":2,"
-                           "\"copy_wall_us\":1000000,\"ended_wall_us\":3000000,\"downtime_us\":61000,"
-                           "\"proven_wall_us\":1,\"tried\":[{\"to\":\"h3\",\"code\":\"migrate_failed\","
-                           "\"error\":\"no route\",\"wall_us\":1000000}]") ","
-         MOVE("b", "uncertain", "\"live\":true,\"mem_bytes\":1073741824,\"attempt\":1,\"note\":\"probing\"") "]}"},
+         "{\"wall_us\":5000000,\"run\":{\"id\":42,\"state\":\"running\",\"host\":\"h1\",\"actor\":"
+         "\"root (uid 0)\","
+         "\"vms\":2,\"moved\":1,\"moving\":1,\"created_wall_us\":1000000,\"to\":[\"h2\"]},"
+         "\"moves\":[" MOVE(
+             "a", "done",
+             "\"live\":true,\"mem_bytes\":1073741824,\"bytes\":2147483648,\"attempt\":2,"
+             "\"copy_wall_us\":1000000,\"ended_wall_us\":3000000,\"downtime_us\":61000,"
+             "\"proven_wall_us\":1,\"tried\":[{\"to\":\"h3\",\"code\":\"migrate_failed\","
+             "\"error\":\"no route\",\"wall_us\":1000000}]") "," MOVE("b", "uncertain",
+                                                                      "\"live\":true,\"mem_bytes\":"
+                                                                      "1073741824,\"attempt\":1,"
+                                                                      "\"note\":\"probing\"") "]}"},
         {0}};
     fake_run(&o, script, "runs 42", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_string_equal(o.out, "run/42  drain of host/h1  running\n"
-                               "asked by   root (uid 0)\n"
-                               "asked at   1970-01-01 00:00:01\n"
-                               "took       4.0 s\n"
-                               "options    --to h2 --on-blocked refuse\n"
-                               "moves      1/2 moved · 1 moving · 0 queued\n"
-                               "\n"
-                               "VM    FROM  TO  STATE      MEMORY   SENT   TOOK  PAUSED  CEPH           TRY  NOTE\n"
-                               "vm/a  h1    h2  moved       1 GiB  2 GiB  2.0 s   61 ms  writer proven    2  -\n"
-                               "vm/b  h1    h2  uncertain   1 GiB      -      -       -  -                1  probing\n"
-                               "00:00:01 vm/a did not move to h3: migrate_failed: no route\n"
-                               "\n");
+    assert_string_equal(
+        o.out,
+        "run/42  drain of host/h1  running\n"
+        "asked by   root (uid 0)\n"
+        "asked at   1970-01-01 00:00:01\n"
+        "took       4.0 s\n"
+        "options    --to h2 --on-blocked refuse\n"
+        "moves      1/2 moved · 1 moving · 0 queued\n"
+        "\n"
+        "VM    FROM  TO  STATE      MEMORY   SENT   TOOK  PAUSED  CEPH           TRY  NOTE\n"
+        "vm/a  h1    h2  moved       1 GiB  2 GiB  2.0 s   61 ms  writer proven    2  -\n"
+        "vm/b  h1    h2  uncertain   1 GiB      -      -       -  -                1  probing\n"
+        "00:00:01 vm/a did not move to h3: migrate_failed: no route\n"
+        "\n");
     outcome_done(&o);
 }
 
