@@ -4,20 +4,22 @@
 
 #include "lib/base/str.h"
 
-const char *const vm_state_names[6] = {"shutoff", "running", "paused", "suspended", "crashed", "stopping"};
+const char *const vm_state_names[6] = {"shutoff",   "running", "paused",
+                                       "suspended", "crashed", "stopping"};
 const char *const vm_job_names[4] = {"none", "migrating_out", "migrating_in", "other"};
 const char *const disk_device_names[4] = {"disk", "cdrom", "floppy", "lun"};
-const char *const disk_kind_names[7] = {"empty", "rbd", "file", "block", "network", "volume", "other"};
+const char *const disk_kind_names[7] = {"empty",   "rbd",    "file", "block",
+                                        "network", "volume", "other"};
 const char *const nic_kind_names[6] = {"bridge", "network", "direct", "user", "hostdev", "other"};
 
 SHAPE(label_shape, struct label, SF_STR_REQ(struct label, key), SF_STR(struct label, value));
 
 #define T struct disk
 SHAPE(disk_shape, T, SF_STR_REQ(T, target), SF_ENUM(T, device, disk_device_names),
-      SF_ENUM(T, kind, disk_kind_names), SF_BOOL(T, readonly), SF_BOOL(T, shareable), SF_STR(T, pool),
-      SF_STR(T, ns), SF_STR(T, image), SF_STR(T, snap), SF_STRS(T, mons), SF_STR(T, conf),
-      SF_STR(T, user), SF_STR(T, secret_uuid), SF_STR(T, secret_usage), SF_STR(T, path),
-      SF_STR(T, cache), SF_STR(T, io), SF_STR(T, format));
+      SF_ENUM_REQ(T, kind, disk_kind_names), SF_BOOL(T, readonly), SF_BOOL(T, shareable),
+      SF_STR(T, pool), SF_STR(T, ns), SF_STR(T, image), SF_STR(T, snap), SF_STRS(T, mons),
+      SF_STR(T, conf), SF_STR(T, user), SF_STR(T, secret_uuid), SF_STR(T, secret_usage),
+      SF_STR(T, path), SF_STR(T, cache), SF_STR(T, io), SF_STR(T, format));
 #undef T
 #define T struct nic
 SHAPE(nic_shape, T, SF_STR(T, mac), SF_ENUM(T, kind, nic_kind_names), SF_STR(T, source),
@@ -27,15 +29,15 @@ SHAPE(nic_shape, T, SF_STR(T, mac), SF_ENUM(T, kind, nic_kind_names), SF_STR(T, 
 SHAPE(hostdev_shape, T, SF_STR(T, kind), SF_STR(T, address));
 #undef T
 #define T struct vm
-SHAPE(vm_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_ENUM(T, state, vm_state_names),
+SHAPE(vm_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_ENUM_REQ(T, state, vm_state_names),
       SF_ENUM(T, job, vm_job_names), SF_BOOL(T, persistent), SF_BOOL(T, autostart),
       SF_BOOL(T, managed_save), SF_INT(T, mem_bytes), SF_INT(T, mem_overhead_bytes),
       SF_INT(T, hugepage_bytes), SF_INT(T, hugepage_size_bytes), SF_INT(T, vcpus), SF_STR(T, virt),
       SF_STR(T, arch), SF_STR(T, machine), SF_STR(T, emulator), SF_STR(T, cpu_xml),
       SF_LIST(T, disks, &disk_shape), SF_LIST(T, nics, &nic_shape),
-      SF_LIST(T, hostdevs, &hostdev_shape), SF_STRS(T, host_files), SF_LIST(T, labels, &label_shape),
-      SF_STR(T, foreign), SF_STR(T, xml), SF_STR(T, xml_inactive), SF_INT_OR(T, rss_bytes, -1),
-      SF_INT_OR(T, cpu_time_us, -1), SF_INT_OR(T, dirty_Bps, -1));
+      SF_LIST(T, hostdevs, &hostdev_shape), SF_STRS(T, host_files),
+      SF_LIST(T, labels, &label_shape), SF_STR(T, foreign), SF_STR(T, xml), SF_STR(T, xml_inactive),
+      SF_INT_OR(T, rss_bytes, -1), SF_INT_OR(T, cpu_time_us, -1), SF_INT_OR(T, dirty_Bps, -1));
 #undef T
 #define T struct secret
 SHAPE(secret_shape, T, SF_STR_REQ(T, uuid), SF_STR(T, usage), SF_BOOL(T, readable));

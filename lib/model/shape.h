@@ -50,6 +50,12 @@ struct shape {
 #define SF_ENUM(T, m, tab)                                                                         \
     {.name = #m, .kind = SK_ENUM, .off = SHAPE_SIZED(T, m, int), .names = (tab),                  \
      .n_names = sizeof(tab) / sizeof((tab)[0])}
+/* Required: for members whose silence would be read as a fact (the first word of the enum). */
+#define SF_ENUM_REQ(T, m, tab)                                                                     \
+    {.name = #m, .kind = SK_ENUM, .off = SHAPE_SIZED(T, m, int), .names = (tab),                  \
+     .n_names = sizeof(tab) / sizeof((tab)[0]), .required = true}
+#define SF_BOOL_REQ(T, m)                                                                          \
+    {.name = #m, .kind = SK_BOOL, .off = SHAPE_SIZED(T, m, bool), .required = true}
 #define SF_OBJ(T, m, shp) {.name = #m, .kind = SK_OBJ, .off = offsetof(T, m), .sub = (shp)}
 #define SF_LIST(T, m, shp)                                                                         \
     {.name = #m, .kind = SK_LIST, .off = offsetof(T, m), .n_off = offsetof(T, n_##m), .sub = (shp)}

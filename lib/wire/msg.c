@@ -13,18 +13,6 @@ const char *const tidy_op_names[3] = {"undefine", "kill_incoming", "resume_sourc
 const char *const power_op_names[2] = {"shutdown", "start"};
 
 /* ---- bodies ---------------------------------------------------------------------------------- */
-/* Members whose silence would be read as evidence (false: "nothing was started", the first word of
- * an enum) must be said. */
-#define BOOL_REQ(T_, m)                                                                            \
-    {                                                                                              \
-        .name = #m, .kind = SK_BOOL, .required = true, .off = offsetof(T_, m)                      \
-    }
-#define ENUM_REQ(T_, m, tab)                                                                       \
-    {                                                                                              \
-        .name = #m, .kind = SK_ENUM, .required = true, .off = offsetof(T_, m), .names = (tab),     \
-        .n_names = ARRAY_LEN(tab)                                                                  \
-    }
-
 #define T struct hello
 SHAPE(hello_shape, T, SF_INT_REQ(T, proto_min), SF_INT_REQ(T, proto_max), SF_STR_REQ(T, host),
       SF_STR(T, agent_version), SF_STR_REQ(T, instance), SF_STR(T, boot_id), SF_INT(T, wall_us));
@@ -79,7 +67,7 @@ SHAPE(migrate_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, a
 #undef T
 #define T struct migrated
 SHAPE(migrated_shape, T, SF_INT_REQ(T, job), SF_INT_REQ(T, attempt), SF_STR_REQ(T, vm),
-      BOOL_REQ(T, ok), BOOL_REQ(T, began), SF_STR(T, code), SF_STR(T, error),
+      SF_BOOL_REQ(T, ok), SF_BOOL_REQ(T, began), SF_STR(T, code), SF_STR(T, error),
       SF_INT_OR(T, total_us, -1), SF_INT_OR(T, setup_us, -1), SF_INT_OR(T, downtime_us, -1),
       SF_INT_OR(T, bytes, -1), SF_INT_OR(T, iterations, -1), SF_INT_OR(T, rate_Bps, -1));
 #undef T
@@ -97,26 +85,26 @@ SHAPE(probe_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, att
 #undef T
 #define T struct probed
 SHAPE(probed_shape, T, SF_INT_REQ(T, job), SF_INT_REQ(T, attempt), SF_STR_REQ(T, vm),
-      ENUM_REQ(T, seen, seen_names), SF_ENUM(T, vm_job, vm_job_names), SF_BOOL(T, persistent),
+      SF_ENUM_REQ(T, seen, seen_names), SF_ENUM(T, vm_job, vm_job_names), SF_BOOL(T, persistent),
       SF_STR(T, detail), SF_LIST(T, images, &image_fact_shape));
 #undef T
 #define T struct tidy
 SHAPE(tidy_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, attempt),
-      SF_STR_REQ(T, vm), ENUM_REQ(T, op, tidy_op_names));
+      SF_STR_REQ(T, vm), SF_ENUM_REQ(T, op, tidy_op_names));
 #undef T
 #define T struct power
 SHAPE(power_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, attempt),
-      SF_STR_REQ(T, vm), ENUM_REQ(T, op, power_op_names), SF_INT(T, timeout_us));
+      SF_STR_REQ(T, vm), SF_ENUM_REQ(T, op, power_op_names), SF_INT(T, timeout_us));
 #undef T
 #define T struct census
 SHAPE(census_shape, T, SF_INT_REQ(T, term));
 #undef T
 #define T struct counted
-SHAPE(counted_shape, T, SF_STRS(T, running), SF_STRS(T, defined), SF_INT(T, jobs), BOOL_REQ(T, ok),
+SHAPE(counted_shape, T, SF_STRS(T, running), SF_STRS(T, defined), SF_INT(T, jobs), SF_BOOL_REQ(T, ok),
       SF_STR(T, error));
 #undef T
 #define T struct done
-SHAPE(done_shape, T, SF_INT(T, job), SF_INT(T, attempt), BOOL_REQ(T, ok), SF_STR(T, code),
+SHAPE(done_shape, T, SF_INT(T, job), SF_INT(T, attempt), SF_BOOL_REQ(T, ok), SF_STR(T, code),
       SF_STR(T, error), SF_INT_OR(T, took_us, -1));
 #undef T
 #define T struct bye

@@ -72,30 +72,36 @@ static void errors_name_the_path(void **state)
 {
     (void)state;
     refused(&vm_shape, "{\"uuid\":\"u\"}", -EBADMSG, "name: is missing");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\"}", -EBADMSG, "state: is missing");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":null}", -EBADMSG, "name: is missing");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":7}", -EBADMSG, "name: expected a string");
     refused(&vm_shape,
-            "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[{\"target\":\"vda\"},{\"target\":1}]}",
+            "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"disks\":[{\"target\":\"vda\","
+            "\"kind\":\"rbd\"},{\"target\":1}]}",
             -EBADMSG, "disks[1].target: expected a string");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[7]}", -EBADMSG,
-            "disks[0]: expected an object");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"disks\":{}}", -EBADMSG,
-            "disks: expected a list");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"host_files\":[\"a\",1]}", -EBADMSG,
-            "host_files[1]: expected a string");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"vcpus\":1.5}", -EBADMSG,
-            "vcpus: expected an integer");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"autostart\":1}", -EBADMSG,
-            "autostart: expected true or false");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"disks\":[7]}",
+            -EBADMSG, "disks[0]: expected an object");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"disks\":{}}",
+            -EBADMSG, "disks: expected a list");
+    refused(&vm_shape,
+            "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"host_files\":[\"a\",1]}",
+            -EBADMSG, "host_files[1]: expected a string");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"vcpus\":1.5}",
+            -EBADMSG, "vcpus: expected an integer");
+    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"autostart\":1}",
+            -EBADMSG, "autostart: expected true or false");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"runing\"}", -EBADMSG,
             "state: unknown word \"runing\"; did you mean \"running\"?");
-    refused(&report_shape, "{\"seq\":1,\"vms\":[{\"uuid\":\"u\",\"name\":\"n\",\"disks\":[{}]}]}",
+    refused(&report_shape,
+            "{\"seq\":1,\"vms\":[{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"disks\":[{}"
+            "]}]}",
             -EBADMSG, "vms[0].disks[0].target: is missing");
     refused(&vm_shape, "[]", -EBADMSG, "expected an object");
     refused(&vm_shape, "{\"uuid\":\"u\",\"uuid\":\"v\",\"name\":\"n\"}", -EBADMSG, "duplicate");
     refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"a\\u0000b\"}", -EBADMSG, "not JSON");
-    refused(&vm_shape, "{\"uuid\":\"u\",\"name\":\"n\",\"vcpus\":99999999999999999999}", -EBADMSG,
-            "big");
+    refused(&vm_shape,
+            "{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\",\"vcpus\":99999999999999999999}",
+            -EBADMSG, "big");
     refused(&vm_shape, "{", -EBADMSG, "line 1 column 1");
     refused(&vm_shape, "{} x", -EBADMSG, "not JSON");
 }
@@ -242,7 +248,7 @@ static void schema_tells_the_shape(void **state)
     cleanup(freep) char *text = codec_text(j);
     assert_non_null(strstr(text, "draft-07"));
     assert_non_null(strstr(text, "\"title\":\"vm\""));
-    assert_non_null(strstr(text, "\"required\":[\"uuid\",\"name\"]"));
+    assert_non_null(strstr(text, "\"required\":[\"uuid\",\"name\",\"state\"]"));
     assert_non_null(strstr(text, "\"enum\":[\"shutoff\",\"running\""));
     const json_t *disks = json_object_get(json_object_get(j, "properties"), "disks");
     assert_string_equal(json_string_value(json_object_get(disks, "type")), "array");
