@@ -104,6 +104,13 @@ void client_free(struct client *c)
     free(c);
 }
 
+/* After the request may have been sent, and before an answer came. */
+static bool broke_midway(CURLcode rc)
+{
+    return rc == CURLE_GOT_NOTHING || rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR ||
+           rc == CURLE_PARTIAL_FILE;
+}
+
 /* Why no answer came, and what to do. */
 static int transport_error(struct client *c, CURLcode rc, const struct body *b, struct err *e)
 {
@@ -144,6 +151,12 @@ static int transport_error(struct client *c, CURLcode rc, const struct body *b, 
             "no scheduler here: %s does not exist\n  systemctl status drover-scheduler; on "
             "another machine use --url https://HOST:PORT, for another path --socket PATH",
             where);
+    if (!c->socket && broke_midway(rc))
+        return err_set(
+            e, -ENOTCONN,
+            "the scheduler at %s closed the connection: %s\n  when it does so each time, it "
+            "refuses this certificate: drover pki show FILE shows which CA signed it",
+            where, c->error[0] ? c->error : curl_easy_strerror(rc));
     return err_set(
         e, -ENOTCONN,
         "the scheduler at %s is unreachable: %s\n  systemctl status drover-scheduler on its "
@@ -214,13 +227,6 @@ int client_get(struct client *c, const char *path, json_t **ret, struct err *e)
     curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
     return perform(c, path, GET_MS, &rc, ret, e);
-}
-
-/* After the request may have been sent, and before an answer came. */
-static bool broke_midway(CURLcode rc)
-{
-    return rc == CURLE_GOT_NOTHING || rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR ||
-           rc == CURLE_PARTIAL_FILE;
 }
 
 static int post_once_or_again(struct client *c, const char *path, json_t **ret, struct err *e)
