@@ -231,7 +231,8 @@ static bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m
     struct reason why = {0};
     snapshot_make(c, r->run.id, m->m.id, &snap);
     int vm = snap_vm_id(&snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
-    bool ok = vm >= 0 && to >= 0 && plan_allows(&snap.s, &c->policy, vm, to, &why);
+    bool ok = vm >= 0 && to >= 0 && plan_allows(&snap.s, &c->policy, vm, to, &why) &&
+              (!m->m.live || plan_vm_movable(&snap.s, &c->policy, vm, &why));
     snapshot_done(&snap);
     if (!ok && why.code) {
         cleanup(freep) char *text = reason_sentence(&why);
