@@ -22,7 +22,7 @@ OBJECT_BYTES = 4 << 20
 DEFAULTS = {"host": "h1", "mem": 256, "fill": 0, "dirty": 0, "vcpus": 1, "image": None,
             "size": "64M", "define": True, "transient": False, "xml_only": False, "bridge": "br0",
             "machine": "q35", "extra_device_xml": None, "local_qcow2": False, "cdrom": None,
-            "mon_hosts": True, "cluster": 1, "start": True, "wait": True, "period": BEAT_MS}
+            "io": "threads", "mon_hosts": True, "cluster": 1, "start": True, "wait": True, "period": BEAT_MS}
 
 
 CPU = {"qemu": "<cpu mode='custom' match='exact'><model fallback='forbid'>qemu64</model></cpu>",
@@ -81,7 +81,7 @@ def disk_xml(guest):
         hosts = "".join(f"<host name='{ip}' port='6789'/>"
                         for ip in MONITORS[guest["cluster"]].values())
     return f"""    <disk type='network' device='disk'>
-      <driver name='qemu' type='raw' cache='none' io='threads' discard='unmap'/>
+      <driver name='qemu' type='raw' cache='none' io='{guest['io']}' discard='unmap'/>
       <auth username='libvirt'><secret type='ceph' uuid='{SECRET_UUID}'/></auth>
       <source protocol='rbd' name='{POOL}/{guest['image']}'>{hosts}</source>
       <target dev='vda' bus='virtio'/>

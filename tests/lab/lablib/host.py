@@ -106,6 +106,7 @@ class Host:
         tls = config["transport"] == "tls"
         write(f"{libvirt}/libvirtd.conf", f"""listen_tls = {int(tls)}
 listen_tcp = {int(not tls)}
+tcp_port = "16509"
 listen_addr = "0.0.0.0"
 auth_tcp = "none"
 auth_unix_rw = "none"
