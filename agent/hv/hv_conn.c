@@ -100,6 +100,16 @@ int hv_fail(struct err *e, const char *what)
     return code;
 }
 
+int hv_if_alive(virConnectPtr c, int r, struct err *e)
+{
+    if (r >= 0 || virConnectIsAlive(c) == 1)
+        return r;
+    virResetLastError();
+    if (e)
+        e->code = -ENOTCONN;
+    return -ENOTCONN;
+}
+
 virConnectPtr hv_conn(struct hv *hv, struct err *e)
 {
     pthread_mutex_lock(&hv->lock);

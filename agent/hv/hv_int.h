@@ -42,6 +42,9 @@ void dom_unref(virDomainPtr *d);
 void params_free(virTypedParameterPtr *p, int n);
 /* -errno of libvirt's last error, with "what: its words". */
 int hv_fail(struct err *e, const char *what);
+/* A call on c failed with r: -ENOTCONN instead if the connection is broken. libvirt has many words for
+ * that, and none of them says anything about the domain. */
+int hv_if_alive(virConnectPtr c, int r, struct err *e);
 /* NULL with *e set; -ENOENT if there is no such domain. */
 virDomainPtr hv_domain(virConnectPtr c, const char *uuid, struct err *e);
 /* A new connection of its own: libvirtd serves only a few calls of one client at a time

@@ -112,7 +112,7 @@ static int list_uuids(virConnectPtr c, unsigned flags, bool moving_only, char **
 int hv_list(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e)
 {
     cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
-    return c ? list_uuids(c, 0, false, ret_uuids, ret_n, e) : -ENOTCONN;
+    return c ? hv_if_alive(c, list_uuids(c, 0, false, ret_uuids, ret_n, e), e) : -ENOTCONN;
 }
 
 int hv_list_moving(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e)
@@ -220,6 +220,7 @@ int hv_read_vm(struct hv *hv, const char *uuid, struct vm *ret, struct err *e)
             return 0;
         }
         shape_done(&vm_shape, &vm);
+        r = hv_if_alive(c, r, e);
         if (r == -ENOENT || r == -ENOTCONN)
             break;
     }

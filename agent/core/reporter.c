@@ -1,0 +1,242 @@
+#include "agent/core/reporter.h"
+
+#include <string.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+
+/* JSON escapes lengthen XML a little (quotes); half a frame leaves room for that and the rest. */
+static const size_t FULL_MAX = LIM_FRAME_BYTES / 2;
+/* A delta small enough that heartbeats behind it are not late on a slow link. */
+static const size_t DELTA_MAX = 512 << 10;
+
+struct reporter {
+    struct host host;
+    struct vm *vms;
+    size_t n_vms;
+    bool *dirty; /* beside vms */
+    size_t n_dirty;
+    char **gone;
+    size_t n_gone;
+    bool host_dirty, known, full_due;
+    int64_t seq, reported_free;
+};
+
+struct reporter *reporter_new(void)
+{
+    struct reporter *r = xcalloc(1, sizeof(*r));
+    shape_init(&host_shape, &r->host);
+    r->full_due = r->host_dirty = true;
+    return r;
+}
+
+static void clear_gone(struct reporter *r)
+{
+    for (size_t i = 0; i < r->n_gone; i++)
+        free(r->gone[i]);
+    free(r->gone);
+    r->gone = NULL;
+    r->n_gone = 0;
+}
+
+void reporter_free(struct reporter *r)
+{
+    if (!r)
+        return;
+    shape_done(&host_shape, &r->host);
+    for (size_t i = 0; i < r->n_vms; i++)
+        shape_done(&vm_shape, &r->vms[i]);
+    free(r->vms);
+    free(r->dirty);
+    clear_gone(r);
+    free(r);
+}
+
+void reporter_restart(struct reporter *r)
+{
+    r->seq = 0;
+    r->full_due = r->host_dirty = true;
+}
+
+void reporter_known(struct reporter *r)
+{
+    r->known = r->full_due = true;
+}
+
+bool reporter_is_known(const struct reporter *r)
+{
+    return r->known;
+}
+
+static size_t index_of(const struct reporter *r, const char *uuid)
+{
+    size_t i = 0;
+    while (i < r->n_vms && !str_eq(r->vms[i].uuid, uuid))
+        i++;
+    return i;
+}
+
+static bool same_vm(const struct vm *a, const struct vm *b)
+{
+    struct vm x = *a; /* borrows a's strings for the comparison only */
+    x.rss_bytes = b->rss_bytes;
+    x.cpu_time_us = b->cpu_time_us;
+    x.dirty_Bps = b->dirty_Bps;
+    return shape_equal(&vm_shape, &x, b);
+}
+
+static bool same_host(const struct host *a, const struct host *b)
+{
+    struct host x = *a;
+    x.mem_free_bytes = b->mem_free_bytes;
+    x.hugepage_free_bytes = b->hugepage_free_bytes;
+    x.load_ppm = b->load_ppm;
+    x.clock_skew_us = b->clock_skew_us;
+    return shape_equal(&host_shape, &x, b);
+}
+
+bool reporter_vm(struct reporter *r, struct vm *v)
+{
+    size_t i = index_of(r, v->uuid);
+    bool news = i == r->n_vms;
+    if (news) {
+        vec_add(&r->vms, &r->n_vms);
+        *vec_add(&r->dirty, &r->n_dirty) = true;
+    } else {
+        news = !same_vm(&r->vms[i], v);
+        r->dirty[i] = r->dirty[i] || news;
+        shape_done(&vm_shape, &r->vms[i]);
+    }
+    r->vms[i] = *v;
+    shape_init(&vm_shape, v);
+    /* back before its absence was told: the VM as it is now says it all */
+    for (size_t g = 0; g < r->n_gone; g++)
+        if (str_eq(r->gone[g], r->vms[i].uuid)) {
+            free(r->gone[g]);
+            vec_del(r->gone, &r->n_gone, g);
+            break;
+        }
+    return news;
+}
+
+bool reporter_gone(struct reporter *r, const char *uuid)
+{
+    size_t i = index_of(r, uuid);
+    if (i == r->n_vms)
+        return false;
+    *vec_add(&r->gone, &r->n_gone) = xstrdup(uuid);
+    shape_done(&vm_shape, &r->vms[i]);
+    vec_del(r->vms, &r->n_vms, i);
+    vec_del(r->dirty, &r->n_dirty, i);
+    return true;
+}
+
+bool reporter_host(struct reporter *r, struct host *h)
+{
+    bool news = !same_host(&r->host, h);
+    int64_t moved = h->mem_free_bytes - r->reported_free;
+    if (news || (moved < 0 ? -moved : moved) > h->mem_bytes / 16)
+        r->host_dirty = true;
+    shape_done(&host_shape, &r->host);
+    r->host = *h;
+    shape_init(&host_shape, h);
+    return news;
+}
+
+void reporter_touch_host(struct reporter *r)
+{
+    r->host_dirty = true;
+}
+
+void reporter_libvirt(struct reporter *r, bool up)
+{
+    r->host_dirty = r->host_dirty || r->host.libvirt_up != up;
+    r->host.libvirt_up = up;
+}
+
+static size_t len(const char *s)
+{
+    return s ? strlen(s) : 0;
+}
+
+static size_t weight(const struct vm *v)
+{
+    return 2048 + 512 * (v->n_disks + v->n_nics + v->n_hostdevs) + len(v->xml) +
+           len(v->xml_inactive) + len(v->cpu_xml);
+}
+
+static void add_vm(struct report *ret, const struct vm *v, bool whole)
+{
+    struct vm *to = vec_add(&ret->vms, &ret->n_vms);
+    struct vm from = *v;
+    if (!whole)
+        from.xml = from.xml_inactive = from.cpu_xml = NULL;
+    shape_copy(&vm_shape, to, &from);
+}
+
+static void take_full(struct reporter *r, struct report *ret)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < r->n_vms; i++)
+        total += weight(&r->vms[i]);
+    bool whole = total <= FULL_MAX;
+    for (size_t i = 0; i < r->n_vms; i++) {
+        add_vm(ret, &r->vms[i], whole);
+        r->dirty[i] = !whole;
+    }
+    clear_gone(r);
+    ret->full = true;
+    r->full_due = false;
+    r->host_dirty = true; /* a full report has everything */
+}
+
+static void take_delta(struct reporter *r, struct report *ret)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < r->n_vms && total < DELTA_MAX; i++)
+        if (r->dirty[i]) {
+            add_vm(ret, &r->vms[i], true);
+            r->dirty[i] = false;
+            total += weight(&r->vms[i]);
+        }
+    ret->gone = take(r->gone);
+    ret->n_gone = r->n_gone;
+    r->n_gone = 0;
+}
+
+bool reporter_take(struct reporter *r, struct report *ret)
+{
+    shape_init(&report_shape, ret);
+    if (r->known && r->full_due)
+        take_full(r, ret);
+    else if (r->known)
+        take_delta(r, ret);
+    if (!r->host_dirty && !ret->full && !ret->n_vms && !ret->n_gone)
+        return false;
+    if (r->host_dirty) {
+        ret->has_host = true;
+        shape_copy(&host_shape, &ret->host, &r->host);
+        r->reported_free = r->host.mem_free_bytes;
+        r->host_dirty = false;
+    }
+    ret->seq = ++r->seq;
+    return true;
+}
+
+const struct host *reporter_host_now(const struct reporter *r)
+{
+    return &r->host;
+}
+
+const struct vm *reporter_vms(const struct reporter *r, size_t *ret_n)
+{
+    *ret_n = r->n_vms;
+    return r->vms;
+}
+
+const struct vm *reporter_find(const struct reporter *r, const char *uuid)
+{
+    size_t i = index_of(r, uuid);
+    return i < r->n_vms ? &r->vms[i] : NULL;
+}

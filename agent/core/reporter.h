@@ -1,0 +1,44 @@
+/* agent/core/reporter.h: what the scheduler must be told: everything once, then what changed.   PURE.
+ * Purpose  Holds the present facts and which of them have not been reported yet.
+ * Rules    measurements (RSS, CPU time, free memory, load) ride along and never make a report by
+ *          themselves, except free memory that changed by more than 1/16 of the host's memory.
+ *          A full report needs full knowledge: until the caller has said reporter_known, only the
+ *          host is reported (with libvirt_up as it is), because "VMs not listed are not there".
+ * Bounds   one report stays well below LIM_FRAME_BYTES: a full report that would not leaves out XML
+ *          texts, and whole VMs follow as deltas.
+ * Owner    facts are taken; reports are given.   Thread loop. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/model/model.h"
+#include "lib/wire/msg.h"
+
+struct reporter;
+struct reporter *reporter_new(void);
+void reporter_free(struct reporter *r);
+
+/* A new connection: sequence numbers begin anew and the next report is full. */
+void reporter_restart(struct reporter *r);
+/* The inventory was read anew from nothing (libvirt is back): the next report is full again. */
+void reporter_known(struct reporter *r);
+bool reporter_is_known(const struct reporter *r);
+
+/* Take one VM's facts. Returns whether anything but measurements changed. */
+bool reporter_vm(struct reporter *r, struct vm *v);
+/* It is neither running nor defined any more. Returns whether it was known. */
+bool reporter_gone(struct reporter *r, const char *uuid);
+/* Take the host's facts. Returns whether anything but measurements changed. */
+bool reporter_host(struct reporter *r, struct host *h);
+/* Report the host again with the next report, for its measurements. */
+void reporter_touch_host(struct reporter *r);
+/* libvirt's connection was lost or is back. */
+void reporter_libvirt(struct reporter *r, bool up);
+
+/* Fill *ret with what is to be said now. False: nothing. Call again: a long story has several parts. */
+bool reporter_take(struct reporter *r, struct report *ret);
+
+/* Borrow. */
+const struct host *reporter_host_now(const struct reporter *r);
+const struct vm *reporter_vms(const struct reporter *r, size_t *ret_n);
+const struct vm *reporter_find(const struct reporter *r, const char *uuid);
