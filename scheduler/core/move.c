@@ -88,6 +88,31 @@ static void check_both(struct core *c, struct move_slot *m)
     }
 }
 
+/* What libvirt is asked for, in the operator's words: the policy's keys. Gives. */
+static char *how_text(const struct migrate *b)
+{
+    const struct {
+        bool on;
+        const char *name;
+    } all[] = {
+        {b->live, "live"},
+        {!b->live, "definition only"},
+        {b->persist_dest, "persistent"},
+        {b->undefine_source, "undefine source"},
+        {b->abort_on_error, "abort on error"},
+        {b->compressed, "compressed"},
+        {b->auto_converge, "auto-converge"},
+        {b->post_copy, "post-copy"},
+        {b->multifd, "multifd"},
+        {b->live, b->tls ? "tls" : "tcp"},
+    };
+    char *s = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].on)
+            set_fmt(&s, "%s%s%s", s ? s : "", s ? ", " : "", all[i].name);
+    return s;
+}
+
 static void start_copy(struct core *c, struct move_slot *m)
 {
     const struct host_slot *to = host_find(c, m->m.to);
@@ -129,9 +154,10 @@ static void start_copy(struct core *c, struct move_slot *m)
     m->leftover_told = m->tidy_refused = m->both_told = false;
     struct ask want = {.what = ASK_MIGRATE, .host = m->m.from, .move = m->m.id, .vm = m->m.vm,
                        .deadline_us = INT64_MAX};
+    cleanup(freep) char *how = how_text(b);
     if (ask(c, want, MSG_MIGRATE, b)) {
-        say(c, (struct about){.m = m, .host = m->m.from}, "move.copying", "vm/%s copying %s → %s",
-            m->m.vm_name, m->m.from, m->m.to);
+        say(c, (struct about){.m = m, .host = m->m.from}, "move.copying",
+            "vm/%s copying %s → %s (%s)", m->m.vm_name, m->m.from, m->m.to, how);
     } else {
         set_str(&m->m.error, "the source's agent is not connected");
         move_event(c, m, JEV_REJECTED);
