@@ -44,10 +44,14 @@ int hv_job(virDomainPtr d, enum vm_job *ret, virTypedParameterPtr *ret_params, i
     int n = 0, type = VIR_DOMAIN_JOB_NONE, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
     if (virDomainGetJobStats(d, &type, &p, &n, 0) < 0) {
         const virError *x = virGetLastError();
-        /* "migration statistics are available only on the source host": so it is a destination.
-         * An inactive domain has no job either. */
-        if (x && x->code == VIR_ERR_OPERATION_INVALID) {
-            *ret = virDomainIsActive(d) == 1 ? VM_JOB_MIGRATING_IN : VM_JOB_NONE;
+        /* "migration statistics are available only on the source host": so it is a destination */
+        if (x && x->code == VIR_ERR_OPERATION_UNSUPPORTED) {
+            *ret = VM_JOB_MIGRATING_IN;
+            virResetLastError();
+            return 0;
+        }
+        if (x && x->code == VIR_ERR_OPERATION_INVALID && virDomainIsActive(d) == 0) {
+            *ret = VM_JOB_NONE;
             virResetLastError();
             return 0;
         }
