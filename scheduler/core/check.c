@@ -36,8 +36,9 @@ static const struct {
     enum reason_code code;
     const char *cure;
 } cures[] = {
-    {R_CLUSTER_DIFFERS, "make /etc/ceph/ceph.conf there name the same cluster, or name the monitors "
-                        "in the VM's disk"},
+    {R_CLUSTER_DIFFERS,
+     "make /etc/ceph/ceph.conf there name the same cluster, or name the monitors "
+     "in the VM's disk"},
     {R_IMAGE_DIFFERS, "compare `rbd info` on both hosts: two images share this name"},
     {R_IMAGE_ABSENT, "check the pool and image with `rbd info` on that host"},
     {R_IMAGE_WATCHED, "find the other client with `rbd status` and close it"},
@@ -137,8 +138,8 @@ static bool source_is_writer(const struct core *c, const struct vm *v, const str
         return reason_set(why, code, NULL, f->target, NULL, who, NULL), false;
     }
     if (vm_active(v->state) && !f->n_watchers)
-        return reason_set(why, R_IMAGE_NOT_OPEN, NULL, f->target, "its QEMU as watcher", "no watcher",
-                          NULL),
+        return reason_set(why, R_IMAGE_NOT_OPEN, NULL, f->target, "its QEMU as watcher",
+                          "no watcher", NULL),
                false;
     return true;
 }
@@ -172,8 +173,8 @@ bool check_source(const struct core *c, const struct vm *v, const char *src,
     return true;
 }
 
-bool check_target(const struct verdict *answer, const char *dst, const struct image_fact *src_images,
-                  size_t n_src, struct reason *why)
+bool check_target(const struct verdict *answer, const char *dst,
+                  const struct image_fact *src_images, size_t n_src, struct reason *why)
 {
     if (answer->n_reasons) {
         shape_done(&reason_shape, why);
@@ -193,7 +194,8 @@ bool check_target(const struct verdict *answer, const char *dst, const struct im
         if (!image_sane(d, dst, why))
             return false;
         if (!str_eq(s->fsid, d->fsid))
-            return reason_set(why, R_CLUSTER_DIFFERS, dst, s->target, s->fsid, d->fsid, NULL), false;
+            return reason_set(why, R_CLUSTER_DIFFERS, dst, s->target, s->fsid, d->fsid, NULL),
+                   false;
         if (s->pool_id != d->pool_id || !str_eq(s->image_id, d->image_id)) {
             cleanup(freep) char *need =
                 xasprintf("pool %lld, image id %s", (long long)s->pool_id, s->image_id);

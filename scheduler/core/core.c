@@ -231,8 +231,9 @@ void core_restored(struct core *c, int64_t next_seq, int64_t now_us, int64_t wal
                 "run/%lld goes on after a restart of the scheduler (%s)",
                 (long long)c->runs[i]->run.id, run_state_names[c->runs[i]->run.state]);
         }
-    say(c, (struct about){0}, "scheduler.start", "scheduler started, term %lld, %zu run%s under way",
-        (long long)c->cfg.term, going, going == 1 ? "" : "s");
+    say(c, (struct about){0}, "scheduler.start",
+        "scheduler started, term %lld, %zu run%s under way", (long long)c->cfg.term, going,
+        going == 1 ? "" : "s");
     finish_step(c);
 }
 

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <stddef.h>
 
-const char *const job_state_names[JOB_STATES_] = {
-    "queued",    "preparing", "stopping", "copying", "confirming", "uncertain",
-    "starting",  "tidying",   "done",     "failed",  "cancelled"};
+const char *const job_state_names[JOB_STATES_] = {"queued",     "preparing", "stopping", "copying",
+                                                  "confirming", "uncertain", "starting", "tidying",
+                                                  "done",       "failed",    "cancelled"};
 const char *const job_event_names[JOB_EVENTS_] = {
-    "admit",    "ready",        "ready_cold", "stopped",      "refused",  "migrated",
-    "error",    "rejected",     "lost",       "seen_dst",     "seen_defined", "started",
-    "seen_stopped", "seen_src", "seen_dirty", "unproven",     "tidied",   "cancel"};
+    "admit",        "ready",    "ready_cold", "stopped",  "refused",      "migrated",
+    "error",        "rejected", "lost",       "seen_dst", "seen_defined", "started",
+    "seen_stopped", "seen_src", "seen_dirty", "unproven", "tidied",       "cancel"};
 
 /* The whole machine; a pair that is absent is illegal, not ignored. */
 static const struct edge {
@@ -29,10 +29,11 @@ static const struct edge {
 
     {JOB_PREPARING, JEV_READY_COLD, JOB_STOPPING, FXJ_STOP_VM},
     {JOB_STOPPING, JEV_STOPPED, JOB_COPYING, FXJ_START_COPY},
-    {JOB_STOPPING, JEV_ERROR, JOB_UNCERTAIN, FXJ_PROBE_BOTH}, /* did it stop or not? */
+    {JOB_STOPPING, JEV_ERROR, JOB_UNCERTAIN, FXJ_PROBE_BOTH},  /* did it stop or not? */
     {JOB_STOPPING, JEV_REJECTED, JOB_FAILED, FXJ_RELEASE_DST}, /* the guest did not obey: it runs */
     {JOB_STOPPING, JEV_LOST, JOB_UNCERTAIN, FXJ_PROBE_BOTH},
-    {JOB_STOPPING, JEV_CANCEL, JOB_STOPPING, FXJ_NONE}, /* a guest cannot be told to stop stopping */
+    {JOB_STOPPING, JEV_CANCEL, JOB_STOPPING,
+     FXJ_NONE}, /* a guest cannot be told to stop stopping */
 
     {JOB_COPYING, JEV_MIGRATED, JOB_CONFIRMING, FXJ_PROBE_BOTH},
     {JOB_COPYING, JEV_ERROR, JOB_UNCERTAIN, FXJ_PROBE_BOTH}, /* an error is no evidence */
@@ -43,10 +44,10 @@ static const struct edge {
     {JOB_CONFIRMING, JEV_SEEN_DST, JOB_DONE, FXJ_COMMIT_MOVE},
     {JOB_CONFIRMING, JEV_SEEN_DEFINED, JOB_STARTING, FXJ_START_VM},
     {JOB_CONFIRMING, JEV_SEEN_STOPPED, JOB_UNCERTAIN, FXJ_PROBE_BOTH},
-    {JOB_CONFIRMING, JEV_UNPROVEN, JOB_CONFIRMING, FXJ_NONE}, /* look again, in a while */
+    {JOB_CONFIRMING, JEV_UNPROVEN, JOB_CONFIRMING, FXJ_NONE},      /* look again, in a while */
     {JOB_CONFIRMING, JEV_SEEN_SRC, JOB_UNCERTAIN, FXJ_PROBE_BOTH}, /* contradicts libvirt's word */
     {JOB_CONFIRMING, JEV_SEEN_DIRTY, JOB_UNCERTAIN, FXJ_PROBE_BOTH},
-    {JOB_CONFIRMING, JEV_LOST, JOB_CONFIRMING, FXJ_NONE}, /* probes go on when it is back */
+    {JOB_CONFIRMING, JEV_LOST, JOB_CONFIRMING, FXJ_NONE},   /* probes go on when it is back */
     {JOB_CONFIRMING, JEV_CANCEL, JOB_CONFIRMING, FXJ_NONE}, /* too late: it has moved */
 
     {JOB_UNCERTAIN, JEV_SEEN_DST, JOB_DONE, FXJ_COMMIT_MOVE},

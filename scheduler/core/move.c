@@ -47,13 +47,14 @@ struct move_slot *move_new(struct core *c, struct run_slot *r, const struct vm *
 
 void move_failed_reason(const struct move_slot *m, struct reason *ret)
 {
-    reason_set(ret, m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED, m->m.to, NULL, NULL,
-               m->m.error, NULL);
+    reason_set(ret, m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED, m->m.to, NULL,
+               NULL, m->m.error, NULL);
 }
 
 /* ---- effects ------------------------------------------------------------------------------------ */
 
-static void prep_note(struct move_slot *m, enum reason_code code, const char *host, const char *have)
+static void prep_note(struct move_slot *m, enum reason_code code, const char *host,
+                      const char *have)
 {
     if (m->prep_bad)
         return;
@@ -79,8 +80,11 @@ static void check_both(struct core *c, struct move_slot *m)
         b->term = c->cfg.term;
         b->as_source = !dst;
         shape_copy(&vm_shape, vec_add(&b->vms, &b->n_vms), &v->vm);
-        struct ask want = {.what = dst ? ASK_PREP_DST : ASK_PREP_SRC, .host = (char *)(uintptr_t)host,
-                           .vm = m->m.vm, .run = m->m.run, .move = m->m.id};
+        struct ask want = {.what = dst ? ASK_PREP_DST : ASK_PREP_SRC,
+                           .host = (char *)(uintptr_t)host,
+                           .vm = m->m.vm,
+                           .run = m->m.run,
+                           .move = m->m.id};
         if (ask(c, want, MSG_CHECK_VMS, b))
             m->prep_waiting++;
         else
@@ -96,7 +100,8 @@ static char *how_text(const struct migrate *b)
         const char *name;
     } all[] = {
         {b->live, "live"},
-        {!b->live, "definition only"},
+        {b->offline, "definition only"},
+        {!b->live && !b->offline, "paused for the copy"},
         {b->persist_dest, "persistent"},
         {b->undefine_source, "undefine source"},
         {b->abort_on_error, "abort on error"},
@@ -104,7 +109,7 @@ static char *how_text(const struct migrate *b)
         {b->auto_converge, "auto-converge"},
         {b->post_copy, "post-copy"},
         {b->multifd, "multifd"},
-        {b->live, b->tls ? "tls" : "tcp"},
+        {!b->offline, b->tls ? "tls" : "tcp"},
     };
     char *s = NULL;
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
@@ -118,19 +123,24 @@ static void start_copy(struct core *c, struct move_slot *m)
     const struct host_slot *to = host_find(c, m->m.to);
     struct migrate *b = body_new(MSG_MIGRATE);
     *b = (struct migrate){
-        .term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt, .vm = xstrdup(m->m.vm),
-        .dst_host = xstrdup(m->m.to), .dst_uri = xstrdup(to->rec.last.migrate_uri),
-        .live = m->m.live, .offline = !m->m.live,
+        .term = c->cfg.term,
+        .job = m->m.id,
+        .attempt = m->m.attempt,
+        .vm = xstrdup(m->m.vm),
+        .dst_host = xstrdup(m->m.to),
+        .dst_uri = xstrdup(to->rec.last.migrate_uri),
+        .live = m->m.live && c->policy.migration.live,
+        .offline = !m->m.live,
         .persist_dest = c->policy.migration.persistent || !m->m.live,
         .undefine_source = c->policy.migration.undefine_source || !m->m.live,
         .abort_on_error = c->policy.migration.abort_on_error && m->m.live,
     };
     if (m->m.live) {
-        b->migrate_uri = to->rec.last.migrate_address
-                             ? xasprintf(strchr(to->rec.last.migrate_address, ':') ? "tcp://[%s]"
-                                                                                   : "tcp://%s",
-                                         to->rec.last.migrate_address)
-                             : NULL;
+        b->migrate_uri =
+            to->rec.last.migrate_address
+                ? xasprintf(strchr(to->rec.last.migrate_address, ':') ? "tcp://[%s]" : "tcp://%s",
+                            to->rec.last.migrate_address)
+                : NULL;
         b->compressed = c->policy.migration.compressed;
         b->tls = c->policy.migration.transport == TRANSPORT_TLS;
         b->auto_converge = c->policy.migration.auto_converge;
@@ -152,7 +162,10 @@ static void start_copy(struct core *c, struct move_slot *m)
     m->began = true;
     m->blocked_since_us = 0;
     m->leftover_told = m->tidy_refused = m->both_told = false;
-    struct ask want = {.what = ASK_MIGRATE, .host = m->m.from, .move = m->m.id, .vm = m->m.vm,
+    struct ask want = {.what = ASK_MIGRATE,
+                       .host = m->m.from,
+                       .move = m->m.id,
+                       .vm = m->m.vm,
                        .deadline_us = INT64_MAX};
     cleanup(freep) char *how = how_text(b);
     if (ask(c, want, MSG_MIGRATE, b)) {
@@ -168,9 +181,16 @@ static void power_vm(struct core *c, struct move_slot *m, enum ask_for what, cha
 {
     m->began = true;
     struct power *b = body_new(MSG_POWER);
-    *b = (struct power){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
-                        .vm = xstrdup(m->m.vm), .op = op, .timeout_us = SHUTDOWN_TIMEOUT_US};
-    struct ask want = {.what = what, .host = host, .move = m->m.id, .vm = m->m.vm,
+    *b = (struct power){.term = c->cfg.term,
+                        .job = m->m.id,
+                        .attempt = m->m.attempt,
+                        .vm = xstrdup(m->m.vm),
+                        .op = op,
+                        .timeout_us = SHUTDOWN_TIMEOUT_US};
+    struct ask want = {.what = what,
+                       .host = host,
+                       .move = m->m.id,
+                       .vm = m->m.vm,
                        .deadline_us = c->now_us + SHUTDOWN_TIMEOUT_US + ASK_TIMEOUT_US};
     say(c, (struct about){.m = m, .host = host}, op == POWER_SHUTDOWN ? "vm.shutdown" : "vm.start",
         op == POWER_SHUTDOWN ? "vm/%s is being shut down on %s, as asked (--on-blocked cold)"
@@ -192,8 +212,11 @@ static void tidy_up(struct core *c, struct move_slot *m)
                                                     : TIDY_KILL_INCOMING;
     char *host = op == TIDY_KILL_INCOMING ? m->m.to : m->m.from;
     struct tidy *t = body_new(MSG_TIDY);
-    *t = (struct tidy){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
-                       .vm = xstrdup(m->m.vm), .op = op};
+    *t = (struct tidy){.term = c->cfg.term,
+                       .job = m->m.id,
+                       .attempt = m->m.attempt,
+                       .vm = xstrdup(m->m.vm),
+                       .op = op};
     say(c, (struct about){.m = m, .host = host}, "move.tidy", "vm/%s: %s on %s", m->m.vm_name,
         op == TIDY_RESUME_SOURCE ? "resuming the paused VM"
         : op == TIDY_UNDEFINE    ? "removing the old definition"
@@ -207,8 +230,8 @@ static void tidy_up(struct core *c, struct move_slot *m)
 static void send_abort(struct core *c, struct move_slot *m)
 {
     struct abort_job *b = body_new(MSG_ABORT);
-    *b = (struct abort_job){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
-                            .vm = xstrdup(m->m.vm)};
+    *b = (struct abort_job){
+        .term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt, .vm = xstrdup(m->m.vm)};
     ask(c, (struct ask){.what = ASK_ABORT, .host = m->m.from, .move = m->m.id}, MSG_ABORT, b);
 }
 
@@ -247,8 +270,9 @@ static void released(struct core *c, struct move_slot *m)
             m->m.vm_name, m->m.from);
         return;
     }
-    say(c, (struct about){.m = m}, "move.failed", "vm/%s not moved to %s, it is on %s as before: %s",
-        m->m.vm_name, m->m.to, m->m.from, m->m.error ? m->m.error : "unknown error");
+    say(c, (struct about){.m = m}, "move.failed",
+        "vm/%s not moved to %s, it is on %s as before: %s", m->m.vm_name, m->m.to, m->m.from,
+        m->m.error ? m->m.error : "unknown error");
 }
 
 static void probe_both(struct core *c, struct move_slot *m)
@@ -323,12 +347,14 @@ static void send_probes(struct core *c, struct move_slot *m)
     bool sent = false;
     for (int dst = 0; dst < 2; dst++) {
         struct probe *b = body_new(MSG_PROBE);
-        *b = (struct probe){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
-                            .vm = xstrdup(m->m.vm)};
+        *b = (struct probe){
+            .term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt, .vm = xstrdup(m->m.vm)};
         for (size_t i = 0; i < m->m.n_disks; i++)
             shape_copy(&disk_shape, vec_add(&b->disks, &b->n_disks), &m->m.disks[i]);
-        struct ask want = {.what = dst ? ASK_PROBE_DST : ASK_PROBE_SRC, .move = m->m.id,
-                           .host = dst ? m->m.to : m->m.from, .vm = m->m.vm,
+        struct ask want = {.what = dst ? ASK_PROBE_DST : ASK_PROBE_SRC,
+                           .move = m->m.id,
+                           .host = dst ? m->m.to : m->m.from,
+                           .vm = m->m.vm,
                            .deadline_us = c->now_us + PROBE_TIMEOUT_US};
         sent |= ask(c, want, MSG_PROBE, b);
     }
@@ -352,8 +378,8 @@ static void prep_finished(struct core *c, struct move_slot *m)
     }
     m->m.prepared_wall_us = m->m.confirmed_wall_us = c->wall_us;
     say(c, (struct about){.m = m}, "move.confirmed",
-        "vm/%s: Ceph confirms on %s and %s: same cluster, pool and image (%zu disk%s)", m->m.vm_name,
-        m->m.from, m->m.to, m->m.n_ceph_src, m->m.n_ceph_src == 1 ? "" : "s");
+        "vm/%s: Ceph confirms on %s and %s: same cluster, pool and image (%zu disk%s)",
+        m->m.vm_name, m->m.from, m->m.to, m->m.n_ceph_src, m->m.n_ceph_src == 1 ? "" : "s");
     move_event(c, m, m->m.live || m->m.offline ? JEV_READY : JEV_READY_COLD);
 }
 
@@ -421,7 +447,8 @@ static void on_migrated(struct core *c, const struct msg *msg, struct move_slot 
         return; /* settled by evidence already */
     if (!r) {
         const struct done *d = msg && msg->type == MSG_DONE ? msg->body : NULL;
-        set_str(&m->m.error, d && d->error ? d->error : "the source's agent went away during the copy");
+        set_str(&m->m.error,
+                d && d->error ? d->error : "the source's agent went away during the copy");
         move_event(c, m, JEV_LOST);
         return;
     }
@@ -448,7 +475,8 @@ static bool probe_outstanding(const struct core *c, const struct move_slot *m)
     return false;
 }
 
-static void on_probe(struct core *c, const struct ask *a, const struct msg *msg, struct move_slot *m)
+static void on_probe(struct core *c, const struct ask *a, const struct msg *msg,
+                     struct move_slot *m)
 {
     if (m->m.state != JOB_CONFIRMING && m->m.state != JOB_UNCERTAIN)
         return;

@@ -36,9 +36,9 @@ static struct host_slot *known_host(struct core *c, int64_t id, const char *name
     for (size_t i = 0; i < c->n_hosts; i++)
         names[i] = c->hosts[i]->rec.name;
     const char *near = name ? str_did_you_mean(name, names, c->n_hosts) : NULL;
-    answer_text(c, id, 404, 6, "unknown_host", 0, "no host '%s'%s%s%s; `drover hosts` lists the %zu known",
-                name ? name : "", near ? "; did you mean '" : "", near ? near : "", near ? "'" : "",
-                c->n_hosts);
+    answer_text(c, id, 404, 6, "unknown_host", 0,
+                "no host '%s'%s%s%s; `drover hosts` lists the %zu known", name ? name : "",
+                near ? "; did you mean '" : "", near ? near : "", near ? "'" : "", c->n_hosts);
     free(names);
     return NULL;
 }
@@ -71,11 +71,12 @@ static void do_drain(struct core *c, int64_t id, const struct request *req)
         return;
     struct run_slot *r = req->dry_run ? NULL : run_active_on(c, req->host);
     if (r && r->run.kind == RUN_DRAIN) {
-        struct reply rep = {.http = 200, .code = xstrdup("joined"), .run = r->run.id, .joined = true};
+        struct reply rep = {
+            .http = 200, .code = xstrdup("joined"), .run = r->run.id, .joined = true};
         char t[FMT_BYTES];
-        rep.message = xasprintf("joined run/%lld, started by %s at %s", (long long)r->run.id,
-                                r->run.actor ? r->run.actor : "?",
-                                fmt_rfc3339(t, r->run.created_wall_us));
+        rep.message =
+            xasprintf("joined run/%lld, started by %s at %s", (long long)r->run.id,
+                      r->run.actor ? r->run.actor : "?", fmt_rfc3339(t, r->run.created_wall_us));
         answer(c, id, &rep);
         return;
     }
@@ -113,10 +114,11 @@ static void do_cordon(struct core *c, int64_t id, const struct request *req)
         return;
     }
     host_set_state(c, h, HOST_CORDONED, 0, req->actor, req->reason);
-    answer_text(c, id, 200, 0, "cordoned", 0,
-                "host/%s cordoned: it takes no new VMs; its %zu domains stay (drover resume %s opens "
-                "it)",
-                req->host, h->n_vms, req->host);
+    answer_text(
+        c, id, 200, 0, "cordoned", 0,
+        "host/%s cordoned: it takes no new VMs; its %zu domains stay (drover resume %s opens "
+        "it)",
+        req->host, h->n_vms, req->host);
 }
 
 static void do_resume(struct core *c, int64_t id, const struct request *req)
@@ -136,7 +138,7 @@ static void do_resume(struct core *c, int64_t id, const struct request *req)
     bool was_up = h->rec.state == HOST_UP;
     if (!was_up)
         host_set_state(c, h, HOST_UP, 0, req->actor, req->reason);
-    if (!req->bring_home) {
+    if (!req->bring_home && !c->policy.drain.bring_home) {
         answer_text(c, id, 200, 0, was_up ? "already" : "resumed", 0, "host/%s is %s", req->host,
                     was_up ? "up already; nothing was changed" : "up again and takes VMs");
         return;
@@ -227,8 +229,8 @@ static void ask_check_peer(struct core *c, struct pending *p, struct host_slot *
     struct check_peer *b = body_new(MSG_CHECK_PEER);
     b->term = c->cfg.term;
     b->uri = xstrdup(to->rec.last.migrate_uri);
-    struct ask want = {.what = what, .host = from->rec.name, .vm = to->rec.name,
-                       .request_id = p->request_id};
+    struct ask want = {
+        .what = what, .host = from->rec.name, .vm = to->rec.name, .request_id = p->request_id};
     if (ask(c, want, MSG_CHECK_PEER, b))
         p->waiting++;
     else
@@ -238,9 +240,9 @@ static void ask_check_peer(struct core *c, struct pending *p, struct host_slot *
 static void same_item(struct reply *r, const char *name, const char *a, const char *b, bool fail,
                       const char *cure)
 {
-    cleanup(freep) char *text = str_eq(a, b) ? xasprintf("both %s", a ? a : "none")
-                                             : xasprintf("%s against %s", a ? a : "none",
-                                                         b ? b : "none");
+    cleanup(freep) char *text = str_eq(a, b)
+                                    ? xasprintf("both %s", a ? a : "none")
+                                    : xasprintf("%s against %s", a ? a : "none", b ? b : "none");
     add_item(r, name, str_eq(a, b) ? 0 : fail ? 2 : 1, text, str_eq(a, b) ? NULL : cure);
 }
 
@@ -274,11 +276,14 @@ static void compare_pair(struct reply *r, const struct host *a, const struct hos
         for (size_t k = 0; k < b->n_secrets; k++)
             if (str_eq(a->secrets[i].uuid, b->secrets[k].uuid))
                 have = &b->secrets[k];
-        cleanup(freep) char *text = xasprintf(
-            "%s (%s): %s", a->secrets[i].uuid, a->secrets[i].usage ? a->secrets[i].usage : "?",
-            !have ? "missing on the second host" : have->readable ? "on both" : "there without value");
+        cleanup(freep) char *text = xasprintf("%s (%s): %s", a->secrets[i].uuid,
+                                              a->secrets[i].usage ? a->secrets[i].usage : "?",
+                                              !have            ? "missing on the second host"
+                                              : have->readable ? "on both"
+                                                               : "there without value");
         add_item(r, "secret", have && have->readable ? 0 : 2, text,
-                 have && have->readable ? NULL : "virsh secret-define, virsh secret-set-value there");
+                 have && have->readable ? NULL
+                                        : "virsh secret-define, virsh secret-set-value there");
     }
 }
 
@@ -313,13 +318,14 @@ void request_check_answer(struct core *c, const struct ask *a, const struct msg 
             add_item(&p->reply, h->items[i].name, h->items[i].verdict, h->items[i].text,
                      h->items[i].cure);
     } else if (a->what == ASK_CHECK_HOST) {
-        add_item(&p->reply, "agent", 2, d && d->error ? d->error : "its agent did not answer in time",
+        add_item(&p->reply, "agent", 2,
+                 d && d->error ? d->error : "its agent did not answer in time",
                  "see the agent's log");
     } else {
         cleanup(freep) char *name = xasprintf("%s to %s", a->host, a->vm);
-        cleanup(freep) char *text = d && d->ok ? xasprintf("libvirtd reached in %lld ms",
-                                                           (long long)(d->took_us / 1000))
-                                               : xstrdup(d && d->error ? d->error : "no answer");
+        cleanup(freep) char *text =
+            d && d->ok ? xasprintf("libvirtd reached in %lld ms", (long long)(d->took_us / 1000))
+                       : xstrdup(d && d->error ? d->error : "no answer");
         add_item(&p->reply, name, d && d->ok ? 0 : 2, text,
                  d && d->ok ? NULL : "check that libvirtd listens there, and the TLS certificates");
     }

@@ -5,8 +5,8 @@
 
 #include "scheduler/core/internal.h"
 
-#define GIVE_UP_US (60 * SEC)   /* a queued move that no host would take for so long becomes a stay */
-#define SILENCE_MAX_US (600 * SEC) /* checks without an answer before a move is given up */
+#define GIVE_UP_US      (60 * SEC) /* a queued move that no host would take for so long becomes a stay */
+#define SILENCE_MAX_US  (600 * SEC) /* checks without an answer before a move is given up */
 #define PLANNING_MAX_US (180 * SEC)
 #define CENSUS_AGAIN_US (2 * SEC)
 enum { CENSUS_ROUNDS = 10 };
@@ -200,8 +200,8 @@ static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, 
         reason_set(reason, m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED, NULL, NULL,
                    NULL, why, NULL);
     }
-    say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked", "vm/%s stays on %s: %s",
-        m->m.vm_name, m->m.from, why);
+    say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked",
+        "vm/%s stays on %s: %s", m->m.vm_name, m->m.from, why);
 }
 
 /* The queued move has lost its purpose or changed its nature since it was planned. */
@@ -310,9 +310,9 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     m->m.attempt++;
     m->m.state = JOB_QUEUED; /* a new job for the same move */
     m->dirty = true;
-    say(c, (struct about){.m = m}, "move.retry", "vm/%s will be tried again, to %s (try %lld of %lld)",
-        m->m.vm_name, m->m.to, (long long)m->m.attempt,
-        (long long)c->policy.migration.retries + 1);
+    say(c, (struct about){.m = m}, "move.retry",
+        "vm/%s will be tried again, to %s (try %lld of %lld)", m->m.vm_name, m->m.to,
+        (long long)m->m.attempt, (long long)c->policy.migration.retries + 1);
     return true;
 }
 
@@ -372,10 +372,16 @@ static bool send_halts(struct core *c, struct run_slot *r)
         if (st->off || !run_may_stop(&r->run, st->name))
             continue;
         struct power *b = body_new(MSG_POWER);
-        *b = (struct power){.term = c->cfg.term, .job = -r->run.id, .attempt = (int64_t)i + 1,
-                            .vm = xstrdup(st->vm), .op = POWER_SHUTDOWN,
+        *b = (struct power){.term = c->cfg.term,
+                            .job = -r->run.id,
+                            .attempt = (int64_t)i + 1,
+                            .vm = xstrdup(st->vm),
+                            .op = POWER_SHUTDOWN,
                             .timeout_us = SHUTDOWN_TIMEOUT_US};
-        struct ask want = {.what = ASK_HALT, .host = r->run.host, .run = r->run.id, .vm = st->vm,
+        struct ask want = {.what = ASK_HALT,
+                           .host = r->run.host,
+                           .run = r->run.id,
+                           .vm = st->vm,
                            .deadline_us = c->now_us + SHUTDOWN_TIMEOUT_US + ASK_TIMEOUT_US};
         say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown",
             "vm/%s cannot move and is being shut down, as asked (--on-blocked shutdown)", st->name);
@@ -397,7 +403,9 @@ void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, co
         r->dirty = true;
         say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown.result", "vm/%s %s%s", st->name,
             st->stopped ? "is shut off" : "did not shut down, it runs: ",
-            st->stopped ? "" : d && d->error ? d->error : "no answer");
+            st->stopped     ? ""
+            : d && d->error ? d->error
+                            : "no answer");
     }
 }
 
@@ -434,9 +442,9 @@ static void end_drain(struct core *c, struct run_slot *r)
     run_count(c, r);
     const struct proof *p = &r->run.proof;
     if (p->running == 0 && p->jobs == 0 && r->run.blocked == 0) {
-        cleanup(freep) char *why = xasprintf("drained by run/%lld%s%s", (long long)r->run.id,
-                                             r->run.reason ? ": " : "",
-                                             r->run.reason ? r->run.reason : "");
+        cleanup(freep) char *why =
+            xasprintf("drained by run/%lld%s%s", (long long)r->run.id, r->run.reason ? ": " : "",
+                      r->run.reason ? r->run.reason : "");
         host_set_state(c, h, HOST_MAINTENANCE, r->run.id, r->run.actor, why);
         run_end(c, r, RUN_DONE,
                 "host/%s drained: %lld of %lld VMs moved, %lld stopped; proven empty: %lld domains "
@@ -446,9 +454,8 @@ static void end_drain(struct core *c, struct run_slot *r)
                 (long long)p->watchers, (long long)p->defined);
         return;
     }
-    cleanup(freep) char *why =
-        xasprintf("drain run/%lld left %lld VM%s here", (long long)r->run.id,
-                  (long long)p->running, p->running == 1 ? "" : "s");
+    cleanup(freep) char *why = xasprintf("drain run/%lld left %lld VM%s here", (long long)r->run.id,
+                                         (long long)p->running, p->running == 1 ? "" : "s");
     host_set_state(c, h, HOST_CORDONED, r->run.id, r->run.actor, why);
     run_end(c, r, RUN_PARTLY,
             "host/%s partly drained: %lld of %lld VMs moved, %lld stay; the host is closed to new "
@@ -465,9 +472,11 @@ void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
     if (run_ended(r->run.state) || !n || !n->ok)
         return; /* asked again: an empty host is proven or not claimed */
     run_count(c, r);
-    r->run.proof = (struct proof){.taken = true, .wall_us = c->wall_us,
+    r->run.proof = (struct proof){.taken = true,
+                                  .wall_us = c->wall_us,
                                   .running = (int64_t)n->n_running,
-                                  .defined = (int64_t)n->n_defined, .jobs = n->jobs,
+                                  .defined = (int64_t)n->n_defined,
+                                  .jobs = n->jobs,
                                   .watchers = watchers_left(c, &r->run)};
     /* more than we know of: the reports will name them, and they are planned too */
     if ((r->run.proof.running > r->run.blocked || n->jobs) && r->census_rounds++ < CENSUS_ROUNDS)

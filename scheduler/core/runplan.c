@@ -42,7 +42,8 @@ static void wanted_done(struct wanted *w)
     free(w->refusals);
 }
 
-static void host_ids(const struct snapshot *s, char *const *names, size_t n, int **ids, size_t *n_ids)
+static void host_ids(const struct snapshot *s, char *const *names, size_t n, int **ids,
+                     size_t *n_ids)
 {
     for (size_t i = 0; i < n; i++)
         *(int *)vec_add(ids, n_ids) = snap_host_id(s, names[i]);
@@ -73,8 +74,8 @@ static void refusals_for(const struct run_slot *r, const struct snapshot *s, boo
     }
 }
 
-static void make_plan(struct core *c, struct run_slot *r, const struct snapshot *s, struct wanted *w,
-                      bool forget_tried, struct plan *ret)
+static void make_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
+                      struct wanted *w, bool forget_tried, struct plan *ret)
 {
     host_ids(s, r->run.to, r->run.n_to, &w->to, &w->n_to);
     host_ids(s, r->run.avoid, r->run.n_avoid, &w->avoid, &w->n_avoid);
@@ -86,9 +87,16 @@ static void make_plan(struct core *c, struct run_slot *r, const struct snapshot 
     }
     refusals_for(r, s, forget_tried, w);
     struct plan_request req = {
-        .vms = w->vms, .n_vms = w->n_vms, .to = w->to, .n_to = w->n_to, .avoid = w->avoid,
-        .n_avoid = w->n_avoid, .wish = w->wish, .refusals = w->refusals,
-        .n_refusals = w->n_refusals, .allow_cold = r->run.on_blocked == BLOCKED_COLD,
+        .vms = w->vms,
+        .n_vms = w->n_vms,
+        .to = w->to,
+        .n_to = w->n_to,
+        .avoid = w->avoid,
+        .n_avoid = w->n_avoid,
+        .wish = w->wish,
+        .refusals = w->refusals,
+        .n_refusals = w->n_refusals,
+        .allow_cold = r->run.on_blocked == BLOCKED_COLD,
     };
     plan_make(s, &c->policy, &req, c->cfg.seed, ret);
     struct reason bad = {0};
@@ -150,8 +158,8 @@ static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t dra
                      const struct snapshot *s, const struct snap_vm *v)
 {
     const char *on = s->hosts[v->host].h->name;
-    bool concerned = r->run.kind == RUN_DRAIN ? str_eq(on, r->run.host)
-                                              : left_home(c, drain, v->v->uuid, on);
+    bool concerned =
+        r->run.kind == RUN_DRAIN ? str_eq(on, r->run.host) : left_home(c, drain, v->v->uuid, on);
     return concerned && !has_stay(r, v->v->uuid) && !has_open_move(c, r, v->v->uuid);
 }
 
@@ -199,7 +207,8 @@ static void ask_host(struct core *c, struct run_slot *r, const struct snapshot *
     struct check_vms *b = NULL;
     for (size_t i = 0; i <= p->n_moves; i++) {
         if (b && (i == p->n_moves || b->n_vms == CHECK_BATCH)) {
-            struct ask want = {.what = source ? ASK_PLAN_SRC : ASK_PLAN_DST, .run = r->run.id,
+            struct ask want = {.what = source ? ASK_PLAN_SRC : ASK_PLAN_DST,
+                               .run = r->run.id,
                                .host = (char *)(uintptr_t)host};
             if (ask(c, want, MSG_CHECK_VMS, b))
                 r->waiting++;
@@ -377,8 +386,8 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
         const struct vm *v = s->vms[mv->vm].v;
         if (has_stay(r, v->uuid))
             continue;
-        struct move_slot *m = move_new(c, r, v, s->hosts[mv->from].h->name, mv,
-                                       s->hosts[mv->to].h->name);
+        struct move_slot *m =
+            move_new(c, r, v, s->hosts[mv->from].h->name, mv, s->hosts[mv->to].h->name);
         r->run.vms += !m->m.offline;
     }
 }
@@ -391,9 +400,9 @@ static void start_run(struct core *c, struct run_slot *r)
     set_str(&r->run.message, NULL);
     r->dirty = true;
     if (r->run.kind == RUN_DRAIN) {
-        cleanup(freep) char *why = xasprintf("drain run/%lld%s%s", (long long)r->run.id,
-                                             r->run.reason ? ": " : "",
-                                             r->run.reason ? r->run.reason : "");
+        cleanup(freep) char *why =
+            xasprintf("drain run/%lld%s%s", (long long)r->run.id, r->run.reason ? ": " : "",
+                      r->run.reason ? r->run.reason : "");
         host_set_state(c, h, HOST_DRAINING, r->run.id, r->run.actor, why);
     }
     say(c, (struct about){.r = r}, "run.started",
@@ -445,7 +454,8 @@ void run_plan(struct core *c, struct run_slot *r)
     make_plan(c, r, &snap.s, &w, false, &p);
     bool lost = p.n_moves + p.n_stays < w.n_vms; /* the verifier threw the plan away */
     if (lost)
-        run_end(c, r, RUN_FAILED, "the planner's answer did not pass verification; nothing was moved");
+        run_end(c, r, RUN_FAILED,
+                "the planner's answer did not pass verification; nothing was moved");
     else if (r->rounds++ < PLAN_ROUNDS && ask_unknown(c, r, &snap.s, &p))
         set_str(&r->run.message, "asking libvirt and Ceph on both ends of every move");
     else

@@ -33,8 +33,9 @@ static enum job_event wait_unheard(struct move_slot *m, bool src)
     const char *host = src ? m->m.from : m->m.to;
     const struct probed *p = src ? &m->src : &m->dst;
     bool have = src ? m->have_src : m->have_dst;
-    return have ? wait_for(m, "libvirt on %s does not answer: %s", host, p->detail ? p->detail : "?")
-                : wait_for(m, "waiting for the agent of %s", host);
+    return have
+               ? wait_for(m, "libvirt on %s does not answer: %s", host, p->detail ? p->detail : "?")
+               : wait_for(m, "waiting for the agent of %s", host);
 }
 
 static enum job_event settled_at_source(struct move_slot *m)
@@ -62,7 +63,7 @@ static enum job_event running_on_both(struct core *c, struct move_slot *m)
             m->m.vm_name, m->m.from, m->m.to);
     m->both_told = true;
     return wait_for(m, "RUNNING ON BOTH HOSTS (%s and %s): not touched; needs a person", m->m.from,
-                m->m.to);
+                    m->m.to);
 }
 
 static enum job_event runs_at_source(struct core *c, struct move_slot *m, int d)
@@ -72,7 +73,7 @@ static enum job_event runs_at_source(struct core *c, struct move_slot *m, int d)
     if (d == SEEN_PAUSED || d == SEEN_OTHER) {
         if (m->tidy_refused)
             return wait_for(m, "a half-received copy on %s cannot be removed: %s", m->m.to,
-                        m->dst.detail ? m->dst.detail : "?");
+                            m->dst.detail ? m->dst.detail : "?");
         return m->probe_rounds >= 3 ? JEV_SEEN_DIRTY
                                     : wait_for(m, "%s is giving the copy up", m->m.to);
     }
@@ -87,10 +88,13 @@ static bool leftover_gone(struct core *c, struct move_slot *m, int s)
         return true;
     if (!m->leftover_told) {
         struct tidy *t = body_new(MSG_TIDY);
-        *t = (struct tidy){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
-                           .vm = xstrdup(m->m.vm), .op = TIDY_UNDEFINE};
-        m->leftover_told = ask(c, (struct ask){.what = ASK_ABORT, .host = m->m.from, .move = m->m.id},
-                               MSG_TIDY, t);
+        *t = (struct tidy){.term = c->cfg.term,
+                           .job = m->m.id,
+                           .attempt = m->m.attempt,
+                           .vm = xstrdup(m->m.vm),
+                           .op = TIDY_UNDEFINE};
+        m->leftover_told = ask(
+            c, (struct ask){.what = ASK_ABORT, .host = m->m.from, .move = m->m.id}, MSG_TIDY, t);
     }
     (void)wait_for(m, "removing the old definition on %s", m->m.from);
     return false;
@@ -112,7 +116,9 @@ static enum job_event runs_nowhere(struct core *c, struct move_slot *m)
     set_str(&m->m.code, reason_tokens[R_VM_STATE]);
     set_fmt(&m->m.error,
             "the VM runs on neither host: its guest shut down or its QEMU died (defined on %s)",
-            m->src.seen == SEEN_SHUTOFF ? m->m.from : m->dst.seen == SEEN_SHUTOFF ? m->m.to : "none");
+            m->src.seen == SEEN_SHUTOFF   ? m->m.from
+            : m->dst.seen == SEEN_SHUTOFF ? m->m.to
+                                          : "none");
     say(c, (struct about){.m = m}, "move.down", "vm/%s: %s", m->m.vm_name, m->m.error);
     return settled_at_source(m);
 }
@@ -120,10 +126,12 @@ static enum job_event runs_nowhere(struct core *c, struct move_slot *m)
 static enum job_event paused_at_source(struct move_slot *m, int d)
 {
     if (!not_there(d))
-        return wait_for(m, "stopped on %s for the hand-over (%s)", m->m.from, m->src.detail ? m->src.detail : "?");
+        return wait_for(m, "stopped on %s for the hand-over (%s)", m->m.from,
+                        m->src.detail ? m->src.detail : "?");
     if (!m->tidy_refused)
         return m->probe_rounds >= 3 ? JEV_SEEN_DIRTY
-                                    : wait_for(m, "paused on %s: %s", m->m.from, m->src.detail ? m->src.detail : "?");
+                                    : wait_for(m, "paused on %s: %s", m->m.from,
+                                               m->src.detail ? m->src.detail : "?");
     set_fmt(&m->m.error, "it is paused on %s: %s", m->m.from, m->src.detail ? m->src.detail : "?");
     return settled_at_source(m);
 }
@@ -133,7 +141,8 @@ static enum job_event source_silent(struct core *c, struct move_slot *m, int d)
     if (!not_there(d) || c->now_us - m->uncertain_since_us < SOURCE_GONE_US)
         return wait_unheard(m, true);
     set_str(&m->m.code, reason_tokens[R_UNREACHABLE_SOURCE]);
-    set_fmt(&m->m.error, "host/%s is unreachable; nothing of the VM is on %s; it is where its host is",
+    set_fmt(&m->m.error,
+            "host/%s is unreachable; nothing of the VM is on %s; it is where its host is",
             m->m.from, m->m.to);
     return JEV_SEEN_SRC;
 }
@@ -156,8 +165,8 @@ static enum job_event judge_live(struct core *c, struct move_slot *m, int s, int
         return source_silent(c, m, d);
     if (d == SEEN_ERROR)
         return wait_unheard(m, false);
-    return wait_for(m, "the two hosts do not agree yet (%s: %s, %s: %s)", m->m.from,
-                    seen_names[s], m->m.to, seen_names[d]);
+    return wait_for(m, "the two hosts do not agree yet (%s: %s, %s: %s)", m->m.from, seen_names[s],
+                    m->m.to, seen_names[d]);
 }
 
 /* Only the definition moves: nobody runs it, so Ceph has nothing to say. */

@@ -4,15 +4,15 @@
 #include "scheduler/plan/snapshot.h"
 
 const char *const run_kind_names[2] = {"drain", "home"};
-const char *const run_state_names[RUN_STATES_] = {"planning", "running",   "cancelling",
-                                                  "done",     "partly",    "refused",
-                                                  "cancelled", "failed",   "planned"};
+const char *const run_state_names[RUN_STATES_] = {"planning",  "running", "cancelling",
+                                                  "done",      "partly",  "refused",
+                                                  "cancelled", "failed",  "planned"};
 const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
                                              "cancel", "check_host", "check_pair"};
 
 #define T struct stay
-SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped),
-      SF_BOOL(T, off), SF_LIST(T, reasons, &reason_shape));
+SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped), SF_BOOL(T, off),
+      SF_LIST(T, reasons, &reason_shape));
 #undef T
 #define T struct proof
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
@@ -22,14 +22,13 @@ SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running),
 SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_ENUM(T, state, run_state_names), SF_STR(T, host), SF_STR(T, actor), SF_STR(T, reason),
       SF_BOOL(T, dry_run), SF_ENUM(T, on_blocked, on_blocked_names), SF_INT(T, parallel),
-      SF_INT(T, deadline_wall_us), SF_ENUM(T, host_was, host_state_names),
-      SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
-      SF_STR(T, policy_commit), SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us),
-      SF_INT(T, started_wall_us), SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved),
-      SF_INT(T, moving), SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped),
-      SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1),
-      SF_INT_OR(T, eta_wall_us, -1), SF_STR(T, message), SF_LIST(T, stays, &stay_shape),
-      SF_OBJ(T, proof, &proof_shape));
+      SF_INT(T, deadline_wall_us), SF_ENUM(T, host_was, host_state_names), SF_STRS(T, to),
+      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, policy_commit),
+      SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us), SF_INT(T, started_wall_us),
+      SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved), SF_INT(T, moving),
+      SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped), SF_INT(T, bytes),
+      SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1), SF_INT_OR(T, eta_wall_us, -1),
+      SF_STR(T, message), SF_LIST(T, stays, &stay_shape), SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
@@ -48,9 +47,9 @@ SHAPE(move_shape, T, SF_INT_REQ(T, id), SF_INT_REQ(T, run), SF_STR_REQ(T, vm), S
       SF_LIST(T, tried, &attempt_shape), SF_BOOL(T, cancel), SF_STR(T, note));
 #undef T
 #define T struct host_rec
-SHAPE(host_rec_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names), SF_STR(T, reason),
-      SF_STR(T, actor), SF_INT(T, since_wall_us), SF_INT(T, run), SF_INT(T, seen_wall_us),
-      SF_OBJ(T, last, &host_shape));
+SHAPE(host_rec_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names),
+      SF_STR(T, reason), SF_STR(T, actor), SF_INT(T, since_wall_us), SF_INT(T, run),
+      SF_INT(T, seen_wall_us), SF_OBJ(T, last, &host_shape));
 #undef T
 #define T struct entry
 SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF_INT(T, move),
@@ -70,11 +69,11 @@ SHAPE(reply_shape, T, SF_INT(T, http), SF_INT(T, exit), SF_STR(T, code), SF_STR(
 #define T struct host_view
 SHAPE(host_view_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names),
       SF_BOOL(T, connected), SF_BOOL(T, libvirt_up), SF_INT_OR(T, mem_bytes, -1),
-      SF_INT_OR(T, mem_free_bytes, -1), SF_INT_OR(T, mem_reserved_bytes, -1), SF_INT_OR(T, cpus, -1),
-      SF_INT(T, vcpus), SF_INT(T, vms), SF_INT(T, running), SF_INT(T, moving_in),
-      SF_INT(T, moving_out), SF_STR(T, reason), SF_STR(T, actor), SF_INT(T, since_wall_us),
-      SF_INT(T, run), SF_INT(T, seen_wall_us), SF_INT_OR(T, link_bps, -1), SF_STR(T, zone),
-      SF_STR(T, rack), SF_LIST(T, labels, &label_shape));
+      SF_INT_OR(T, mem_free_bytes, -1), SF_INT_OR(T, mem_reserved_bytes, -1),
+      SF_INT_OR(T, cpus, -1), SF_INT(T, vcpus), SF_INT(T, vms), SF_INT(T, running),
+      SF_INT(T, moving_in), SF_INT(T, moving_out), SF_STR(T, reason), SF_STR(T, actor),
+      SF_INT(T, since_wall_us), SF_INT(T, run), SF_INT(T, seen_wall_us), SF_INT_OR(T, link_bps, -1),
+      SF_STR(T, zone), SF_STR(T, rack), SF_LIST(T, labels, &label_shape));
 #undef T
 #define T struct vm_view
 SHAPE(vm_view_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_STR(T, host),

@@ -54,9 +54,9 @@ static void fill_host(const struct core *c, const struct snapshot *s, int id, st
     copy_labels(&v->labels, &v->n_labels, l->labels, l->n_labels);
     add_residents(s, id, v, &used);
     if (l->mem_bytes >= 0) {
-        int64_t usable = (int64_t)((double)l->mem_bytes *
-                                   (double)c->policy.capacity.mem_overcommit_ppm / 1e6) -
-                         c->policy.capacity.mem_reserve_bytes;
+        int64_t usable =
+            (int64_t)((double)l->mem_bytes * (double)c->policy.capacity.mem_overcommit_ppm / 1e6) -
+            c->policy.capacity.mem_reserve_bytes;
         v->mem_free_bytes = usable > used ? usable - used : 0;
     }
 }
@@ -197,9 +197,11 @@ int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
         x->here = (int)h == snap.s.vms[id].host;
         x->allowed = !x->here && plan_allows(&snap.s, &c->policy, id, (int)h, &x->reason);
     }
-    for (size_t i = c->n_moves; i-- > 0;)
-        if (str_eq(c->moves[i]->m.vm, snap.s.vms[id].v->uuid))
+    for (size_t i = c->n_moves; i-- > 0;) {
+        const struct run_slot *r = run_find(c, c->moves[i]->m.run);
+        if (r && !r->run.dry_run && str_eq(c->moves[i]->m.vm, snap.s.vms[id].v->uuid))
             shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &c->moves[i]->m);
+    }
     snapshot_done(&snap);
     return 0;
 }

@@ -85,8 +85,8 @@ void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run,
     c->version++;
     save_host(c, h);
     say(c, (struct about){.r = run_find(c, run), .host = h->rec.name, .actor = actor}, "host.state",
-        "host/%s is %s%s%s", h->rec.name, host_state_names[state], reason ? ": " : "",
-        reason ? reason : "");
+        "host/%s is %s%s%s%s", h->rec.name, state == HOST_MAINTENANCE ? "in " : "",
+        host_state_names[state], reason ? ": " : "", reason ? reason : "");
 }
 
 /* Equal but for what is measured: such a change is no news for the store. */
@@ -111,9 +111,10 @@ static void notice_foreign(struct core *c, const struct host_slot *h, const stru
     for (size_t i = 0; i < c->n_hosts; i++)
         if (c->hosts[i] != h && vm_find(c->hosts[i], v->uuid))
             from = c->hosts[i]->rec.name;
-    say(c, (struct about){.host = h->rec.name, .vm = v->name, .actor = "someone else"}, "vm.foreign",
-        "vm/%s %s %s%s%s, not by Drover", v->name, before || from ? "came to" : "appeared on",
-        h->rec.name, from ? " from " : "", from ? from : "");
+    say(c, (struct about){.host = h->rec.name, .vm = v->name, .actor = "someone else"},
+        "vm.foreign", "vm/%s %s %s%s%s, not by Drover", v->name,
+        before || from ? "came to" : "appeared on", h->rec.name, from ? " from " : "",
+        from ? from : "");
 }
 
 static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
@@ -297,8 +298,11 @@ void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
     }
     qsort(ret->vms, n, sizeof(*ret->vms), cmp_snap_vm);
     n = keep_best(ret->vms, n);
-    ret->s = (struct snapshot){.version = c->version, .hosts = ret->hosts, .n_hosts = c->n_hosts,
-                               .vms = ret->vms, .n_vms = n};
+    ret->s = (struct snapshot){.version = c->version,
+                               .hosts = ret->hosts,
+                               .n_hosts = c->n_hosts,
+                               .vms = ret->vms,
+                               .n_vms = n};
     mark_moves(c, for_run, skip_move, ret);
 }
 

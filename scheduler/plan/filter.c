@@ -37,7 +37,7 @@ static bool host_up(const struct plan_world *w, const struct plan_ask *q, struct
         const char *name = host_of(w, q)->name;
         ret->code = R_HOST_NOT_UP;
         ret->need = xstrdup("a host that is up");
-        ret->have = xasprintf("it is %s", host_state_names[state]);
+        ret->have = xstrdup(host_state_names[state]);
         ret->cure = state == HOST_LOST ? xasprintf("bring host %s back", name)
                                        : xasprintf("drover resume %s", name);
     }
@@ -266,7 +266,7 @@ static bool secrets(const struct plan_world *w, const struct plan_ask *q, struct
             ret->code = R_SECRET;
             ret->what = xasprintf("disk %s", d->target);
             ret->need = xasprintf("secret %s", name);
-            ret->have = xstrdup(s ? "it has no value that can be read" : "it is not defined");
+            ret->have = xstrdup(s ? "one whose value cannot be read" : "none");
             ret->cure = s ? xasprintf("set it on %s: virsh secret-set-value %s --file KEYFILE",
                                       h->name, s->uuid)
                           : xasprintf("define it on %s: virsh secret-define FILE.xml, then virsh "
