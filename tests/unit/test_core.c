@@ -77,6 +77,43 @@ static void bring_home(void **state)
     assert_state("h1", HOST_UP);
 }
 
+/* The policy in force from now on. Takes. */
+static void use_policy(struct policy *p)
+{
+    struct core_effects fx = {0};
+    core_step(f.core, &(struct core_event){.type = CEV_POLICY, .now_us = f.now_us, .policy = p}, &fx);
+    core_effects_done(&fx);
+}
+
+static void policy_brings_home(void **state)
+{
+    (void)state;
+    struct policy p;
+    policy_default(&p);
+    p.drain.bring_home = true;
+    use_policy(&p);
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    run = fleet_request(&f, &(struct request){.verb = VERB_RESUME, .host = (char *)(uintptr_t) "h1"});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 6);
+}
+
+static void policy_says_how_memory_travels(void **state)
+{
+    (void)state;
+    struct policy p;
+    policy_default(&p);
+    p.migration.live = false;
+    p.migration.compressed = true;
+    p.migration.transport = TRANSPORT_TCP;
+    use_policy(&p);
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    log_has("(paused for the copy, persistent, undefine source, abort on error, compressed, "
+            "auto-converge, tcp)");
+}
+
 static void dry_run_changes_nothing(void **state)
 {
     (void)state;
@@ -286,7 +323,8 @@ static void shutdown_needs_a_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(drains), T(bring_home), T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
+        T(drains), T(bring_home), T(policy_brings_home), T(policy_says_how_memory_travels),
+        T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
         T(leaves_the_blocked_one), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
         T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
