@@ -176,12 +176,18 @@ static void check_hosts(const struct corethread *t, struct health *h)
         else if (x->connected && !x->libvirt_up)
             add_check(h, "LIBVIRT_DOWN", 2, "systemctl status libvirtd on that host",
                       "host/%s: its libvirtd does not answer", x->name);
-        if (x->state == HOST_DRAINING && !x->moving_out && core_run(t->core, x->run) &&
-            run_ended(core_run(t->core, x->run)->state))
-            add_check(h, "DRAIN_BLOCKED", 1, "drover runs shows who stays and why",
-                      "host/%s is not empty after run/%" PRId64, x->name, x->run);
     }
     shape_done(&hosts_view_shape, &v);
+}
+
+/* The host is closed because a drain could not empty it, and nobody has decided what now. */
+static void check_left(const struct corethread *t, struct health *h, const struct run *r)
+{
+    const struct host_rec *host = core_host_rec(t->core, r->host);
+    if (r->kind == RUN_DRAIN && r->state == RUN_PARTLY && host && host->run == r->id &&
+        host->state == HOST_CORDONED)
+        add_check(h, "DRAIN_BLOCKED", 1, "drover runs ID says who stays and why; drover resume HOST opens it",
+                  "host/%s is not empty after run/%" PRId64, r->host, r->id);
 }
 
 static void check_moves(const struct corethread *t, struct health *h)
@@ -190,6 +196,7 @@ static void check_moves(const struct corethread *t, struct health *h)
     core_view_runs(t->core, clock_wall_us(), &v);
     for (size_t i = 0; i < v.n_runs; i++) {
         struct run_view run;
+        check_left(t, h, &v.runs[i]);
         if (run_ended(v.runs[i].state) ||
             core_view_run(t->core, v.runs[i].id, clock_wall_us(), &run, NULL) < 0)
             continue;

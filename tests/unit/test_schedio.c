@@ -24,6 +24,8 @@
 #include "scheduler/io/config.h"
 #include "scheduler/io/corethread.h"
 #include "scheduler/io/policywatch.h"
+#include "scheduler/io/store.h"
+#include "scheduler/plan/snapshot.h"
 #include "tests/unit/faultvfs.h"
 
 struct rig {
@@ -382,6 +384,43 @@ static void test_restart_remembers(void **state)
     json_decref(j);
 }
 
+static bool health_has(const struct rig *g, const char *code)
+{
+    json_t *j = get(g, "/v1/health", 200), *item;
+    bool found = false;
+    size_t i;
+    json_array_foreach (json_object_get(j, "checks"), i, item)
+        found = found || str_eq(str(item, "name"), code);
+    json_decref(j);
+    return found;
+}
+
+static void test_health_names_a_drain_that_ended_partly(void **state)
+{
+    struct rig *g = *state;
+    stop(g);
+    struct store *s;
+    struct err e = {0};
+    char host[] = "h9";
+    struct run run;
+    shape_init(&run_shape, &run);
+    run.id = 5;
+    run.kind = RUN_DRAIN;
+    run.state = RUN_PARTLY;
+    run.host = host;
+    const struct host_rec rec = {.name = host, .state = HOST_CORDONED, .run = 5, .last = {.name = host}};
+    assert_int_equal(store_open(&(struct store_options){.path = g->db}, &s, &e), 0);
+    assert_int_equal(store_begin(s, &e), 0);
+    store_put_run(s, &run);
+    store_put_host(s, &rec);
+    assert_int_equal(store_commit(s, &e), 0);
+    store_close(s);
+    start(g);
+    assert_true(health_has(g, "DRAIN_BLOCKED"));
+    json_decref(post(g, "{\"verb\":\"resume\",\"host\":\"h9\"}", NULL, 200)); /* decided: all is well */
+    assert_false(health_has(g, "DRAIN_BLOCKED"));
+}
+
 static void wait_for_store(const struct rig *g)
 {
     for (int i = 0; i < 2000; i++) { /* bounded; each turn waits for the core thread's answer */
@@ -627,6 +666,7 @@ int main(void)
         T(test_actor_is_not_from_the_body),
         T(test_same_key_same_reply),
         T(test_restart_remembers),
+        T(test_health_names_a_drain_that_ended_partly),
         T(test_full_disk),
         T(test_fault_at_every_write_of_a_request),
         T(test_recorder),
