@@ -2,6 +2,7 @@
 # V=plain|asan|tsan picks the variant; each has a build folder of its own.
 
 V ?= plain
+.DEFAULT_GOAL := all
 B := build/$(V)
 ifeq ($(origin CC),default)
 CC := gcc
