@@ -14,6 +14,8 @@
 /* Answers that wait for the scheduler to come back; the oldest go first when there are more. They are
  * also remembered by job in agent/core, so a dropped one can be asked for again. */
 enum { ANSWERS_KEPT = 256 };
+/* A scheduler that comes back waits 15 s for its agents before it plans. */
+#define RECONNECT_MAX_US (10 * SEC)
 
 struct session {
     struct agent *agent;
@@ -227,6 +229,7 @@ int session_new(struct agent *a, struct session **ret, struct err *e)
         .n_addresses = a->cfg.n_schedulers,
         .roles = ROLE_BIT(ROLE_SCHEDULER),
         .seed = rng_u64(&a->rng),
+        .max_us = RECONNECT_MAX_US,
         .on_open = on_open,
         .on_failed = on_failed,
         .arg = s,
