@@ -123,6 +123,8 @@ lab-down: ## end the lab and leave nothing behind
 lab-shell: ## a shell in HOST=h1
 	@tests/lab/lab shell $(HOST)
 demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leaves the lab up)
+	@deploy/deps.sh
+	@$(MAKE) -s -j$$(nproc) all
 	@tests/lab/demo
 bench-plan: $(B)/bench/plan ## time of the planner on large fleets
 	@$<
@@ -150,6 +152,10 @@ install: all man ## install below DESTDIR and PREFIX=/usr
 	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(filter %.8,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(wildcard deploy/systemd/*.service) $(DESTDIR)/lib/systemd/system/
+	install -D -m 644 deploy/sysusers/drover.conf $(DESTDIR)/usr/lib/sysusers.d/drover.conf
+	install -D -m 644 deploy/completion/drover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/drover
+	install -d $(DESTDIR)$(PREFIX)/share/doc/drover/examples
+	install -m 644 $(wildcard deploy/examples/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/drover/examples/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 	@echo "  V=plain|asan|tsan picks the variant"
