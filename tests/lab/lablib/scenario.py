@@ -246,7 +246,7 @@ class Scene:
         for name in [n for n in logs if "drover" in n]:
             parts.append(f"--- {name}\n{tail(self.lab.path('log', name), 25)}")
         for i in self.lab.hosts():
-            parts.append(f"--- h{i} agent\n{tail(Host(self.lab, i).log('agent'), 15)}")
+            parts.append(f"--- h{i} agent\n{tail(drover.agent_log(Host(self.lab, i)), 15)}")
         return "\n".join(parts)
 
 
