@@ -1,19 +1,22 @@
 #!/bin/bash
 # Install the Debian 12 packages that building, running, the lab and the tests need.
-#   deploy/deps.sh          everything          deploy/deps.sh build    only what compiling needs
+#   deploy/deps.sh        everything that `make demo` and `make check` need
+#   deploy/deps.sh build  only what compiling needs       deploy/deps.sh lint   what `make lint` needs
 # Idempotent and quiet: says what it installs, nothing when all is there.
 set -eu
 build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libsqlite3-dev libyaml-dev
   libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libcmocka-dev
   scdoc git"
 lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-block-extra
-  qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod cpio
-  linux-image-cloud-amd64 sqlite3 procps util-linux"
+  qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod procps util-linux
+  sqlite3"
 lint="clang-format clang-tidy"
+kernels=/var/lib/drover-lab # the guests' kernel is unpacked here: nothing is added to this machine's boot
 case ${1:-all} in
 build) want=$build ;;
-all) want="$build $lab $lint" ;;
-*) echo "usage: deploy/deps.sh [build]" >&2; exit 64 ;;
+all) want="$build $lab" ;;
+lint) want="$build $lint" ;;
+*) echo "usage: deploy/deps.sh [build|lint]" >&2; exit 64 ;;
 esac
 missing=
 for p in $want; do
@@ -32,5 +35,15 @@ if [ -n "$missing" ]; then
     fi
     rm -f "$log"
 fi
-# libvirtd does not load its QEMU driver without this user, which a package left out above would make
-id libvirt-qemu >/dev/null 2>&1 || useradd -r -s /usr/sbin/nologin libvirt-qemu
+kernel_there() { compgen -G '/boot/vmlinuz-*cloud-amd64' || compgen -G "$kernels/boot/vmlinuz-*cloud-amd64"; } >/dev/null
+if [ "${1:-all}" = all ] && ! kernel_there; then
+    deb=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/{print $2; exit}')
+    [ -n "$deb" ] || { apt-get update -qq; deb=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/{print $2; exit}'); }
+    echo "deps: unpacking the guests' kernel ($deb) into $kernels"
+    tmp=$(mktemp -d)
+    (cd "$tmp" && apt-get download -qq "$deb" >/dev/null 2>&1 && mkdir -p $kernels && dpkg-deb -x ./*.deb $kernels) ||
+        { echo "deps: cannot download $deb" >&2; exit 1; }
+    rm -rf "$tmp"
+    for v in $kernels/lib/modules/*; do depmod -b $kernels "$(basename "$v")"; done
+    kernel_there || { echo "deps: no kernel in $deb" >&2; exit 1; }
+fi

@@ -7,6 +7,7 @@ import shutil
 from .env import HERE, LabError, run, write
 
 QEMU = "/usr/bin/qemu-system-x86_64"
+KERNEL_ROOTS = ("/", "/var/lib/drover-lab")
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "button", "evdev")
 # Everything a short-lived guest under TCG can do without: the boot takes half the time.
 CMDLINE = ("console=ttyS0 quiet panic=1 nokaslr mitigations=off audit=0 ipv6.disable=1 "
@@ -19,20 +20,24 @@ def compile_c(source, target):
 
 
 def newest_kernel():
-    found = glob.glob("/boot/vmlinuz-*cloud-amd64")
+    """(root, version) of the newest cloud kernel: installed, or unpacked by deploy/deps.sh."""
+    found = [(root, path) for root in KERNEL_ROOTS
+             for path in glob.glob(os.path.join(root, "boot/vmlinuz-*cloud-amd64"))]
     if not found:
-        raise LabError("no /boot/vmlinuz-*cloud-amd64: apt-get install linux-image-cloud-amd64")
+        raise LabError("no vmlinuz-*cloud-amd64 in /boot or below "
+                       f"{KERNEL_ROOTS[-1]}: run deploy/deps.sh")
 
-    def version(path):
-        return [int(n) for n in re.findall(r"[0-9]+", path)]
-    return max(found, key=version).removeprefix("/boot/vmlinuz-")
+    def version(entry):
+        return [int(n) for n in re.findall(r"[0-9]+", os.path.basename(entry[1]))]
+    root, path = max(found, key=version)
+    return root, os.path.basename(path).removeprefix("vmlinuz-")
 
 
-def module_files(kernel):
+def module_files(root, kernel):
     """The modules and what they need, in loading order."""
     files = []
     for name in MODULES:
-        out = run(["modprobe", "-S", kernel, "--show-depends", name]).stdout
+        out = run(["modprobe", "-d", root, "-S", kernel, "--show-depends", name]).stdout
         files += [line.split()[1] for line in out.splitlines() if line.startswith("insmod")]
     return list(dict.fromkeys(files))
 
@@ -60,9 +65,9 @@ def build(lab):
     compile_c("host/qemu.c", f"{d}/qemu")
     compile_c("guest/init.c", f"{d}/init")
     run(["strip", f"{d}/init"])
-    kernel = newest_kernel()
-    shutil.copyfile(f"/boot/vmlinuz-{kernel}", f"{d}/vmlinuz")
-    modules = module_files(kernel)
+    root, kernel = newest_kernel()
+    shutil.copyfile(os.path.join(root, f"boot/vmlinuz-{kernel}"), f"{d}/vmlinuz")
+    modules = module_files(root, kernel)
     entries = [("dev", 0o040755, b""), ("proc", 0o040755, b""), ("modules", 0o040755, b"")]
     for path in modules:
         with open(path, "rb") as f:
