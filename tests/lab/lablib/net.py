@@ -61,6 +61,10 @@ def shape(ns, dev, rate):
     batch(ns, "tc", [f"qdisc add dev {dev} root tbf rate {rate} burst {burst} latency 20ms"])
 
 
+def unshape(ns, dev):
+    batch(ns, "tc", [f"qdisc del dev {dev} root"])
+
+
 def link_set(lab, i, state):
     batch(lab.core_ns, "ip", [f"link set v-h{i} {state}"])
 
