@@ -118,8 +118,12 @@ static unsigned long flags_of(const struct migrate *m)
 
 static int64_t mib_per_s(int64_t bps)
 {
-    return bps <= 0 ? 0 : bps < MIB ? 1 : bps / MIB;
+    return bps < MIB ? 1 : bps / MIB;
 }
+
+/* libvirt remembers the last speed that was set on a domain, also by an earlier tune, and uses it
+ * when none is given: "no limit" must be said. 1 TiB/s. */
+enum { NO_LIMIT_MIB_PER_S = 1 << 20 };
 
 static int params_of(const struct migrate *m, virTypedParameterPtr *p, int *n, struct err *e)
 {
@@ -128,9 +132,10 @@ static int params_of(const struct migrate *m, virTypedParameterPtr *p, int *n, s
     *n = 0;
     if (m->migrate_uri && !m->offline)
         r = virTypedParamsAddString(p, n, &max, VIR_MIGRATE_PARAM_URI, m->migrate_uri);
-    if (r == 0 && m->bandwidth_Bps > 0 && !m->offline)
+    int64_t speed = m->bandwidth_Bps > 0 ? mib_per_s(m->bandwidth_Bps) : NO_LIMIT_MIB_PER_S;
+    if (r == 0 && !m->offline)
         r = virTypedParamsAddULLong(p, n, &max, VIR_MIGRATE_PARAM_BANDWIDTH,
-                                    (unsigned long long)mib_per_s(m->bandwidth_Bps));
+                                    (unsigned long long)speed);
     if (r == 0 && m->multifd && m->multifd_channels > 0 && m->multifd_channels <= 255 && !m->offline)
         r = virTypedParamsAddInt(p, n, &max, VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS,
                                  (int)m->multifd_channels);
