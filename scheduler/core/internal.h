@@ -22,10 +22,12 @@ enum { SETTLE_ROUNDS = 5, PLAN_ROUNDS = 64, CHECK_BATCH = 32, AUTO_ACTIVE = 3 };
 #define SOURCE_GONE_US (90 * SEC)      /* > 30 s watch expiry + libvirt's 30 s keepalive, twice over */
 #define RETRY_DELAY_US (5 * SEC)
 #define SHUTDOWN_TIMEOUT_US (180 * SEC)
+#define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
 
 struct vm_slot {
     struct vm vm;
     int64_t since_wall_us;
+    bool gone; /* its host says so while a move of it is not settled: kept until it is */
 };
 struct host_slot {
     struct host_rec rec;
@@ -92,6 +94,7 @@ struct move_slot {
     bool prep_done;
     bool began;               /* this try told the source to act; until then nothing happened */
     bool handled;             /* its failure has been turned into a retry or a stay */
+    int64_t left_since_us;    /* queued, and no longer on its host */
     int64_t blocked_since_us; /* queued, and no target would take it just now */
     bool dirty;
 };
@@ -142,6 +145,7 @@ void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run,
                     const char *reason);
 void world_report(struct core *c, struct host_slot *h, const struct report *r);
 void vm_moved(struct core *c, const struct move *m); /* a settled move: seen before the reports come */
+void vm_stayed(struct core *c, const struct move *m); /* settled at the source, or nowhere */
 struct snapshot_store {
     struct snapshot s;
     struct snap_host *hosts;

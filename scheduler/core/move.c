@@ -238,7 +238,8 @@ static void send_abort(struct core *c, struct move_slot *m)
 static void committed(struct core *c, struct move_slot *m)
 {
     char bytes[FMT_BYTES], took[FMT_BYTES], pause[FMT_BYTES];
-    m->m.proven_wall_us = m->m.ended_wall_us = c->wall_us;
+    m->m.ended_wall_us = c->wall_us;
+    m->m.proven_wall_us = m->m.offline ? 0 : c->wall_us; /* a shut-off VM has no writer to prove */
     facts_copy(&m->m.ceph_after, &m->m.n_ceph_after, m->dst.images, m->dst.n_images);
     set_str(&m->m.note, NULL);
     set_str(&m->m.code, NULL);
@@ -263,6 +264,7 @@ static void committed(struct core *c, struct move_slot *m)
 static void released(struct core *c, struct move_slot *m)
 {
     m->m.ended_wall_us = c->wall_us;
+    vm_stayed(c, &m->m);
     set_str(&m->m.note, NULL);
     if (m->m.state == JOB_CANCELLED) {
         set_str(&m->m.code, reason_tokens[R_CANCELLED]);
@@ -270,9 +272,10 @@ static void released(struct core *c, struct move_slot *m)
             m->m.vm_name, m->m.from);
         return;
     }
-    say(c, (struct about){.m = m}, "move.failed",
-        "vm/%s not moved to %s, it is on %s as before: %s", m->m.vm_name, m->m.to, m->m.from,
-        m->m.error ? m->m.error : "unknown error");
+    bool down = m->began && str_eq(m->m.code, reason_tokens[R_VM_STATE]); /* settle.c: nowhere */
+    cleanup(freep) char *where = down ? NULL : xasprintf(", it is on %s as before", m->m.from);
+    say(c, (struct about){.m = m}, "move.failed", "vm/%s not moved to %s%s: %s", m->m.vm_name,
+        m->m.to, where ? where : "", m->m.error ? m->m.error : "unknown error");
 }
 
 static void probe_both(struct core *c, struct move_slot *m)

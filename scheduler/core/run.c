@@ -8,6 +8,7 @@
 #define GIVE_UP_US      (60 * SEC) /* a queued move that no host would take for so long becomes a stay */
 #define SILENCE_MAX_US  (600 * SEC) /* checks without an answer before a move is given up */
 #define PLANNING_MAX_US (180 * SEC)
+#define LEFT_WAIT_US    (5 * SEC) /* the source says "gone" before the other host says "here" */
 #define CENSUS_AGAIN_US (2 * SEC)
 enum { CENSUS_ROUNDS = 10 };
 
@@ -204,17 +205,46 @@ static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, 
         "vm/%s stays on %s: %s", m->m.vm_name, m->m.from, why);
 }
 
-/* The queued move has lost its purpose or changed its nature since it was planned. */
-static bool still_wanted(struct core *c, struct move_slot *m)
+static const struct host_slot *host_with(const struct core *c, const char *vm)
+{
+    for (size_t i = 0; i < c->n_hosts; i++)
+        if (vm_find(c->hosts[i], vm))
+            return c->hosts[i];
+    return NULL;
+}
+
+static bool on_source(const struct core *c, const struct move_slot *m)
 {
     const struct host_slot *from = host_find(c, m->m.from);
-    const struct vm_slot *v = from ? vm_find(from, m->m.vm) : NULL;
-    if (!v) {
-        set_str(&m->m.error, "it left the host, not by Drover");
-        m->handled = true;
+    return from && vm_find(from, m->m.vm);
+}
+
+/* Somebody else moved or removed the VM: it is no concern of this run any more. */
+static void left_by_itself(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    const struct host_slot *now = host_with(c, m->m.vm);
+    set_fmt(&m->m.error, "it left %s, not by Drover%s%s", m->m.from, now ? "; it is on " : "",
+            now ? now->rec.name : "");
+    set_str(&m->m.note, NULL);
+    m->handled = m->dirty = r->dirty = true;
+    r->run.vms -= !m->m.offline;
+    say(c, (struct about){.m = m}, "vm.foreign", "vm/%s: %s", m->m.vm_name, m->m.error);
+}
+
+/* The queued move has lost its purpose or changed its nature since it was planned. */
+static bool still_wanted(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    if (!on_source(c, m)) {
+        if (!m->left_since_us)
+            m->left_since_us = c->now_us;
+        if (!host_with(c, m->m.vm) && c->now_us - m->left_since_us < LEFT_WAIT_US)
+            return false;
+        left_by_itself(c, r, m);
         move_event(c, m, JEV_CANCEL);
         return false;
     }
+    m->left_since_us = 0;
+    const struct vm_slot *v = vm_find(host_find(c, m->m.from), m->m.vm);
     if (!m->m.offline && !vm_active(v->vm.state)) {
         m->m.offline = true;
         m->m.live = false;
@@ -250,7 +280,7 @@ static bool agents_ready(const struct core *c, const struct move_slot *m)
 
 static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
 {
-    if (m->not_before_us > c->now_us || !still_wanted(c, m))
+    if (m->not_before_us > c->now_us || !still_wanted(c, r, m))
         return;
     if (r->run.deadline_wall_us && c->wall_us > r->run.deadline_wall_us) {
         set_str(&m->m.code, reason_tokens[R_DEADLINE]);
@@ -336,6 +366,10 @@ static bool wait_out(struct core *c, struct run_slot *r, struct move_slot *m)
 
 static void handle_failed(struct core *c, struct run_slot *r, struct move_slot *m)
 {
+    if (!m->began && !on_source(c, m)) {
+        left_by_itself(c, r, m);
+        return;
+    }
     if (wait_out(c, r, m) || retry(c, r, m))
         return;
     m->handled = true;

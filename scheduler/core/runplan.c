@@ -389,6 +389,9 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
         struct move_slot *m =
             move_new(c, r, v, s->hosts[mv->from].h->name, mv, s->hosts[mv->to].h->name);
         r->run.vms += !m->m.offline;
+        if (r->run.state == RUN_RUNNING)
+            say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
+                v->name, m->m.from);
     }
 }
 

@@ -99,13 +99,25 @@ static bool vm_same_facts(const struct vm *a, const struct vm *b)
     return shape_equal(&vm_shape, &x, b);
 }
 
+/* Has Drover just brought it here? The host's own reports of that may come after the proof. */
+static bool brought_by_us(const struct core *c, const struct host_slot *h, const char *uuid)
+{
+    for (size_t i = c->n_moves; i-- > 0;) {
+        const struct move *m = &c->moves[i]->m;
+        if (str_eq(m->vm, uuid) && job_final((enum job_state)m->state))
+            return m->state == JOB_DONE && str_eq(m->to, h->rec.name) &&
+                   c->wall_us - m->ended_wall_us < LATE_NEWS_US;
+    }
+    return false;
+}
+
 /* A VM came here without us: tell people, once, in words. */
 static void notice_foreign(struct core *c, const struct host_slot *h, const struct vm *v,
                            const struct vm_slot *before)
 {
     bool arrived = v->job != VM_JOB_MIGRATING_IN && vm_active(v->state) &&
                    (!before || before->vm.job == VM_JOB_MIGRATING_IN);
-    if (!h->reported || !arrived || move_of_vm(c, v->uuid))
+    if (!h->reported || !arrived || move_of_vm(c, v->uuid) || brought_by_us(c, h, v->uuid))
         return;
     const char *from = NULL;
     for (size_t i = 0; i < c->n_hosts; i++)
@@ -130,6 +142,7 @@ static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
     if (!is_new)
         shape_done(&vm_shape, &slot->vm);
     shape_copy(&vm_shape, &slot->vm, v);
+    slot->gone = false;
     if (!news)
         return;
     c->version++;
@@ -145,6 +158,17 @@ static void drop_vm(struct core *c, struct host_slot *h, const char *uuid)
     shape_done(&vm_shape, &slot->vm);
     vec_del(h->vms, &h->n_vms, (size_t)(slot - h->vms));
     c->version++;
+}
+
+/* Its host says that it is gone. While we are moving it from there, that is half of the story. */
+static void vm_gone(struct core *c, struct host_slot *h, const char *uuid)
+{
+    const struct move_slot *m = move_of_vm(c, uuid);
+    struct vm_slot *slot = vm_find(h, uuid);
+    if (slot && m && str_eq(m->m.from, h->rec.name) && job_holds_dst((enum job_state)m->m.state))
+        slot->gone = true;
+    else
+        drop_vm(c, h, uuid);
 }
 
 static bool listed(const struct report *r, const char *uuid)
@@ -181,11 +205,11 @@ void world_report(struct core *c, struct host_slot *h, const struct report *r)
     if (r->full)
         for (size_t i = h->n_vms; i-- > 0;)
             if (!listed(r, h->vms[i].vm.uuid))
-                drop_vm(c, h, h->vms[i].vm.uuid);
+                vm_gone(c, h, h->vms[i].vm.uuid);
     for (size_t i = 0; i < r->n_vms; i++)
         upsert_vm(c, h, &r->vms[i]);
     for (size_t i = 0; i < r->n_gone; i++)
-        drop_vm(c, h, r->gone[i]);
+        vm_gone(c, h, r->gone[i]);
     if (r->full)
         h->reported = true;
 }
@@ -197,10 +221,10 @@ void vm_moved(struct core *c, const struct move *m)
     if (!to)
         return;
     struct vm_slot *now = vm_find(to, m->vm);
-    if (old && (!now || !vm_active(now->vm.state)) && !m->offline) {
+    if (old && (!now || (!m->offline && !vm_active(now->vm.state)))) {
         struct vm v;
         shape_copy(&vm_shape, &v, &old->vm);
-        v.state = VM_RUNNING;
+        v.state = m->offline ? v.state : VM_RUNNING;
         v.job = VM_JOB_NONE;
         upsert_vm(c, to, &v);
         shape_done(&vm_shape, &v);
@@ -213,6 +237,14 @@ void vm_moved(struct core *c, const struct move *m)
     if (old)
         drop_vm(c, from, m->vm);
     c->version++;
+}
+
+void vm_stayed(struct core *c, const struct move *m)
+{
+    struct host_slot *from = host_find(c, m->from);
+    const struct vm_slot *slot = from ? vm_find(from, m->vm) : NULL;
+    if (slot && slot->gone)
+        drop_vm(c, from, m->vm);
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------------- */

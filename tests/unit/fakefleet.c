@@ -166,7 +166,8 @@ static void end_copy(struct fleet *f, struct fleet_vm *v)
     v->fail_next = v->lie_next = v->mute_next = false;
     if (moves) {
         report(f, src, false);
-        report(f, dst, false);
+        if (!f->late_news)
+            report(f, dst, false);
     }
 }
 
@@ -261,6 +262,12 @@ void fleet_connect(struct fleet *f, int host)
     step(f, &(struct core_event){.type = CEV_AGENT_UP, .host = f->hosts[host].host.name,
                                  .instance = "i1"});
     report(f, host, true);
+    deliver(f);
+}
+
+void fleet_report(struct fleet *f, int host)
+{
+    report(f, host, false);
     deliver(f);
 }
 

@@ -33,6 +33,7 @@ struct fleet {
     struct fleet_vm vms[FLEET_MAX];
     int n_hosts, n_vms;
     int64_t now_us, copy_us;
+    bool late_news;           /* destinations are silent about arrivals until fleet_report */
     struct core_effects held; /* sends that wait to be answered */
     struct reply reply;       /* the last one */
     struct msg *inbox;        /* answers on their way: from host inbox_host */
@@ -47,6 +48,7 @@ void fleet_done(struct fleet *f);
 struct fleet_vm *fleet_add(struct fleet *f, const char *name, int host, int64_t mem_bytes);
 void fleet_connect(struct fleet *f, int host); /* agent up and full report */
 void fleet_disconnect(struct fleet *f, int host);
+void fleet_report(struct fleet *f, int host); /* what is there and what is not, as a delta */
 /* Returns the run id of the reply. */
 int64_t fleet_request(struct fleet *f, const struct request *r);
 int64_t fleet_drain(struct fleet *f, const char *host, const char *on_blocked);

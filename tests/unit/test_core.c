@@ -295,6 +295,48 @@ static void ceph_silent_mid_run_holds_the_proof_back(void **state)
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
 }
 
+/* Between the source's "gone" and the destination's "here" a VM of ours is not lost from view, and
+ * its arrival is not taken for somebody else's doing. */
+static void own_moves_leave_no_gap(void **state)
+{
+    (void)state;
+    f.late_news = true;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    while (!run_ended(core_run(f.core, run)->state)) {
+        struct vms_view v;
+        fleet_run(&f, 250 * MSEC);
+        core_view_vms(f.core, 0, &v);
+        assert_int_equal(v.n_vms, 6);
+        shape_done(&vms_view_shape, &v);
+    }
+    assert_int_equal(core_run(f.core, run)->state, RUN_DONE);
+    for (int i = 0; i < 4; i++)
+        fleet_report(&f, i);
+    assert_null(strstr(strstr(f.log, "asked for"), "not by Drover"));
+}
+
+static void vm_that_leaves_by_itself_is_told(void **state)
+{
+    (void)state;
+    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .parallel = 1,
+                                                      .host = (char *)(uintptr_t) "h1"});
+    fleet_run(&f, 2 * SEC);
+    int last = -1;
+    for (int64_t id = 1; core_move(f.core, id); id++)
+        for (int i = 0; i < f.n_vms; i++)
+            if (core_move(f.core, id)->state == JOB_QUEUED &&
+                str_eq(core_move(f.core, id)->vm, f.vms[i].vm.uuid))
+                last = i;
+    assert_true(last >= 0);
+    f.vms[last].on = 3;
+    fleet_report(&f, 0);
+    fleet_report(&f, 3);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(core_run(f.core, run)->moved, 5);
+    assert_int_equal(core_run(f.core, run)->vms, 5);
+    log_has("it left h1, not by Drover; it is on h4");
+}
+
 static void unknown_host_is_named(void **state)
 {
     (void)state;
@@ -328,6 +370,7 @@ int main(void)
         T(leaves_the_blocked_one), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
         T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
+        T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
         T(two_drains_never_target_each_other), T(vm_that_comes_meanwhile_leaves_too),
         T(ceph_silence_stops_new_moves_and_claims_nothing),
         T(ceph_silent_mid_run_holds_the_proof_back), T(unknown_host_is_named),
