@@ -34,3 +34,14 @@ void log_line(enum log_level level, const char *fmt, ...)
         /* nowhere left to say it */
     }
 }
+
+const char *log_safe(const char *text, char buf[LOG_SAFE_BYTES])
+{
+    size_t n = 0;
+    for (; text && text[n] && n < LOG_SAFE_BYTES - 1; n++)
+        buf[n] = text[n] == '"'                                    ? '\''
+                 : (unsigned char)text[n] < ' ' || text[n] == 0x7f ? ' '
+                                                                   : text[n];
+    buf[n] = '\0';
+    return buf;
+}

@@ -117,6 +117,18 @@ static void on_reap(void *arg)
         destroy(c);
 }
 
+/* Our last words, then the end: the peer's operator reads why there, too. */
+static void refuse(struct conn *c, const char *code, const struct err *why)
+{
+    struct bye bye = {.code = (char *)(uintptr_t)code, .error = (char *)(uintptr_t)why->msg};
+    struct msg m = {.id = 1, .type = MSG_BYE, .body = &bye};
+    cleanup(freep) char *text = msg_encode(&m);
+    c->state = CONN_OPEN;
+    conn_send(c, text, strlen(text), NULL);
+    c->polite = true;
+    fail(c, why);
+}
+
 /* ---- in -------------------------------------------------------------------------------------- */
 static void on_read(struct bufferevent *bev, void *arg)
 {
@@ -137,7 +149,7 @@ static void on_read(struct bufferevent *bev, void *arg)
             struct err why;
             int r = frame_feed(&c->dec, &p, &n, &text, &len, &why);
             if (r < 0)
-                fail(c, &why);
+                refuse(c, "protocol", &why);
             if (r <= 0)
                 break;
             c->cb.on_frame(c->arg, c, text, len);
@@ -148,17 +160,6 @@ static void on_read(struct bufferevent *bev, void *arg)
     leave(c);
 }
 
-static void refuse_role(struct conn *c, const struct err *why)
-{
-    struct bye bye = {.code = (char *)(uintptr_t) "identity", .error = (char *)(uintptr_t)why->msg};
-    struct msg m = {.id = 1, .type = MSG_BYE, .body = &bye};
-    cleanup(freep) char *text = msg_encode(&m);
-    c->state = CONN_OPEN;
-    conn_send(c, text, strlen(text), NULL);
-    c->polite = true;
-    fail(c, why);
-}
-
 static void handshake_done(struct conn *c)
 {
     struct err why;
@@ -166,7 +167,7 @@ static void handshake_done(struct conn *c)
     if (tls_peer(bufferevent_openssl_get_ssl(c->bev), c->roles, &c->peer, &why) < 0) {
         /* only a server tells: it is the agent's operator who has to act */
         if (c->server)
-            refuse_role(c, &why);
+            refuse(c, "identity", &why);
         else
             fail(c, &why);
         return;

@@ -20,7 +20,9 @@ struct session {
     struct agents *agents;
     struct conn *conn;
     struct timer *hello_timer;
-    char *host; /* after a good hello */
+    char *host;      /* after a good hello */
+    char *boot_id;   /* of the machine that said it, NULL unknown */
+    int64_t reports; /* seq of the last one */
 };
 struct agents {
     struct agents_config cfg;
@@ -64,6 +66,7 @@ static void session_free(struct session *s)
         }
     timer_free(s->hello_timer);
     free(s->host);
+    free(s->boot_id);
     free(s);
 }
 
@@ -83,7 +86,7 @@ static void session_end(struct session *s, const char *code, const char *error)
     bool usual = str_eq(code, "shutdown") || str_eq(code, "term");
     log_line(usual ? LOG_INFO : LOG_WARN,
              "msg=\"agent session ended by the scheduler\" host=%s address=%s code=%s error=\"%s\"",
-             who(s), conn_address(s->conn), code, error);
+             who(s), conn_address(s->conn), code, LOG_SAFE(error));
     send_msg(s, MSG_BYE, 0, &b);
     conn_finish(s->conn);
     tell_core_down(s);
@@ -133,6 +136,20 @@ static char *hello_fault(const struct session *s, const struct hello *h, const c
     return NULL;
 }
 
+/* Two machines with one certificate would take the connection from each other for ever, and each
+ * would report its own VMs as those of the host. A host that has rebooted is another "machine" too, until
+ * its old connection has fallen silent: three heartbeats. */
+static char *twin_fault(const struct session *old, const struct hello *h)
+{
+    if (!old || !old->boot_id || !h->boot_id || str_eq(old->boot_id, h->boot_id))
+        return NULL;
+    return xasprintf(
+        "'%s' is connected from %s already, and this is another machine, or it has just "
+        "rebooted (boot id %.36s there, %.36s here); each host needs a certificate of its "
+        "own: drover pki issue agent --name HOST",
+        h->host, conn_address(old->conn), old->boot_id, h->boot_id);
+}
+
 static void on_hello(struct session *s, const struct msg *m)
 {
     struct agents *a = s->agents;
@@ -144,6 +161,11 @@ static void on_hello(struct session *s, const struct msg *m)
         return;
     }
     struct session *old = find(a, h->host);
+    fault = twin_fault(old, h);
+    if (fault) {
+        session_end(s, "identity", fault);
+        return;
+    }
     if (old)
         session_end(old, "replaced", "a newer connection of this host took over");
     if (a->n_list > LIM_HOSTS) {
@@ -152,6 +174,7 @@ static void on_hello(struct session *s, const struct msg *m)
     }
     timer_stop(s->hello_timer);
     s->host = xstrdup(h->host);
+    s->boot_id = xstrdup(h->boot_id);
     struct welcome w = {
         .proto = h->proto_max < WIRE_PROTO_MAX ? h->proto_max : WIRE_PROTO_MAX,
         .term = a->cfg.term,
@@ -161,8 +184,8 @@ static void on_hello(struct session *s, const struct msg *m)
     send_msg(s, MSG_WELCOME, m->id, &w);
     conn_heartbeat(s->conn, a->cfg.heartbeat_us);
     log_info("msg=\"agent connected\" host=%s address=%s version=%s instance=%s", s->host,
-             conn_address(s->conn), h->agent_version ? h->agent_version : "?",
-             h->instance ? h->instance : "?");
+             conn_address(s->conn), LOG_SAFE(h->agent_version ? h->agent_version : "?"),
+             LOG_SAFE(h->instance ? h->instance : "?"));
     struct item *i = item_new(ITEM_AGENT_UP);
     i->host = xstrdup(s->host);
     i->instance = xstrdup(h->instance ? h->instance : "");
@@ -183,6 +206,11 @@ static char *frame_fault(const struct session *s, const struct msg *m)
     if (m->type != MSG_REPORT)
         return NULL;
     const struct report *r = m->body;
+    if (r->seq != s->reports + 1)
+        return xasprintf("report.seq: %" PRId64 " where %" PRId64
+                         " was due; connect again and report "
+                         "everything",
+                         r->seq, s->reports + 1);
     if (r->has_host && !str_eq(r->host.name, s->host))
         return xasprintf("report.host.name: '%s' on a connection of host '%s'",
                          r->host.name ? r->host.name : "", s->host);
@@ -201,7 +229,7 @@ static void on_message(struct session *s, struct msg *m, size_t len)
     if (m->type == MSG_BYE) {
         const struct bye *b = m->body;
         log_info("msg=\"agent says bye\" host=%s code=%s error=\"%s\"", who(s),
-                 b->code ? b->code : "?", b->error ? b->error : "");
+                 LOG_SAFE(b->code ? b->code : "?"), LOG_SAFE(b->error));
         return; /* it closes the connection itself */
     }
     if (!s->host) {
@@ -221,6 +249,8 @@ static void on_message(struct session *s, struct msg *m, size_t len)
         session_end(s, "protocol", fault);
         return;
     }
+    if (m->type == MSG_REPORT)
+        s->reports = ((const struct report *)m->body)->seq;
     struct item *i = item_new(ITEM_MSG);
     i->host = xstrdup(s->host);
     i->msg = *m;
@@ -247,7 +277,7 @@ static void on_closed(void *arg, struct conn *c, const struct err *why)
 {
     struct session *s = arg;
     log_warn("msg=\"agent disconnected\" host=%s address=%s reason=\"%s\"", who(s), conn_address(c),
-             why->msg);
+             LOG_SAFE(why->msg));
     tell_core_down(s);
     session_free(s);
 }
@@ -273,7 +303,7 @@ static void on_conn(void *arg, struct conn *c)
 static void on_refused(void *arg, const char *peer, const struct err *why)
 {
     (void)arg;
-    log_warn("msg=\"agent connection refused\" address=%s reason=\"%s\"", peer, why->msg);
+    log_warn("msg=\"agent connection refused\" address=%s reason=\"%s\"", peer, LOG_SAFE(why->msg));
 }
 
 /* ---- outside --------------------------------------------------------------------------------- */

@@ -246,6 +246,7 @@ static void rules(void **state)
         {true, FRAME("report", "{\"seq\":\"x\"}"), "protocol", "seq: expected"},
         {true, FRAME("report", "{\"seq\":1,\"has_host\":true,\"host\":{\"name\":\"h9\"}}"),
          "protocol", "'h9' on a connection of host 'h1'"},
+        {true, FRAME("report", "{\"seq\":2}"), "protocol", "report.seq: 2 where 1 was due"},
     };
     struct rig g = {0};
     setup_rig(&g, 5 * SEC);
@@ -292,6 +293,39 @@ static void newer_connection_replaces(void **state)
     is_item(&g, 2, ITEM_AGENT_UP, "h1");
     hang_up(&one);
     hang_up(&two);
+    done_rig(&g);
+}
+
+#define BOOTED(boot)                                                                               \
+    FRAME("hello", "{\"proto_min\":1,\"proto_max\":1,\"host\":\"h1\",\"instance\":\"i1\","          \
+                   "\"boot_id\":\"" boot "\"}")
+
+/* One certificate on two machines: the second is turned away, the first does not notice. */
+static void twin_is_refused(void **state)
+{
+    (void)state;
+    struct rig g = {0};
+    struct peer one, twin, again;
+    setup_rig(&g, 5 * SEC);
+    dial(&g, &one, "ours/h1");
+    say(&one, BOOTED("b1"));
+    until(&g, &one.n_got, 1);
+    dial(&g, &twin, "ours/h1");
+    say(&twin, BOOTED("b2"));
+    until_closed(&twin);
+    is_bye(&twin, "identity", "each host needs a certificate of its own");
+    assert_false(one.closed);
+    dial(&g, &again, "ours/h1"); /* the same boot: its agent was restarted */
+    say(&again, BOOTED("b1"));
+    until_closed(&one);
+    is_bye(&one, "replaced", "a newer connection");
+    until(&g, &again.n_got, 1);
+    collect(&g);
+    assert_int_equal(g.n_items, 3);
+    is_item(&g, 0, ITEM_AGENT_UP, "h1");
+    hang_up(&one);
+    hang_up(&twin);
+    hang_up(&again);
     done_rig(&g);
 }
 
@@ -345,7 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(welcome_and_frames),        cmocka_unit_test(rules),
         cmocka_unit_test(newer_connection_replaces), cmocka_unit_test(silent_agent_is_down),
-        cmocka_unit_test(restart_raises_the_term),
+        cmocka_unit_test(restart_raises_the_term),   cmocka_unit_test(twin_is_refused),
     };
     return cmocka_run_group_tests(tests, fix_setup, fix_teardown);
 }

@@ -34,6 +34,9 @@ done
 mkdir -p /run/lock /run/libvirt
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
+# Each host boots by itself, though all share one kernel.
+cat /proc/sys/kernel/random/uuid >/run/boot_id
+mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
 {no_kvm}hostname h{i}
 touch {dir}/ready
 """
