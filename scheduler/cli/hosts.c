@@ -189,10 +189,14 @@ int cmd_vms(struct cli *c, int argc, char **argv)
     for (int i = optind; i < argc; i++)
         if (!(argv[i] = (char *)(uintptr_t)name_vm(c, argv[i])))
             return X_USAGE;
+    cleanup(json_decrefp) json_t *hosts = NULL;
     cleanup(json_decrefp) json_t *j = NULL;
     struct vms_view v;
     struct err e;
-    int code = fetch(c, "/v1/vms", "vms", keys, argv + optind, (size_t)(argc - optind), &j);
+    int code = host ? fetch(c, "/v1/hosts", "hosts", keys, &host, 1, &hosts) : X_DONE;
+    if (code)
+        return code;
+    code = fetch(c, "/v1/vms", "vms", keys, argv + optind, (size_t)(argc - optind), &j);
     if (code)
         return code;
     if (host) { /* an empty host is an empty list, no error */

@@ -51,6 +51,30 @@ static bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n
     return true;
 }
 
+/* A name that is not there was meant to be another's: refuse, before that one is in the way. */
+static bool vms_on_host(struct core *c, int64_t id, const struct host_slot *h, char *const *names,
+                        size_t n)
+{
+    cleanup(freep) const char **here = xcalloc(h->n_vms, sizeof(*here));
+    for (size_t i = 0; i < h->n_vms; i++)
+        here[i] = h->vms[i].vm.name;
+    for (size_t i = 0; i < n; i++) {
+        bool found = str_eq(names[i], "*");
+        for (size_t k = 0; k < h->n_vms && !found; k++)
+            found = str_eq(names[i], here[k]);
+        if (found)
+            continue;
+        const char *near = str_did_you_mean(names[i], here, h->n_vms);
+        answer_text(c, id, 404, 6, "unknown_vm", 0,
+                    "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
+                    "vms --host %s lists them)",
+                    names[i], h->rec.name, near ? "; did you mean '" : "", near ? near : "",
+                    near ? "'" : "", h->rec.name);
+        return false;
+    }
+    return true;
+}
+
 static bool on_blocked_known(struct core *c, int64_t id, const struct request *req)
 {
     if (!req->on_blocked)
@@ -67,7 +91,8 @@ static void do_drain(struct core *c, int64_t id, const struct request *req)
 {
     struct host_slot *h = known_host(c, id, req->host);
     if (!h || !hosts_exist(c, id, req->to, req->n_to) ||
-        !hosts_exist(c, id, req->avoid, req->n_avoid) || !on_blocked_known(c, id, req))
+        !hosts_exist(c, id, req->avoid, req->n_avoid) || !on_blocked_known(c, id, req) ||
+        !vms_on_host(c, id, h, req->allow_shutdown, req->n_allow_shutdown))
         return;
     struct run_slot *r = req->dry_run ? NULL : run_active_on(c, req->host);
     if (r && r->run.kind == RUN_DRAIN) {
