@@ -66,7 +66,7 @@ static void deliver(struct core *c, const struct ask *a, const struct msg *m)
     case ASK_PREP_SRC:
     case ASK_PREP_DST:
     case ASK_MIGRATE:
-    case ASK_ABORT:
+    case ASK_TOLD:
     case ASK_PROBE_SRC:
     case ASK_PROBE_DST:
     case ASK_TIDY:

@@ -40,7 +40,8 @@ struct host_slot {
 enum ask_for {
     ASK_PLAN_SRC, ASK_PLAN_DST, ASK_PLAN_PEER, /* run: checks before the first move */
     ASK_PREP_SRC, ASK_PREP_DST,                /* move: the same again, right before it */
-    ASK_MIGRATE, ASK_ABORT, ASK_PROBE_SRC, ASK_PROBE_DST, ASK_TIDY, ASK_STOP, ASK_START,
+    ASK_TOLD, /* an abort, a leftover's end: its effect is seen by the probes, not by the answer */
+    ASK_MIGRATE, ASK_PROBE_SRC, ASK_PROBE_DST, ASK_TIDY, ASK_STOP, ASK_START,
     ASK_HALT,                                  /* run: shut a blocked VM off, by the operator's word */
     ASK_CENSUS,
     ASK_CHECK_HOST, ASK_CHECK_PEER_AB, ASK_CHECK_PEER_BA, /* request */

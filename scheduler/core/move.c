@@ -232,7 +232,7 @@ static void send_abort(struct core *c, struct move_slot *m)
     struct abort_job *b = body_new(MSG_ABORT);
     *b = (struct abort_job){
         .term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt, .vm = xstrdup(m->m.vm)};
-    ask(c, (struct ask){.what = ASK_ABORT, .host = m->m.from, .move = m->m.id}, MSG_ABORT, b);
+    ask(c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id}, MSG_ABORT, b);
 }
 
 static void committed(struct core *c, struct move_slot *m)
@@ -498,7 +498,7 @@ static void on_probe(struct core *c, const struct ask *a, const struct msg *msg,
 static void on_done(struct core *c, const struct ask *a, const struct msg *msg, struct move_slot *m)
 {
     const struct done *d = msg && msg->type == MSG_DONE ? msg->body : NULL;
-    if (d && !d->ok && d->error && a->what != ASK_ABORT)
+    if (d && !d->ok && d->error && a->what != ASK_TOLD)
         set_str(&m->m.error, d->error);
     switch (a->what) {
     case ASK_TIDY:
@@ -519,7 +519,7 @@ static void on_done(struct core *c, const struct ask *a, const struct msg *msg, 
         if (m->m.state == JOB_STARTING)
             move_event(c, m, d && d->ok ? JEV_STARTED : d ? JEV_ERROR : JEV_LOST);
         break;
-    case ASK_ABORT:
+    case ASK_TOLD:
     case ASK_PLAN_SRC:
     case ASK_PLAN_DST:
     case ASK_PLAN_PEER:

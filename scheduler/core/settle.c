@@ -94,7 +94,7 @@ static bool leftover_gone(struct core *c, struct move_slot *m, int s)
                            .vm = xstrdup(m->m.vm),
                            .op = TIDY_UNDEFINE};
         m->leftover_told = ask(
-            c, (struct ask){.what = ASK_ABORT, .host = m->m.from, .move = m->m.id}, MSG_TIDY, t);
+            c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id}, MSG_TIDY, t);
     }
     (void)wait_for(m, "removing the old definition on %s", m->m.from);
     return false;
