@@ -388,7 +388,6 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
             continue;
         struct move_slot *m =
             move_new(c, r, v, s->hosts[mv->from].h->name, mv, s->hosts[mv->to].h->name);
-        r->run.vms += !m->m.offline;
         if (r->run.state == RUN_RUNNING)
             say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
                 v->name, m->m.from);
@@ -423,6 +422,8 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
     r->dirty = true;
     for (size_t i = 0; i < p->n_stays; i++)
         r->run.vms += vm_active(s->vms[p->stays[i].vm].v->state);
+    for (size_t i = 0; i < p->n_moves; i++) /* also when the run is refused: "1 of 23 cannot leave" */
+        r->run.vms += vm_active(s->vms[p->moves[i].vm].v->state);
     size_t blocked = blocked_count(r);
     if (r->run.state == RUN_RUNNING) {
         create_moves(c, r, s, p);

@@ -139,6 +139,16 @@ static void refuses_whole_when_one_is_blocked(void **state)
     assert_int_equal(r->stays[0].reasons[0].code, R_IMAGE_WATCHED);
 }
 
+static void refusal_counts_all_vms(void **state)
+{
+    (void)state;
+    f.vms[2].check_code = "image_watched";
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
+    assert_int_equal(core_run(f.core, run)->vms, 6);
+    assert_int_equal(core_run(f.core, run)->blocked, 1);
+}
+
 static void leaves_the_blocked_one(void **state)
 {
     (void)state;
@@ -367,7 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(drains), T(bring_home), T(policy_brings_home), T(policy_says_how_memory_travels),
         T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
-        T(leaves_the_blocked_one), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
+        T(leaves_the_blocked_one), T(refusal_counts_all_vms), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
         T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
         T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
