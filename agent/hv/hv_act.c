@@ -47,7 +47,8 @@ const char *hv_state_reason(int state, int reason)
 
 static int probe_domain(struct hv *hv, const char *uuid, struct probed *ret, struct err *e)
 {
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);
@@ -144,7 +145,8 @@ int hv_tidy(struct hv *hv, const char *uuid, enum tidy_op op, struct err *e)
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);
@@ -192,7 +194,8 @@ int hv_power(struct hv *hv, const struct power *p, struct err *e)
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     cleanup(dom_unref) virDomainPtr d = hv_domain(c, p->vm, e);
@@ -209,7 +212,8 @@ int hv_power(struct hv *hv, const struct power *p, struct err *e)
 /* ---- census ------------------------------------------------------------------------------------ */
 static int count(struct hv *hv, struct counted *ret, struct err *e)
 {
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     virDomainPtr *list = NULL;

@@ -47,7 +47,8 @@ int hv_check_source(struct hv *hv, const struct vm *v, struct reason **ret, size
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     struct reasons r = {0};
@@ -202,7 +203,8 @@ static void check_secrets(struct hv *hv, const struct vm *v, struct reasons *r)
 int hv_check_target(struct hv *hv, const struct host *h, const struct vm *v, struct reason **ret,
                     size_t *ret_n, struct err *e)
 {
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     struct reasons r = {0};
@@ -237,7 +239,8 @@ int hv_secret_key(struct hv *hv, const struct disk *d, char **ret, struct err *e
         *ret = NULL;
         return 0;
     }
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     cleanup(secret_unref) virSecretPtr s =
@@ -271,7 +274,8 @@ int hv_check_peer(struct hv *hv, const char *uri, struct err *e)
     if (!theirs)
         return hv_fail(e, "read the peer's capabilities");
     struct host there = {0}, here = {0};
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     cleanup(freep) char *ours = c ? virConnectGetCapabilities(c) : NULL;
     if (!ours)
         return c ? hv_fail(e, "read our own capabilities") : -ENOTCONN;

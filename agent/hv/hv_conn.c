@@ -110,16 +110,39 @@ int hv_if_alive(virConnectPtr c, int r, struct err *e)
     return -ENOTCONN;
 }
 
-virConnectPtr hv_conn(struct hv *hv, struct err *e)
+struct hv_use hv_use(struct hv *hv, struct err *e)
 {
-    pthread_mutex_lock(&hv->lock);
-    virConnectPtr c = hv->link ? hv->link->conn : NULL;
-    if (c)
-        virConnectRef(c);
-    pthread_mutex_unlock(&hv->lock);
-    if (!c)
-        err_set(e, -ENOTCONN, "no connection to libvirt (%s)", hv->uri);
-    return c;
+    struct hv_use u = {.hv = hv};
+    for (;;) {
+        pthread_mutex_lock(&hv->lock);
+        bool up = hv->link != NULL;
+        u.c = up && hv->n_idle ? hv->idle[--hv->n_idle] : NULL;
+        pthread_mutex_unlock(&hv->lock);
+        if (!up) {
+            err_set(e, -ENOTCONN, "no connection to libvirt (%s)", hv->uri);
+            return u;
+        }
+        if (!u.c)
+            u.c = hv_open(hv->uri, e);
+        if (!u.c || virConnectIsAlive(u.c) == 1)
+            return u;
+        virConnectClose(u.c);
+    }
+}
+
+void hv_unuse(struct hv_use *u)
+{
+    if (!u->c)
+        return;
+    bool keep = virConnectIsAlive(u->c) == 1;
+    pthread_mutex_lock(&u->hv->lock);
+    keep = keep && u->hv->link && u->hv->n_idle < HV_IDLE_MAX;
+    if (keep)
+        u->hv->idle[u->hv->n_idle++] = u->c;
+    pthread_mutex_unlock(&u->hv->lock);
+    if (!keep)
+        virConnectClose(u->c);
+    virResetLastError();
 }
 
 void conn_unref(virConnectPtr *c)
@@ -187,6 +210,8 @@ static void bury_all(struct hv *hv, bool also_living)
 void hv_drop(struct hv *hv)
 {
     bury_all(hv, true);
+    for (; hv->n_idle > 0; hv->n_idle--)
+        virConnectClose(hv->idle[hv->n_idle - 1]);
 }
 
 static void changed(struct hv *hv, virDomainPtr d)

@@ -121,7 +121,8 @@ static void clear_libvirt_part(struct host *h)
 
 int hv_read_host(struct hv *hv, struct host *h, struct err *e)
 {
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     cleanup(freep) char *caps = virConnectGetCapabilities(c);

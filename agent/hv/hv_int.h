@@ -7,7 +7,7 @@
 
 #include "agent/hv/hv.h"
 
-enum { HV_EXPECT_MAX = 64 };
+enum { HV_EXPECT_MAX = 64, HV_IDLE_MAX = 3 };
 
 /* Statistics of a migration that ended, as its event brought them. */
 struct hv_stats {
@@ -31,12 +31,22 @@ struct hv {
     pthread_cond_t stats_came;
     struct hv_link *link; /* NULL: not connected */
     struct hv_link *dead; /* lost; buried by the next hv_connect, where waiting is allowed */
+    virConnectPtr idle[HV_IDLE_MAX]; /* for hv_use; the link itself is for events only */
+    int n_idle;
     char *cpu_xml; /* host-model CPU, as last read: what host-passthrough guests really have */
     struct hv_stats stats[HV_EXPECT_MAX];
 };
 
-/* A reference to the connection, or NULL with -ENOTCONN in *e. Release with conn_unref. */
-virConnectPtr hv_conn(struct hv *hv, struct err *e);
+/* A connection for this thread alone, until hv_unuse; c is NULL with -ENOTCONN in *e while hv is not
+ * connected. Never shared: when the keepalive of libvirt 9.0's client ends a connection in which
+ * several threads wait, one returns, the others hang, and the process crashes when they wake up
+ * (virNetClient passes "the buck" to a thread whose event loop is gone). */
+struct hv_use {
+    struct hv *hv;
+    virConnectPtr c;
+};
+struct hv_use hv_use(struct hv *hv, struct err *e);
+void hv_unuse(struct hv_use *u);
 void conn_unref(virConnectPtr *c);
 void dom_unref(virDomainPtr *d);
 void params_free(virTypedParameterPtr *p, int n);

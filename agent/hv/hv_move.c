@@ -264,7 +264,8 @@ int hv_abort(struct hv *hv, const char *uuid, struct err *e)
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     cleanup(dom_unref) virDomainPtr d = c ? moving_domain(c, uuid, e) : NULL;
     if (!d)
         return e->code;
@@ -276,7 +277,8 @@ int hv_tune(struct hv *hv, const struct tune *t, struct err *e)
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     cleanup(dom_unref) virDomainPtr d = c ? moving_domain(c, t->vm, e) : NULL;
     if (!d)
         return e->code;

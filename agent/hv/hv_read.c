@@ -115,27 +115,32 @@ static int list_uuids(virConnectPtr c, unsigned flags, bool moving_only, char **
 
 int hv_list(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e)
 {
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     return c ? hv_if_alive(c, list_uuids(c, 0, false, ret_uuids, ret_n, e), e) : -ENOTCONN;
 }
 
 int hv_list_moving(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e)
 {
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     return c ? list_uuids(c, VIR_CONNECT_LIST_DOMAINS_ACTIVE, true, ret_uuids, ret_n, e)
              : -ENOTCONN;
 }
 
+/* NOWAIT: measurements must not wait for the monitor of a guest whose QEMU hangs. */
 static void measure(virDomainPtr d, struct vm *vm)
 {
-    virDomainInfo info;
-    if (virDomainGetInfo(d, &info) == 0)
-        vm->cpu_time_us = (int64_t)(info.cpuTime / 1000);
-    virDomainMemoryStatStruct m[VIR_DOMAIN_MEMORY_STAT_NR];
-    int n = virDomainMemoryStats(d, m, VIR_DOMAIN_MEMORY_STAT_NR, 0);
-    for (int i = 0; i < n; i++)
-        if (m[i].tag == VIR_DOMAIN_MEMORY_STAT_RSS)
-            vm->rss_bytes = (int64_t)m[i].val * KIB;
+    virDomainPtr list[] = {d, NULL};
+    virDomainStatsRecordPtr *r = NULL;
+    if (virDomainListGetStats(list, VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON, &r,
+                              VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) > 0) {
+        int64_t cpu_ns = hv_param(r[0]->params, r[0]->nparams, "cpu.time", 1);
+        vm->cpu_time_us = cpu_ns < 0 ? -1 : cpu_ns / 1000;
+        vm->rss_bytes = hv_param(r[0]->params, r[0]->nparams, "balloon.rss", KIB);
+    }
+    if (r)
+        virDomainStatsRecordListFree(r);
     virResetLastError();
 }
 
@@ -210,7 +215,8 @@ int hv_read_vm(struct hv *hv, const char *uuid, struct vm *ret, struct err *e)
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     int r = -EIO;
@@ -236,7 +242,8 @@ int hv_progress(struct hv *hv, const char *uuid, struct progress *ret, struct er
     struct err own = {0};
     if (!e)
         e = &own;
-    cleanup(conn_unref) virConnectPtr c = hv_conn(hv, e);
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    virConnectPtr c = use.c;
     if (!c)
         return -ENOTCONN;
     cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);

@@ -19,7 +19,7 @@ enum { BATCH = 16, CAREFUL_READS = 64 };
 #define RETRY_US (5 * SEC)           /* a domain that could not be read */
 #define CONNECT_DEADLINE_US (30 * SEC)
 #define HOST_DEADLINE_US (60 * SEC)  /* a fresh libvirtd probes QEMU for 10 s */
-#define READ_DEADLINE_US (20 * SEC)
+#define READ_DEADLINE_US (12 * SEC)
 
 struct inventory {
     struct agent *agent;
