@@ -199,7 +199,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     if (config_load(o.config, &a.cfg, &e) < 0) {
         fprintf(stderr, "drover-agent: %s\n", e.msg);
-        return EXIT_USAGE;
+        return o.check ? 2 : 1;
     }
     const struct tls_files files = {.cert = a.cfg.cert, .key = a.cfg.key, .ca = a.cfg.ca};
     int r = tls_new(&files, &a.tls, &e);
