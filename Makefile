@@ -3,6 +3,7 @@
 
 V ?= plain
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
 B := build/$(V)
 ifeq ($(origin CC),default)
 CC := gcc
@@ -145,11 +146,12 @@ $(B)/man/%: docs/man/%.scd
 PREFIX ?= /usr
 install: all man ## install below DESTDIR and PREFIX=/usr
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man1 \
-	  $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/lib/systemd/system
+	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/lib/systemd/system
 	install $(B)/bin/drover $(DESTDIR)$(PREFIX)/bin/
 	install $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(DESTDIR)$(PREFIX)/sbin/
 	install -D -m 644 deploy/completion/drover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/drover
 	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(filter %.5,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 $(filter %.8,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 $(wildcard deploy/systemd/*.service) $(DESTDIR)/lib/systemd/system/
 	install -D -m 644 deploy/sysusers/drover.conf $(DESTDIR)/usr/lib/sysusers.d/drover.conf
