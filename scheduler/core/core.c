@@ -87,6 +87,7 @@ struct move_slot *move_find(const struct core *c, int64_t id)
 struct core *core_new(const struct core_config *cfg)
 {
     struct core *c = xcalloc(1, sizeof(*c));
+    c->lead_us = LEAD_FIRST_US;
     c->cfg = *cfg;
     c->next_seq = c->next_run = c->next_move = 1;
     c->next_cmd = (cfg->term << 32) + 1; /* never repeats over restarts */
@@ -208,6 +209,10 @@ static void resume_move(struct core *c, struct move_slot *m)
         m->dirty = true;
     } else if (m->m.state != JOB_QUEUED) {
         m->stopped_by_us = !m->m.live && !m->m.offline;
+        m->began = true;
+        m->copy_start_us = c->now_us - (c->wall_us - m->m.copy_wall_us);
+        if (!m->m.error)
+            set_str(&m->m.error, "the scheduler was restarted meanwhile");
         move_event(c, m, JEV_LOST);
     }
 }

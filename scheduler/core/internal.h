@@ -1,7 +1,7 @@
 /* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
  * Map   world.c inventory and snapshots · ask.c commands and their answers · check.c what answers of
  *       the real checks mean · run.c life of a run · runplan.c planning
- *       with the real checks · move.c life of a move ·
+ *       with the real checks · admit.c whose turn it is · move.c life of a move ·
  *       settle.c where a VM is, from evidence · request.c operator verbs · view.c queries ·
  *       core.c dispatch.
  * Thread core only.   PURE. */
@@ -21,6 +21,7 @@ enum { SETTLE_ROUNDS = 5, PLAN_ROUNDS = 64, CHECK_BATCH = 32, AUTO_ACTIVE = 3 };
 #define STARTUP_GRACE_US (15 * SEC)    /* agents reconnect with up to 10 s of jitter */
 #define SOURCE_GONE_US (90 * SEC)      /* > 30 s watch expiry + libvirt's 30 s keepalive, twice over */
 #define RETRY_DELAY_US (5 * SEC)
+#define LEAD_FIRST_US (3 * SEC)        /* until the first moves have shown how long a start takes */
 #define SHUTDOWN_TIMEOUT_US (180 * SEC)
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
 
@@ -82,7 +83,7 @@ struct run_slot {
 };
 struct move_slot {
     struct move m;
-    int64_t not_before_us, copy_start_us, timeout_us;
+    int64_t not_before_us, admitted_us, copy_start_us, flow_since_us, progress_us, timeout_us;
     int prep_waiting;
     bool prep_bad;
     struct reason prep_why;
@@ -93,6 +94,7 @@ struct move_slot {
     int probe_rounds;
     bool tidy_refused, stopped_by_us, flowing, leftover_told, both_told;
     bool prep_done;
+    bool gave_up;             /* aborted because it took too long */
     bool began;               /* this try told the source to act; until then nothing happened */
     bool handled;             /* its failure has been turned into a retry or a stay */
     int64_t left_since_us;    /* queued, and no longer on its host */
@@ -119,6 +121,7 @@ struct core {
     struct pending *pending;
     size_t n_pending;
     int64_t now_us, wall_us, start_us;
+    int64_t lead_us; /* from a move's turn to its first byte, as lately seen */
     int64_t next_seq, next_cmd, next_run, next_move, version;
     struct core_effects *fx; /* of the step under way */
 };
@@ -211,6 +214,10 @@ void run_refuse(struct run_slot *r, const char *vm, const char *host, const stru
                 bool tried);
 /* A new target for one queued move: true and m->to set, or false and *stay (plan_stay of the VM). */
 bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried);
+
+/* admit.c: when a queued move gets its turn */
+bool admit_now(const struct core *c, const struct run *r, const struct move_slot *m);
+void admit_flows(struct core *c, struct move_slot *m); /* its first bytes were seen */
 
 /* move.c */
 struct move_slot *move_new(struct core *c, struct run_slot *r, const struct vm *v, const char *from,

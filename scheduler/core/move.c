@@ -6,7 +6,12 @@
 
 bool move_active(const struct move_slot *m)
 {
-    return m->m.state == JOB_PREPARING || m->m.state == JOB_STOPPING || m->m.state == JOB_COPYING;
+    /* in doubt, but as far as is known libvirt is still copying: after a restart of ours, or of its
+     * agent */
+    bool copies = m->m.state == JOB_UNCERTAIN &&
+                  (m->probe_rounds < 2 || m->src.vm_job == VM_JOB_MIGRATING_OUT);
+    return copies || m->m.state == JOB_PREPARING || m->m.state == JOB_STOPPING ||
+           m->m.state == JOB_COPYING;
 }
 
 struct move_slot *move_of_vm(const struct core *c, const char *uuid)
@@ -154,9 +159,8 @@ static void start_copy(struct core *c, struct move_slot *m)
         if (!b->bandwidth_Bps && link > 0 && share > 0 && share < 1000000)
             b->bandwidth_Bps = link / 8 / 1000000 * share / AUTO_ACTIVE;
     }
-    int64_t gib = m->m.mem_bytes / GIB;
     m->copy_start_us = c->now_us;
-    m->timeout_us = c->policy.migration.timeout_us_per_gib * (gib < 2 ? 2 : gib);
+    m->gave_up = false;
     m->m.copy_wall_us = c->wall_us;
     m->flowing = false;
     m->began = true;
@@ -386,16 +390,25 @@ static void prep_finished(struct core *c, struct move_slot *m)
     move_event(c, m, m->m.live || m->m.offline ? JEV_READY : JEV_READY_COLD);
 }
 
+/* A copy that does not come to its end is aborted: it has failed, and is tried again or stays. */
+static void give_up_late(struct core *c, struct move_slot *m)
+{
+    int64_t gib = m->m.mem_bytes / GIB, limit_us = c->policy.migration.timeout_us_per_gib;
+    bool copying = m->m.state == JOB_COPYING ||
+                   (m->m.state == JOB_UNCERTAIN && m->src.vm_job == VM_JOB_MIGRATING_OUT);
+    if (!copying || !m->m.live || m->m.cancel || m->gave_up || limit_us <= 0 ||
+        c->now_us - m->copy_start_us <= limit_us * (gib < 2 ? 2 : gib))
+        return;
+    m->gave_up = true;
+    set_str(&m->m.error, "it did not converge within the policy's time; the copy was given up");
+    move_event(c, m, JEV_CANCEL);
+}
+
 void move_tick(struct core *c, struct move_slot *m)
 {
     if (m->m.state == JOB_PREPARING && m->prep_waiting == 0 && !m->prep_done)
         prep_finished(c, m);
-    if (m->m.state == JOB_COPYING && !m->m.cancel && m->timeout_us > 0 &&
-        c->now_us - m->copy_start_us > m->timeout_us) {
-        m->m.cancel = true;
-        set_str(&m->m.error, "it did not converge within the policy's time; the copy was given up");
-        move_event(c, m, JEV_CANCEL);
-    }
+    give_up_late(c, m);
     if ((m->m.state == JOB_CONFIRMING || m->m.state == JOB_UNCERTAIN) &&
         m->next_probe_us <= c->now_us)
         send_probes(c, m);
@@ -463,7 +476,8 @@ static void on_migrated(struct core *c, const struct msg *msg, struct move_slot 
     m->m.rate_Bps = r->rate_Bps;
     if (!r->ok) {
         set_str(&m->m.code, r->code ? r->code : reason_tokens[R_MIGRATE_FAILED]);
-        set_str(&m->m.error, r->error ? r->error : "libvirt gave no reason");
+        if (!m->gave_up) /* we know better why it was aborted */
+            set_str(&m->m.error, r->error ? r->error : "libvirt gave no reason");
     }
     m->dirty = true;
     move_event(c, m, r->ok ? JEV_MIGRATED : r->began ? JEV_ERROR : JEV_REJECTED);
@@ -556,7 +570,9 @@ void move_progress(struct core *c, const char *host, const struct progress *p)
         return;
     shape_done(&progress_shape, &m->m.progress);
     shape_copy(&progress_shape, &m->m.progress, p);
-    m->flowing = p->processed_bytes > 0;
+    m->progress_us = c->now_us;
+    if (p->processed_bytes > 0)
+        admit_flows(c, m);
 }
 
 void move_host_down(struct core *c, const char *host)

@@ -166,27 +166,6 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
 
 /* ---- moves of a running run ------------------------------------------------------------------------ */
 
-static int64_t limit_for(const struct core *c, const struct run *r)
-{
-    if (r->parallel > 0)
-        return r->parallel;
-    return c->policy.migration.parallel > 0 ? c->policy.migration.parallel : AUTO_ACTIVE;
-}
-
-static bool room_on_links(const struct core *c, const struct run_slot *r, const struct move_slot *m)
-{
-    int64_t out = 0, in = 0, mine = 0, limit = limit_for(c, &r->run);
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move_slot *o = c->moves[i];
-        if (!move_active(o) || o->m.offline)
-            continue;
-        mine += o->m.run == m->m.run;
-        out += str_eq(o->m.from, m->m.from);
-        in += str_eq(o->m.to, m->m.to);
-    }
-    return mine < limit && out < limit && in < limit;
-}
-
 static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why)
 {
     struct stay *st = run_stay(r, m->m.vm, m->m.vm_name);
@@ -198,8 +177,8 @@ static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, 
     }
     if (!st->n_reasons) {
         struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
-        reason_set(reason, m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED, NULL, NULL,
-                   NULL, why, NULL);
+        enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
+        reason_set(reason, code, NULL, NULL, NULL, code == R_DEADLINE ? NULL : why, NULL);
     }
     say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked",
         "vm/%s stays on %s: %s", m->m.vm_name, m->m.from, why);
@@ -293,7 +272,7 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
         set_str(&m->m.note, note);
         return;
     }
-    if (!room_on_links(c, r, m))
+    if (!admit_now(c, &r->run, m))
         return;
     if (!target_holds(c, r, m)) {
         cleanup(freep) char *was = xstrdup(m->m.to);
@@ -312,6 +291,7 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
     }
     set_str(&m->m.note, NULL);
     m->began = false;
+    m->admitted_us = c->now_us;
     move_event(c, m, JEV_ADMIT);
 }
 
@@ -319,13 +299,15 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
 static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
+    if (code == R_DEADLINE)
+        return false; /* it was not tried */
     struct attempt *t = vec_add(&m->m.tried, &m->m.n_tried);
     t->to = xstrdup(m->m.to);
     t->code = xstrdup(reason_tokens[code]);
     t->error = xstrdup(m->m.error);
     t->wall_us = c->wall_us;
-    bool hopeless = code == R_DEADLINE || code == R_UNREACHABLE_SOURCE || code == R_VM_STATE ||
-                    m->m.cancel || r->run.state != RUN_RUNNING;
+    bool hopeless = code == R_UNREACHABLE_SOURCE || code == R_VM_STATE || m->m.cancel ||
+                    r->run.state != RUN_RUNNING;
     if (hopeless || m->m.attempt > c->policy.migration.retries)
         return false;
     struct reason why = {0};
@@ -533,8 +515,7 @@ static void end_cancelled(struct core *c, struct run_slot *r)
     if (r->run.kind == RUN_DRAIN)
         host_set_state(c, h, r->run.host_was, 0, r->run.actor, NULL);
     run_end(c, r, RUN_CANCELLED,
-            "cancelled: %lld of %lld VMs had moved and stay there, the others run on host/%s; the "
-            "host is %s again",
+            "%lld of %lld VMs had moved and stay there, the others are on host/%s; the host is %s again",
             (long long)r->run.moved, (long long)r->run.vms, r->run.host,
             host_state_names[r->run.host_was]);
 }

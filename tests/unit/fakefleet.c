@@ -271,6 +271,20 @@ void fleet_report(struct fleet *f, int host)
     deliver(f);
 }
 
+void fleet_progress(struct fleet *f, int vm, int64_t remaining_bytes, int64_t rate_Bps)
+{
+    struct fleet_vm *v = &f->vms[vm];
+    struct progress *p = body(MSG_PROGRESS);
+    p->vm = xstrdup(v->vm.uuid);
+    p->elapsed_us = SEC;
+    p->total_bytes = v->vm.mem_bytes;
+    p->processed_bytes = rate_Bps;
+    p->remaining_bytes = remaining_bytes;
+    p->rate_Bps = rate_Bps;
+    post(f, v->on, MSG_PROGRESS, 0, p);
+    deliver(f);
+}
+
 void fleet_disconnect(struct fleet *f, int host)
 {
     f->hosts[host].up = false;

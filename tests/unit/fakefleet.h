@@ -49,6 +49,8 @@ struct fleet_vm *fleet_add(struct fleet *f, const char *name, int host, int64_t 
 void fleet_connect(struct fleet *f, int host); /* agent up and full report */
 void fleet_disconnect(struct fleet *f, int host);
 void fleet_report(struct fleet *f, int host); /* what is there and what is not, as a delta */
+/* What its agent says once a second of a VM that is being copied. */
+void fleet_progress(struct fleet *f, int vm, int64_t remaining_bytes, int64_t rate_Bps);
 /* Returns the run id of the reply. */
 int64_t fleet_request(struct fleet *f, const struct request *r);
 int64_t fleet_drain(struct fleet *f, const char *host, const char *on_blocked);
