@@ -83,13 +83,14 @@ struct run_slot {
 };
 struct move_slot {
     struct move m;
-    int64_t not_before_us, admitted_us, copy_start_us, flow_since_us, progress_us, timeout_us;
+    int64_t not_before_us, admitted_us, copy_start_us, flow_since_us, progress_us;
     int prep_waiting;
     bool prep_bad;
     struct reason prep_why;
     bool prep_why_vm; /* the reason is about the VM, not the pair */
     struct probed src, dst; /* latest answers of the present probing */
-    bool have_src, have_dst;
+    bool have_src, have_dst; /* in this round */
+    bool src_heard;          /* since the doubt arose */
     int64_t next_probe_us, uncertain_since_us;
     int probe_rounds;
     bool tidy_refused, stopped_by_us, flowing, leftover_told, both_told;

@@ -8,8 +8,8 @@ bool move_active(const struct move_slot *m)
 {
     /* in doubt, but as far as is known libvirt is still copying: after a restart of ours, or of its
      * agent */
-    bool copies = m->m.state == JOB_UNCERTAIN &&
-                  (m->probe_rounds < 2 || m->src.vm_job == VM_JOB_MIGRATING_OUT);
+    bool copies =
+        m->m.state == JOB_UNCERTAIN && (!m->src_heard || m->src.vm_job == VM_JOB_MIGRATING_OUT);
     return copies || m->m.state == JOB_PREPARING || m->m.state == JOB_STOPPING ||
            m->m.state == JOB_COPYING;
 }
@@ -287,7 +287,7 @@ static void probe_both(struct core *c, struct move_slot *m)
     m->next_probe_us = c->now_us;
     m->probe_rounds = 0;
     m->uncertain_since_us = c->now_us;
-    m->have_src = m->have_dst = false;
+    m->have_src = m->have_dst = m->src_heard = false;
     ask_forget_probes(c, m->m.id);
 }
 
@@ -475,8 +475,9 @@ static void on_migrated(struct core *c, const struct msg *msg, struct move_slot 
     m->m.iterations = r->iterations;
     m->m.rate_Bps = r->rate_Bps;
     if (!r->ok) {
-        set_str(&m->m.code, r->code ? r->code : reason_tokens[R_MIGRATE_FAILED]);
-        if (!m->gave_up) /* we know better why it was aborted */
+        bool why = r->code && !m->gave_up; /* else we know better why it was aborted */
+        set_str(&m->m.code, why ? r->code : reason_tokens[R_MIGRATE_FAILED]);
+        if (!m->gave_up)
             set_str(&m->m.error, r->error ? r->error : "libvirt gave no reason");
     }
     m->dirty = true;
@@ -502,6 +503,7 @@ static void on_probe(struct core *c, const struct ask *a, const struct msg *msg,
         shape_done(&probed_shape, p);
         shape_copy(&probed_shape, p, msg->body);
         *(a->what == ASK_PROBE_SRC ? &m->have_src : &m->have_dst) = true;
+        m->src_heard |= a->what == ASK_PROBE_SRC;
     }
     if (probe_outstanding(c, m))
         return;

@@ -249,6 +249,43 @@ static void cancel_settles(void **state)
     assert_int_equal(on_host(0), 6);
 }
 
+static void copy_that_never_ends_is_given_up(void **state)
+{
+    (void)state;
+    struct policy p;
+    policy_default(&p);
+    p.migration.timeout_us_per_gib = 5 * SEC;
+    p.migration.retries = 1;
+    use_policy(&p);
+    f.copy_us = 1000 * SEC;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_PARTLY);
+    assert_int_equal(on_host(0), 6);
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->n_stays, 6);
+    assert_int_equal(r->stays[0].n_reasons, 2); /* both tries */
+    assert_int_equal(r->stays[0].reasons[0].code, R_MIGRATE_FAILED);
+    assert_non_null(strstr(r->stays[0].reasons[0].have, "did not converge"));
+}
+
+/* What was still being copied when the scheduler went counts against the number of moves at once. */
+static void restart_keeps_the_number_at_once(void **state)
+{
+    (void)state;
+    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .parallel = 1,
+                                                      .host = (char *)(uintptr_t) "h1"});
+    fleet_run(&f, 3 * SEC);
+    fleet_restart_core(&f);
+    while (!run_ended(core_run(f.core, run)->state)) {
+        int copying = 0;
+        fleet_run(&f, 250 * MSEC);
+        for (int i = 0; i < f.n_vms; i++)
+            copying += f.vms[i].copying_to >= 0;
+        assert_true(copying <= 1);
+    }
+    assert_int_equal(core_run(f.core, run)->state, RUN_DONE);
+}
+
 static void second_drain_joins(void **state)
 {
     (void)state;
@@ -381,6 +418,7 @@ int main(void)
         T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
         T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
+        T(copy_that_never_ends_is_given_up), T(restart_keeps_the_number_at_once),
         T(two_drains_never_target_each_other), T(vm_that_comes_meanwhile_leaves_too),
         T(ceph_silence_stops_new_moves_and_claims_nothing),
         T(ceph_silent_mid_run_holds_the_proof_back), T(unknown_host_is_named),
