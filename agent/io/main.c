@@ -187,6 +187,19 @@ static int parse_options(int argc, char **argv, struct options *o)
     return -1;
 }
 
+/* What the scheduler would refuse is refused here, where the operator looks first. */
+static int load_tls(struct agent *a, struct err *e)
+{
+    const struct tls_files files = {.cert = a->cfg.cert, .key = a->cfg.key, .ca = a->cfg.ca};
+    int r = tls_new(&files, &a->tls, e);
+    if (r == 0 && tls_self(a->tls)->role != ROLE_AGENT)
+        r = err_set(e, -EKEYREJECTED,
+                    "certificate '%s' has the role %s, the scheduler believes only the role agent; "
+                    "drover pki issue agent --name HOST makes one",
+                    a->cfg.cert, role_names[tls_self(a->tls)->role]);
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     static struct agent a; /* abandoned workers may still look at it while the process ends */
@@ -201,8 +214,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "drover-agent: %s\n", e.msg);
         return o.check ? 2 : 1;
     }
-    const struct tls_files files = {.cert = a.cfg.cert, .key = a.cfg.key, .ca = a.cfg.ca};
-    int r = tls_new(&files, &a.tls, &e);
+    int r = load_tls(&a, &e);
     if (r < 0 && !o.check) {
         log_error("msg=\"cannot start\" error=\"%s\"", e.msg);
         return 1;

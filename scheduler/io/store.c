@@ -138,7 +138,8 @@ static int take_lock(struct store *s, struct err *e)
     return 0;
 }
 
-static int migrate(struct store *s, struct err *e)
+/* Is it ours, and of a version we know? Only reads: a file that is not ours stays as it is. */
+static int identify(struct store *s, int64_t *ret_version, struct err *e)
 {
     int64_t version = 0, tables = 0, app = 0;
     int r = ask_int(s, "PRAGMA user_version", &version, e);
@@ -162,6 +163,12 @@ static int migrate(struct store *s, struct err *e)
             "; this drover-scheduler (%s) knows up to %d: install the version that wrote it "
             "or a newer one",
             s->path, version, DROVER_VERSION, newest);
+    *ret_version = version;
+    return 0;
+}
+
+static int migrate(struct store *s, int64_t version, struct err *e)
+{
     for (int i = 0; i < n_migrations; i++) {
         if (migrations[i].version <= version)
             continue;
@@ -169,7 +176,7 @@ static int migrate(struct store *s, struct err *e)
             "BEGIN IMMEDIATE;\n%s\nPRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
             migrations[i].sql, APPLICATION_ID, migrations[i].version);
         cleanup(freep) char *doing = xasprintf("migrate (%s)", migrations[i].file);
-        r = exec(s, sql, doing, e);
+        int r = exec(s, sql, doing, e);
         if (r < 0) {
             sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
             return r;
@@ -196,7 +203,6 @@ static int check_health(struct store *s, struct err *e)
 
 static int set_pragmas(struct store *s, struct err *e)
 {
-    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
     cleanup(freep) char *mode = NULL;
     int r = ask(s, "PRAGMA journal_mode = WAL", &mode, e);
     if (r < 0)
@@ -240,6 +246,7 @@ int store_open(const struct store_options *o, struct store **ret, struct err *e)
     struct store *s = xcalloc(1, sizeof(*s));
     s->path = xstrdup(o->path);
     s->lock_fd = -1;
+    int64_t version = 0;
     int r = take_lock(s, e);
     if (r == 0)
         r = make_file(s->path, e);
@@ -248,12 +255,15 @@ int store_open(const struct store_options *o, struct store **ret, struct err *e)
         r = store_error(s, "open", e);
     if (r == 0) {
         sqlite3_extended_result_codes(s->db, 1);
-        r = set_pragmas(s, e);
+        sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+        r = identify(s, &version, e);
     }
+    if (r == 0)
+        r = set_pragmas(s, e);
     if (r == 0)
         r = check_health(s, e);
     if (r == 0)
-        r = migrate(s, e);
+        r = migrate(s, version, e);
     if (r == 0)
         r = prepare_all(s, e);
     if (r < 0) {
