@@ -223,24 +223,23 @@ def operators(s, p, strange):
 def twins(s, log):
     """h3's agent with the certificate of h2, as a cloned disk has it: h2 stays what it was."""
     s.guests({"name": "two", "host": "h2"}, {"name": "three", "host": "h3"})
-    h2, h3 = Host(s.lab, 2), Host(s.lab, 3)
-    own = f"{h3.dir}/etc/drover/tls"
-    os.rename(own, own + ".own")
+    h3, own, others = Host(s.lab, 3), "/etc/drover/tls", f"{Host(s.lab, 2).dir}/etc/drover/tls"
+    h3.run(["mv", own, own + ".own"])
     try:
-        shutil.copytree(f"{h2.dir}/etc/drover/tls", own)
+        h3.run(["cp", "-r", others, own])
         s.lab_do("kill", "h3", "agent")
         drover.start_agent(h3)
         log.wait(h3.ip, "code=identity", "'h2' is connected from 10.77.0.12:", "another machine",
                  "drover pki issue agent --name HOST", seconds=20)
         wait_until("the agent of h3 to say why", 10, lambda: "each host needs a certificate of its own" in
-                   tail(h3.log("agent")), pause=0.2)
+                   tail(drover.agent_log(h3)), pause=0.2)
         hosts, vms = s.hosts(), s.vms()
         s.expect(hosts["h2"]["connected"] and not hosts["h3"]["connected"], f"{hosts}")
         s.expect(vms["two"]["host"] == "h2" and not vms["two"]["unreachable"], f"{vms['two']}")
         s.expect(vms["three"]["host"] == "h3" and vms["three"]["unreachable"], f"{vms['three']}")
     finally:
-        shutil.rmtree(own)
-        os.rename(own + ".own", own)
+        h3.run(["rm", "-r", own])
+        h3.run(["mv", own + ".own", own])
         s.lab_do("kill", "h3", "agent")
         drover.start_agent(h3)
     s.all_connected()
@@ -352,7 +351,7 @@ BROKEN_POLICIES = [  # (text, where, what)
     ("version: 1\nmigration:\n  paralel: 4\n", "3:3", "unknown key 'paralel' in migration; did you mean 'parallel'?"),
     ("version: 1\nmigration:\n  parallel: many\n", "3:13", "migration.parallel: expected"),
     ("version: 1\nrules:\n  - {name: x, anti_afinity: {vms: {names: [a]}}}\n", "3:15", "did you mean 'anti_affinity'?"),
-    ("version: 1\ndrain: {on_blocked: [leave\n", "3:1", "not YAML"),
+    ("version: 1\ndrain: {on_blocked: [leave\n", "3:1", "not valid YAML: did not find expected ',' or ']'"),
     ("version: 9\n", "1:10", "version"),
     ("drain: {}\n", "1:1", "version"),
 ]
