@@ -183,6 +183,14 @@ int workers_run(struct workers *w, const struct work *work, struct err *e)
     return 0;
 }
 
+int workers_active(const struct workers *w)
+{
+    int n = 0;
+    for (const struct task *t = w->all; t; t = t->next)
+        n++;
+    return n;
+}
+
 int workers_lost(const struct workers *w)
 {
     return w->lost;

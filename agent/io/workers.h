@@ -35,5 +35,7 @@ struct workers *workers_new(struct loop *loop);
 void workers_free(struct workers *w);
 /* On failure no callback is called and arg is still the caller's. */
 int workers_run(struct workers *w, const struct work *work, struct err *e);
+/* Threads and queued work that will still call back. */
+int workers_active(const struct workers *w);
 int workers_lost(const struct workers *w);
 int64_t workers_late_total(const struct workers *w);
