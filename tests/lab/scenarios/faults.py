@@ -65,7 +65,7 @@ def scenario_scheduler_twice(s):
     """kill -9 of the scheduler while it plans, and again as soon as it is back."""
     names = ["one", "two"]
     s.guests(*[{"name": n, "host": "h1", "mem": 256, "fill": 160} for n in names])
-    run_id = s.start_drain("h1", "-m", "twice")
+    run_id = s.start_drain("h1", "-m", "twice", "--parallel", "1")
     s.lab_do("scheduler", "kill")
     s.lab_do("scheduler", "start")
     s.expect(s.run_view(run_id)["run"]["reason"] == "twice", "the run survived")
@@ -75,6 +75,9 @@ def scenario_scheduler_twice(s):
         s.lab_do("scheduler", "start")
     view = judge(s, run_id, names)
     once_each(s, view)
+    # What was being copied when the scheduler went still counts for --parallel.
+    steps = [e["kind"] for e in view["entries"] if e["kind"] in ("move.copying", "move.done")]
+    s.expect(steps == ["move.copying", "move.done"] * 2, f"--parallel 1, but {steps}")
 
 
 def scenario_source_agent(s):
