@@ -220,6 +220,58 @@ static void agent_dies_mid_copy(void **state)
     assert_int_equal(on_host(0), 0);
 }
 
+/* The host is gone for good, and nothing of its VMs is at their destinations: after 90 s that is said, and
+ * nothing is started elsewhere. */
+static void source_dies_mid_copy(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, 3 * SEC);
+    int moving = 0, begun = -1;
+    for (int i = 0; i < f.n_vms; i++)
+        if (f.vms[i].copying_to >= 0) {
+            begun = i;
+            moving++;
+            f.vms[i].copying_to = -1; /* the half-received copy is dropped there */
+        }
+    assert_true(moving > 0);
+    fleet_disconnect(&f, 0);
+    fleet_run(&f, 80 * SEC);
+    assert_null(strstr(f.log, "it is where its host is"));
+    assert_int_equal(core_run(f.core, run)->moving, moving); /* still in doubt, still reserved */
+    fleet_run(&f, 30 * SEC);
+    log_has("host/h1 is unreachable; nothing of the VM is on ");
+    log_has("it is where its host is");
+    assert_int_equal(core_run(f.core, run)->moving, 0);
+    assert_int_equal(on_host(0), f.n_vms);
+    struct explain_view v;
+    struct err e;
+    assert_int_equal(core_view_explain(f.core, f.vms[begun].vm.name, f.now_us, &v, &e), 0);
+    assert_string_equal(v.vm.host, "h1");
+    assert_true(v.vm.unreachable);
+    shape_done(&explain_view_shape, &v);
+}
+
+static void guest_dies_mid_copy(void **state)
+{
+    (void)state;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, 3 * SEC);
+    struct fleet_vm *dead = NULL;
+    for (int i = 0; i < f.n_vms && !dead; i++)
+        if (f.vms[i].copying_to >= 0)
+            dead = &f.vms[i];
+    assert_non_null(dead);
+    dead->copying_to = dead->on = -1;
+    fleet_disconnect(&f, 0); /* so that the doubt arises */
+    fleet_connect(&f, 0);
+    fleet_until_end(&f, run, 300 * SEC);
+    log_has("the VM runs on neither host");
+    assert_int_equal(dead->on, -1); /* it was told, not started */
+    for (int i = 0; i < f.n_vms; i++)
+        assert_true(&f.vms[i] == dead || f.vms[i].on > 0);
+}
+
 static void scheduler_restarts_at_any_time(void **state)
 {
     for (int at = 0; at < 60; at++) {
@@ -415,7 +467,7 @@ int main(void)
         T(drains), T(bring_home), T(policy_brings_home), T(policy_says_how_memory_travels),
         T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
         T(leaves_the_blocked_one), T(refusal_counts_all_vms), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
-        T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy),
+        T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy), T(source_dies_mid_copy), T(guest_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
         T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
         T(copy_that_never_ends_is_given_up), T(restart_keeps_the_number_at_once),
