@@ -1,7 +1,6 @@
 #include "lib/base/mem.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -27,15 +26,20 @@ char *xstrdup(const char *s)
     return s ? must(strdup(s)) : NULL;
 }
 
-char *xasprintf(const char *fmt, ...)
+char *xvasprintf(const char *fmt, va_list ap)
 {
     char *s = NULL;
+    if (vasprintf(&s, fmt, ap) < 0)
+        abort();
+    return s;
+}
+
+char *xasprintf(const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    int n = vasprintf(&s, fmt, ap);
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
-    if (n < 0)
-        abort();
     return s;
 }
 

@@ -112,11 +112,9 @@ void command_help(const struct command *cmd, FILE *f)
 
 int cli_error(struct cli *c, int code, const char *fmt, ...)
 {
-    char *s = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
     fflush(c->out);
     fprintf(c->err, "%sdrover:%s ", paint(c, c->err, C_BAD), paint_off(c, c->err, C_BAD));
@@ -132,11 +130,9 @@ int cli_error(struct cli *c, int code, const char *fmt, ...)
 
 int cli_usage(struct cli *c, const char *fmt, ...)
 {
-    char *s = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
     cli_error(c, X_USAGE, "%s", s);
     free(s);
@@ -160,11 +156,9 @@ void cli_note(struct cli *c, const char *fmt, ...)
     if (c->quiet)
         return;
     fflush(c->out); /* both may end in one file: keep the order */
-    char *s = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
     text_line(c->err, "%s", s);
     fflush(c->err);

@@ -24,11 +24,9 @@ void table_text(struct table *t, int colour, const char *text)
 
 void table_fmt(struct table *t, int colour, const char *fmt, ...)
 {
-    char *s = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
     add(t, colour, s);
 }

@@ -16,11 +16,9 @@ void set_str(char **slot, const char *value)
 
 void set_fmt(char **slot, const char *fmt, ...)
 {
-    char *s = NULL;
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
+    char *s = xvasprintf(fmt, ap);
     va_end(ap);
     free(*slot);
     *slot = s;
@@ -48,8 +46,7 @@ void say(struct core *c, struct about a, const char *kind, const char *fmt, ...)
     e->kind = xstrdup(kind);
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&e->text, fmt, ap) < 0)
-        abort();
+    e->text = xvasprintf(fmt, ap);
     va_end(ap);
 }
 

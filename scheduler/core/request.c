@@ -20,8 +20,7 @@ static void answer_text(struct core *c, int64_t id, int http, int exit_code, con
     struct reply r = {.http = http, .exit = exit_code, .code = xstrdup(code), .run = run};
     va_list ap;
     va_start(ap, fmt);
-    if (vasprintf(&r.message, fmt, ap) < 0)
-        abort();
+    r.message = xvasprintf(fmt, ap);
     va_end(ap);
     answer(c, id, &r);
 }

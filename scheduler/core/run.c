@@ -131,8 +131,7 @@ void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...
     va_list ap;
     va_start(ap, fmt);
     free(r->run.message);
-    if (vasprintf(&r->run.message, fmt, ap) < 0)
-        abort();
+    r->run.message = xvasprintf(fmt, ap);
     va_end(ap);
     r->run.state = state;
     r->run.ended_wall_us = c->wall_us;
