@@ -98,6 +98,7 @@ struct move_slot {
     bool gave_up;             /* aborted because it took too long */
     bool began;               /* this try told the source to act; until then nothing happened */
     bool handled;             /* its failure has been turned into a retry or a stay */
+    enum reason_code no_target; /* what the last search for a target ended with */
     int64_t left_since_us;    /* queued, and no longer on its host */
     int64_t blocked_since_us; /* queued, and no target would take it just now */
     bool dirty;
@@ -150,7 +151,7 @@ void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run,
                     const char *reason);
 void world_report(struct core *c, struct host_slot *h, const struct report *r);
 void vm_moved(struct core *c, const struct move *m); /* a settled move: seen before the reports come */
-void vm_stayed(struct core *c, const struct move *m); /* settled at the source, or nowhere */
+void vm_stayed(struct core *c, const struct move_slot *m); /* settled at the source, or nowhere */
 struct snapshot_store {
     struct snapshot s;
     struct snap_host *hosts;

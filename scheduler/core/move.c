@@ -268,7 +268,7 @@ static void committed(struct core *c, struct move_slot *m)
 static void released(struct core *c, struct move_slot *m)
 {
     m->m.ended_wall_us = c->wall_us;
-    vm_stayed(c, &m->m);
+    vm_stayed(c, m);
     set_str(&m->m.note, NULL);
     if (m->m.state == JOB_CANCELLED) {
         set_str(&m->m.code, reason_tokens[R_CANCELLED]);

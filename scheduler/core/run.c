@@ -315,8 +315,8 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     run_refuse(r, m->m.vm, m->m.to, &why, true);
     shape_done(&reason_shape, &why);
     bool elsewhere = run_replan_move(c, r, m, false);
-    if (!elsewhere && !run_replan_move(c, r, m, true))
-        return false;
+    if (!elsewhere && !run_replan_move(c, r, m, true) && m->no_target != R_VM_BUSY)
+        return false; /* busy: libvirt's own job of the failed try is still reported; it ends */
     m->not_before_us = elsewhere ? c->now_us : c->now_us + RETRY_DELAY_US * m->m.attempt;
     m->m.attempt++;
     m->m.state = JOB_QUEUED; /* a new job for the same move */

@@ -490,6 +490,7 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
             cleanup(freep) char *text =
                 p.stays[0].n_reasons ? reason_sentence(&p.stays[0].reasons[0]) : xstrdup("?");
             set_str(&m->m.note, text);
+            m->no_target = p.stays[0].n_reasons ? (enum reason_code)p.stays[0].reasons[0].code : R_NONE;
         }
     }
     plan_done(&p);

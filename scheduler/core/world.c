@@ -239,12 +239,14 @@ void vm_moved(struct core *c, const struct move *m)
     c->version++;
 }
 
-void vm_stayed(struct core *c, const struct move *m)
+void vm_stayed(struct core *c, const struct move_slot *m)
 {
-    struct host_slot *from = host_find(c, m->from);
-    const struct vm_slot *slot = from ? vm_find(from, m->vm) : NULL;
+    struct host_slot *from = host_find(c, m->m.from);
+    struct vm_slot *slot = from ? vm_find(from, m->m.vm) : NULL;
     if (slot && slot->gone)
-        drop_vm(c, from, m->vm);
+        drop_vm(c, from, m->m.vm);
+    else if (slot && m->began && m->have_src && m->src.vm_job == VM_JOB_NONE)
+        slot->vm.job = VM_JOB_NONE; /* just read; the report of that may be on its way */
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------------- */

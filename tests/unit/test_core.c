@@ -206,6 +206,25 @@ static void failed_move_is_tried_again(void **state)
     log_has("will be tried again");
 }
 
+/* libvirt's job of the failed try is still in the inventory when the next target is looked for. */
+static void failed_move_waits_for_libvirts_job(void **state)
+{
+    (void)state;
+    f.vms[0].fail_next = true;
+    f.vms[0].vm.job = VM_JOB_MIGRATING_OUT;
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    for (int i = 0; i < 40; i++) {
+        fleet_run(&f, 250 * MSEC);
+        if (i > 1)
+            fleet_report(&f, 0);
+    }
+    f.vms[0].vm.job = VM_JOB_NONE;
+    fleet_report(&f, 0);
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(on_host(0), 0);
+    log_has("will be tried again");
+}
+
 static void agent_dies_mid_copy(void **state)
 {
     (void)state;
@@ -467,7 +486,8 @@ int main(void)
         T(drains), T(bring_home), T(policy_brings_home), T(policy_says_how_memory_travels),
         T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
         T(leaves_the_blocked_one), T(refusal_counts_all_vms), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
-        T(error_that_had_moved_the_vm), T(failed_move_is_tried_again), T(agent_dies_mid_copy), T(source_dies_mid_copy), T(guest_dies_mid_copy),
+        T(error_that_had_moved_the_vm), T(failed_move_is_tried_again),
+        T(failed_move_waits_for_libvirts_job), T(agent_dies_mid_copy), T(source_dies_mid_copy), T(guest_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
         T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
         T(copy_that_never_ends_is_given_up), T(restart_keeps_the_number_at_once),
