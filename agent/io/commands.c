@@ -71,6 +71,15 @@ static const char *vm_of(const struct msg *m)
     }
 }
 
+/* Reading is routine: a drain probes every second. */
+static enum log_level level_of(const struct msg *cmd)
+{
+    return cmd->type == MSG_MIGRATE || cmd->type == MSG_ABORT || cmd->type == MSG_TUNE ||
+                   cmd->type == MSG_TIDY || cmd->type == MSG_POWER
+               ? LOG_INFO
+               : LOG_DEBUG;
+}
+
 static void log_result(const struct msg *cmd, const struct msg *result)
 {
     const char *vm = vm_of(cmd), *error = NULL;
@@ -90,7 +99,7 @@ static void log_result(const struct msg *cmd, const struct msg *result)
         ok = ((const struct counted *)result->body)->ok;
         error = ((const struct counted *)result->body)->error;
     }
-    log_line(ok ? LOG_INFO : LOG_WARN,
+    log_line(ok ? level_of(cmd) : LOG_WARN,
              "msg=\"command ended\" command=%s job=%" PRId64 " vm=%s ok=%s error=\"%s\"",
              msg_name(cmd->type), job, vm ? vm : "-", ok ? "yes" : "no", error ? error : "");
 }
@@ -248,8 +257,8 @@ void commands_take(struct commands *c, struct msg *m)
     const char *vm = vm_of(m);
     switch (cmds_take(c->agent->cmds, m, &answer_now)) {
     case CMDS_RUN:
-        log_info("msg=\"command\" command=%s id=%" PRId64 " vm=%s", msg_name(m->type), m->id,
-                 vm ? vm : "-");
+        log_line(level_of(m), "msg=\"command\" command=%s id=%" PRId64 " vm=%s", msg_name(m->type),
+                 m->id, vm ? vm : "-");
         start(c, m);
         return;
     case CMDS_WAIT:
