@@ -194,6 +194,19 @@ static bool may_begin(virDomainPtr d, const struct migrate *m, const bool *cance
     return true;
 }
 
+/* "client socket is closed", "End of file": which of the two libvirtds went away? */
+static void why_failed(virDomainPtr d, const struct migrate *m, struct err *e)
+{
+    const virError *x = virGetLastError();
+    bool rpc = x && x->domain == VIR_FROM_RPC;
+    hv_fail(e, "migrate");
+    if (virConnectIsAlive(virDomainGetConnect(d)) != 1)
+        err_wrap(e, "libvirtd of the source went away");
+    else if (rpc)
+        err_wrap(e, "the connection to libvirtd of %s broke", m->dst_host ? m->dst_host : m->dst_uri);
+    virResetLastError();
+}
+
 static void move(struct hv *hv, virDomainPtr d, const struct migrate *m, struct migrated *ret)
 {
     struct err e = {0};
@@ -209,7 +222,7 @@ static void move(struct hv *hv, virDomainPtr d, const struct migrate *m, struct 
     int r = virDomainMigrateToURI3(d, m->dst_uri, p, (unsigned)n, (unsigned)flags_of(m));
     ret->total_us = clock_mono_us() - start_us;
     if (r < 0)
-        hv_fail(&e, "migrate");
+        why_failed(d, m, &e);
     params_free(&p, n);
     collect_stats(hv, m->vm, r == 0 && !m->offline, ret);
     if (r < 0) {
