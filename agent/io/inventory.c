@@ -15,23 +15,26 @@
 #include "lib/net/backoff.h"
 
 enum { BATCH = 16, CAREFUL_READS = 64 };
-#define SOON_US (30 * MSEC)          /* several events of one change come together */
-#define RETRY_US (5 * SEC)           /* a domain that could not be read */
+#define SOON_US             (30 * MSEC) /* several events of one change come together */
+#define RETRY_US            (5 * SEC)   /* a domain that could not be read */
+/* libvirt tells of no job's end at the destination of a migration: the last event is older. */
+#define JOB_LOOK_US         (500 * MSEC)
 #define CONNECT_DEADLINE_US (30 * SEC)
-#define HOST_DEADLINE_US (60 * SEC)  /* a fresh libvirtd probes QEMU for 10 s */
-#define READ_DEADLINE_US (12 * SEC)
+#define HOST_DEADLINE_US    (60 * SEC) /* a fresh libvirtd probes QEMU for 10 s */
+#define READ_DEADLINE_US    (12 * SEC)
 
 struct inventory {
     struct agent *agent;
-    struct timer *soon, *retry, *resync, *reconnect;
+    struct timer *soon, *retry, *job_look, *resync, *reconnect;
     struct backoff backoff;
     bool up, connecting, host_due, host_reading, host_known, list_due, busy, resyncing;
-    bool full_due;            /* libvirt was lost or never read: tell all when all is read */
-    int careful;              /* a read hung: so many reads go one by one */
-    char **dirty, **later;    /* to read now; to read after RETRY_US */
-    size_t n_dirty, n_later;
-    size_t drift;             /* changes that only the resync found */
-    int64_t conf_mtime_ns;    /* of ceph.conf when its fsid was asked; -1: absent */
+    bool full_due;         /* libvirt was lost or never read: tell all when all is read */
+    int careful;           /* a read hung: so many reads go one by one */
+    char **dirty, **later; /* to read now; to read after RETRY_US */
+    char **busy_vms;       /* had a job when last read: after JOB_LOOK_US */
+    size_t n_dirty, n_later, n_busy_vms;
+    size_t drift;          /* changes that only the resync found */
+    int64_t conf_mtime_ns; /* of ceph.conf when its fsid was asked; -1: absent */
     int64_t cpu_busy, cpu_total;
 };
 
@@ -212,8 +215,12 @@ static void connect_now(void *arg)
         return;
     /* a connect that was given up as late may have come through after all */
     i->connecting = true;
-    const struct work w = {.name = "libvirt-connect", .run = run_connect, .done = done_connect,
-                           .late = late_connect, .drop = job_free, .arg = job_new(i),
+    const struct work w = {.name = "libvirt-connect",
+                           .run = run_connect,
+                           .done = done_connect,
+                           .late = late_connect,
+                           .drop = job_free,
+                           .arg = job_new(i),
                            .deadline_us = CONNECT_DEADLINE_US};
     if (start(i, &w))
         return;
@@ -330,8 +337,12 @@ static void read_host(struct inventory *i)
         j->ask_fsid = mtime != i->conf_mtime_ns || !j->host.ceph_fsid;
     i->conf_mtime_ns = mtime;
     i->host_due = false;
-    const struct work w = {.name = "host-facts", .run = run_host, .done = done_host,
-                           .late = late_host, .drop = job_free, .arg = j,
+    const struct work w = {.name = "host-facts",
+                           .run = run_host,
+                           .done = done_host,
+                           .late = late_host,
+                           .drop = job_free,
+                           .arg = j,
                            .deadline_us = HOST_DEADLINE_US};
     i->host_reading = start(i, &w);
     i->host_due = !i->host_reading;
@@ -379,8 +390,12 @@ static void late_list(void *arg)
 static void read_list(struct inventory *i)
 {
     i->list_due = false;
-    const struct work w = {.name = "list-domains", .run = run_list, .done = done_list,
-                           .late = late_list, .drop = job_free, .arg = job_new(i),
+    const struct work w = {.name = "list-domains",
+                           .run = run_list,
+                           .done = done_list,
+                           .late = late_list,
+                           .drop = job_free,
+                           .arg = job_new(i),
                            .deadline_us = READ_DEADLINE_US};
     i->busy = start(i, &w);
     i->list_due = !i->busy;
@@ -415,10 +430,14 @@ static void apply(struct inventory *i, struct job *j, size_t k)
     struct reporter *r = i->agent->reporter;
     bool news = false;
     if (j->codes[k] == 0) {
-        bool moving = j->vms[k].job == VM_JOB_MIGRATING_OUT;
+        int job = j->vms[k].job;
         news = reporter_vm(r, &j->vms[k]);
-        if (moving)
+        if (job == VM_JOB_MIGRATING_OUT) {
             progress_add(i->agent->progress, j->uuids[k]);
+        } else if (job != VM_JOB_NONE) {
+            add_uuid(&i->busy_vms, &i->n_busy_vms, j->uuids[k]);
+            timer_set(i->job_look, JOB_LOOK_US);
+        }
     } else if (j->codes[k] == -ENOENT) {
         news = reporter_gone(r, j->uuids[k]);
     } else {
@@ -483,8 +502,12 @@ static void read_some(struct inventory *i)
     j->vms = xcalloc(n, sizeof(*j->vms));
     j->codes = xcalloc(n, sizeof(*j->codes));
     j->errors = xcalloc(n, sizeof(*j->errors));
-    const struct work w = {.name = "read-domains", .run = run_read, .done = done_read,
-                           .late = late_read, .drop = job_free, .arg = j,
+    const struct work w = {.name = "read-domains",
+                           .run = run_read,
+                           .done = done_read,
+                           .late = late_read,
+                           .drop = job_free,
+                           .arg = j,
                            .deadline_us = n == 1 ? READ_DEADLINE_US / 2 : READ_DEADLINE_US};
     i->busy = start(i, &w);
     if (i->busy)
@@ -542,6 +565,15 @@ static void on_retry(void *arg)
     pump(i);
 }
 
+static void on_job_look(void *arg)
+{
+    struct inventory *i = arg;
+    for (size_t k = 0; k < i->n_busy_vms; k++)
+        add_uuid(&i->dirty, &i->n_dirty, i->busy_vms[k]);
+    clear_uuids(&i->busy_vms, &i->n_busy_vms);
+    pump(i);
+}
+
 static void on_resync(void *arg)
 {
     struct inventory *i = arg;
@@ -564,10 +596,11 @@ struct inventory *inventory_new(struct agent *a)
     i->full_due = true;
     i->soon = timer_new(a->loop, on_soon, i);
     i->retry = timer_new(a->loop, on_retry, i);
+    i->job_look = timer_new(a->loop, on_job_look, i);
     i->resync = timer_new(a->loop, on_resync, i);
     i->reconnect = timer_new(a->loop, connect_now, i);
-    const struct hv_config cfg = {.uri = a->cfg.libvirt, .on_changed = on_changed,
-                                  .on_lost = on_lost, .arg = i};
+    const struct hv_config cfg = {
+        .uri = a->cfg.libvirt, .on_changed = on_changed, .on_lost = on_lost, .arg = i};
     if (hv_new(&cfg, &a->hv, &e) < 0) {
         log_error("msg=\"libvirt's client library does not start\" error=\"%s\"", e.msg);
         abort();
@@ -588,9 +621,11 @@ void inventory_free(struct inventory *i)
         return;
     timer_free(i->soon);
     timer_free(i->retry);
+    timer_free(i->job_look);
     timer_free(i->resync);
     timer_free(i->reconnect);
     clear_uuids(&i->dirty, &i->n_dirty);
     clear_uuids(&i->later, &i->n_later);
+    clear_uuids(&i->busy_vms, &i->n_busy_vms);
     free(i);
 }

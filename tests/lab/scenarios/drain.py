@@ -121,6 +121,7 @@ def scenario_events(s):
     known_within(s, 1, "a move by hand", lambda: on("three", "h2"))
     s.virsh("h2", by_hand.format("three", "h1"))
     known_within(s, 1, "the move back", lambda: on("three", "h1"))
+    known_within(s, 1, "the end of the job", lambda: s.vms()["three"]["movable"])
 
     # A move by hand while Drover drains: one VM leaves before its turn, another comes.
     s.guests(wish("four", host="h4"))
