@@ -463,8 +463,9 @@ static void on_migrated(struct core *c, const struct msg *msg, struct move_slot 
         return; /* settled by evidence already */
     if (!r) {
         const struct done *d = msg && msg->type == MSG_DONE ? msg->body : NULL;
-        set_str(&m->m.error,
-                d && d->error ? d->error : "the source's agent went away during the copy");
+        cleanup(freep) char *silent =
+            xasprintf("the agent of %s fell silent during the copy", m->m.from);
+        set_str(&m->m.error, d && d->error ? d->error : silent);
         move_event(c, m, JEV_LOST);
         return;
     }
@@ -581,6 +582,11 @@ void move_host_down(struct core *c, const char *host)
 {
     for (size_t i = 0; i < c->n_moves; i++) {
         struct move_slot *m = c->moves[i];
+        if (m->m.state == JOB_COPYING && str_eq(m->m.to, host))
+            say(c, (struct about){.m = m, .host = host}, "move.peer_silent",
+                "vm/%s: the agent of %s fell silent; libvirt on %s goes on copying, as far as is "
+                "known",
+                m->m.vm_name, host, m->m.from);
         /* awaited answers were delivered as lost already; a probing move asks again at once when
          * the host is back */
         if ((m->m.state == JOB_UNCERTAIN || m->m.state == JOB_CONFIRMING) &&
