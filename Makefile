@@ -59,7 +59,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-idle bench-plan install man
+        clean bench-drain bench-events bench-idle bench-plan install man
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core plan policy net wire model base)
@@ -136,6 +136,8 @@ $(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
+bench-events: all ## how soon Drover knows of a domain that somebody started or stopped
+	@tests/bench/events
 bench-idle: all ## memory and CPU of idle daemons
 	@tests/bench/idle
 deps: ## install the Debian packages that are missing (root)
