@@ -100,11 +100,28 @@ static bool leftover_gone(struct core *c, struct move_slot *m, int s)
     return false;
 }
 
+/* librbd takes an image's exclusive lock at the guest's first write. A guest that writes has it within
+ * a second, and then the proof names the owner; one that does not write must not hold the drain up. */
+static bool lock_taken(struct move_slot *m)
+{
+    const int64_t exclusive_lock = 1 << 2; /* RBD_FEATURE_EXCLUSIVE_LOCK, rbd/features.h */
+    if (m->probe_rounds >= LOCK_ROUNDS)
+        return true;
+    for (size_t i = 0; i < m->dst.n_images; i++)
+        if (m->dst.images[i].ok && (m->dst.images[i].features & exclusive_lock) &&
+            !m->dst.images[i].n_lockers) {
+            (void)wait_for(m, "the guest's first write takes the lock of %s",
+                           m->dst.images[i].target);
+            return false;
+        }
+    return true;
+}
+
 static enum job_event runs_at_destination(struct core *c, struct move_slot *m, int s)
 {
     if (s == SEEN_PAUSED || s == SEEN_OTHER)
         return wait_for(m, "%s has not let go of its stopped copy yet", m->m.from);
-    if (!only_writer(c, m, false) || !leftover_gone(c, m, s))
+    if (!only_writer(c, m, false) || !leftover_gone(c, m, s) || !lock_taken(m))
         return JEV_UNPROVEN;
     return JEV_SEEN_DST;
 }
