@@ -22,7 +22,8 @@ OBJECT_BYTES = 4 << 20
 DEFAULTS = {"host": "h1", "mem": 256, "fill": 0, "dirty": 0, "vcpus": 1, "image": None,
             "size": "64M", "define": True, "transient": False, "xml_only": False, "bridge": "br0",
             "machine": "q35", "extra_device_xml": None, "local_qcow2": False, "cdrom": None,
-            "io": "threads", "mon_hosts": True, "cluster": 1, "start": True, "wait": True, "period": BEAT_MS}
+            "io": "threads", "mon_hosts": True, "cluster": 1, "start": True, "wait": True, "period": BEAT_MS,
+            "secret": SECRET_UUID, "deaf": False}
 
 
 CPU = {"qemu": "<cpu mode='custom' match='exact'><model fallback='forbid'>qemu64</model></cpu>",
@@ -82,7 +83,7 @@ def disk_xml(guest):
                         for ip in MONITORS[guest["cluster"]].values())
     return f"""    <disk type='network' device='disk'>
       <driver name='qemu' type='raw' cache='none' io='{guest['io']}' discard='unmap'/>
-      <auth username='libvirt'><secret type='ceph' uuid='{SECRET_UUID}'/></auth>
+      <auth username='libvirt'><secret type='ceph' uuid='{guest['secret']}'/></auth>
       <source protocol='rbd' name='{POOL}/{guest['image']}'>{hosts}</source>
       <target dev='vda' bus='virtio'/>
     </disk>
@@ -120,7 +121,8 @@ def domain_xml(lab, guest):
     ip, mac = address(guest)
     kind = "kvm" if lab.config()["kvm"] else "qemu"
     cmdline = (f"{image.CMDLINE} lab.name={guest['name']} lab.ip={ip} lab.collector={CORE_IP} "
-               f"lab.period={guest['period']} lab.fill={guest['fill']} lab.dirty={guest['dirty']}")
+               f"lab.period={guest['period']} lab.fill={guest['fill']} lab.dirty={guest['dirty']}"
+               + " lab.deaf" * guest["deaf"])
     console = lab.path("guests", guest["name"] + ".console")
     return f"""<domain type='{kind}'>
   <name>{guest['name']}</name>

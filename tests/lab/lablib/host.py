@@ -156,7 +156,11 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
                 write(f"{etc}/{name}", text + line)
 
     def use_ceph(self, cluster):
-        write(f"{self.dir}/etc/ceph/ceph.conf", Ceph(self.lab, cluster).host_conf())
+        conf = Ceph(self.lab, cluster).host_conf()
+        if self.pid() is None:
+            write(f"{self.dir}/etc/ceph/ceph.conf", conf)
+        else:  # what is written below a mounted overlay is not seen through it
+            self.run(["sh", "-c", "cd /etc/ceph && cat >new && mv new ceph.conf"], stdin=conf)
 
     # Life.
 

@@ -629,9 +629,8 @@ def copy_database(source, target):
 def scenario_disk_full(s):
     """The database's disk fills in the middle of a drain: 503 with the cure, no new move; then the run goes on by itself."""
     live = s.lab.path("drover", "drover.db")
-    s.policy("version: 1\nmigration: {bandwidth: 60Mbit, auto_converge: false}\n")
-    s.guests({"name": "a", "host": "h1", "fill": 64, "mem": 160}, {"name": "b", "host": "h1", "fill": 64, "mem": 160},
-             {"name": "c", "host": "h2"})
+    s.policy("version: 1\nmigration: {bandwidth: 100Mbit}\n")
+    s.guests(*[{"name": n, "host": "h1", "fill": 48, "mem": 144} for n in "ab"], {"name": "c", "host": "h2"})
     stop_scheduler(s)
     disk = Disk(s, "6m")
     try:
