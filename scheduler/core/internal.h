@@ -23,6 +23,7 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, A
 #define RETRY_DELAY_US (5 * SEC)
 #define LEAD_FIRST_US (3 * SEC)        /* until the first moves have shown how long a start takes */
 #define SHUTDOWN_TIMEOUT_US (180 * SEC)
+#define SILENT_COPY_US (20 * SEC)      /* > the agent's deadline for one question to libvirt */
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
 
 struct vm_slot {
@@ -95,6 +96,7 @@ struct move_slot {
     int probe_rounds;
     bool tidy_refused, stopped_by_us, flowing, leftover_told, both_told;
     bool prep_done;
+    bool silence_noted;       /* in the note */
     bool gave_up;             /* aborted because it took too long */
     bool began;               /* this try told the source to act; until then nothing happened */
     bool handled;             /* its failure has been turned into a retry or a stay */

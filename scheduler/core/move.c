@@ -404,11 +404,24 @@ static void give_up_late(struct core *c, struct move_slot *m)
     move_event(c, m, JEV_CANCEL);
 }
 
+/* Progress comes each second: when it stays away, libvirt hangs, most often on a QEMU that waits for
+ * Ceph. Nothing is decided by that; it is said. */
+static void note_silence(const struct core *c, struct move_slot *m)
+{
+    int64_t last_us = m->progress_us > m->copy_start_us ? m->progress_us : m->copy_start_us;
+    if (m->m.state != JOB_COPYING || m->m.note || c->now_us - last_us < SILENT_COPY_US)
+        return;
+    set_fmt(&m->m.note, "no news of the copy from libvirt on %s: it hangs, or waits for a slow Ceph",
+            m->m.from);
+    m->silence_noted = m->dirty = true;
+}
+
 void move_tick(struct core *c, struct move_slot *m)
 {
     if (m->m.state == JOB_PREPARING && m->prep_waiting == 0 && !m->prep_done)
         prep_finished(c, m);
     give_up_late(c, m);
+    note_silence(c, m);
     if ((m->m.state == JOB_CONFIRMING || m->m.state == JOB_UNCERTAIN) &&
         m->next_probe_us <= c->now_us)
         send_probes(c, m);
@@ -574,6 +587,9 @@ void move_progress(struct core *c, const char *host, const struct progress *p)
     shape_done(&progress_shape, &m->m.progress);
     shape_copy(&progress_shape, &m->m.progress, p);
     m->progress_us = c->now_us;
+    if (m->silence_noted && m->m.state == JOB_COPYING)
+        set_str(&m->m.note, NULL);
+    m->silence_noted = false;
     if (p->processed_bytes > 0)
         admit_flows(c, m);
 }
