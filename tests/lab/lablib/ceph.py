@@ -103,6 +103,9 @@ class Ceph:
             os.symlink(f"{MGR_SOURCE}/{name}", f"{folder}/{name}")
 
     def conf(self):
+        # The long grace is for pause(): a placement group of a single OSD whose read lease (0.8 of
+        # the grace) ran out while it stood still waits for an acknowledgement that nobody sends,
+        # and is "laggy" for ever; and OSDs that continue would report each other as down.
         mons = ",".join(f"[v2:{ip}:3300,v1:{ip}:6789]" for ip in self.monitors.values())
         d = self.dir
         return f"""[global]
@@ -122,6 +125,7 @@ osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
+osd heartbeat grace = 3600
 mon allow pool size one = true
 mon warn on pool no redundancy = false
 mon cluster log to file = false
