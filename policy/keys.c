@@ -71,6 +71,8 @@ static const struct key drain_keys[] = {
     {"order", KT_ENUM, AT(drain.order), NAMES(drain_order_names), .doc = "Which VMs leave first."},
     {"bring_home", KT_BOOL, AT(drain.bring_home),
      .doc = "On resume, bring back the VMs that the drain moved away."},
+    {"shutdown_timeout", KT_DURATION, AT(drain.shutdown_timeout_us), .min = SEC, .max = 86400 * SEC,
+     .doc = "Time for a VM that is to be shut down; then it runs on."},
 };
 static const struct keyset drain_set = SET(drain_keys);
 

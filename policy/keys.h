@@ -22,6 +22,7 @@ enum key_type {
     KT_MULTIFD,     /* bool and channels */
     KT_BANDWIDTH,   /* int64_t bytes/s, "8Gbit"; "auto" = 0 */
     KT_PAUSE,       /* int64_t µs, "300ms"; "auto" = 0 */
+    KT_DURATION,    /* int64_t µs, "3m" */
     KT_UNSUPPORTED, /* designed, not built */
 };
 struct keyset;

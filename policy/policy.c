@@ -35,7 +35,8 @@ void policy_default(struct policy *p)
                       .abort_on_error = true,
                       .auto_converge = true, /* slows only guests whose copy would never end */
                       .multifd_channels = POLICY_MULTIFD_CHANNELS},
-        .drain = {.on_blocked = BLOCKED_REFUSE, .order = ORDER_FASTEST, .bring_home = false},
+        .drain = {.on_blocked = BLOCKED_REFUSE, .order = ORDER_FASTEST, .bring_home = false,
+                  .shutdown_timeout_us = 180 * SEC},
     };
 }
 

@@ -70,6 +70,7 @@ struct policy {
         int on_blocked; /* enum on_blocked */
         int order;      /* enum drain_order */
         bool bring_home;
+        int64_t shutdown_timeout_us; /* for a guest that was asked to; it is never destroyed */
     } drain;
     struct rule *rules;
     size_t n_rules;

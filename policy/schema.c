@@ -121,6 +121,8 @@ static json_t *key_schema(const struct key *k)
                       text("^" NUMBER " ?(bit|kbit|Mbit|Gbit)(/s)?$"));
     case KT_PAUSE:
         return either(json_pack("{s:s}", "const", "auto"), text("^" DURATION "$"));
+    case KT_DURATION:
+        return text("^" DURATION "$");
     case KT_UNSUPPORTED:
         break;
     }

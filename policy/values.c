@@ -151,6 +151,7 @@ static bool read_quantity(const struct key *k, const struct ynode *n, int64_t *r
         *ret /= 8;
         return true;
     case KT_PAUSE:
+    case KT_DURATION:
         return text && parse_duration(text, ret, NULL) == 0;
     case KT_RATIO:
         return n->kind == Y_SCALAR && !n->quoted && decimal_ppm(n->text, ret);
@@ -178,6 +179,7 @@ static const char *expected_quantity(enum key_type type)
         [KT_BYTES] = "a size with its unit such as 512MiB or 4GiB",
         [KT_BANDWIDTH] = "auto, or a bit rate from 1Mbit to 1000Gbit such as 8Gbit",
         [KT_PAUSE] = "auto, or a duration from 1ms to 2000s such as 300ms",
+        [KT_DURATION] = "a duration from 1s to 24h such as 3m",
         [KT_RATIO] = "a number such as 1.5",
         [KT_PERCENT] = "a percentage from 1% to 100%",
         [KT_PER_GIB] = "a duration per GiB from 1s/GiB to 24h/GiB such as 800s/GiB",
@@ -262,6 +264,7 @@ int value_read(const struct reading *r, const struct key *k, const struct ynode 
     case KT_RATIO:
     case KT_PERCENT:
     case KT_PER_GIB:
+    case KT_DURATION:
         return value_quantity(r, k, n, path, member);
     case KT_SECTION:
     case KT_RULES:

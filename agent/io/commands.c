@@ -232,7 +232,7 @@ static void start(struct commands *c, struct msg *m)
     }
     const struct work work = {
         .name = msg_name(m->type), .run = run, .done = done, .late = late, .drop = drop, .arg = r,
-        .deadline_us = deadline_of(m), .unbounded = m->type == MSG_MIGRATE,
+        .deadline_us = deadline_of(m), .unbounded = m->type == MSG_MIGRATE || m->type == MSG_POWER, /* a guest may take minutes */
     };
     int code = may_start(c, m, &e);
     if (code == 0)

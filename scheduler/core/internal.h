@@ -22,7 +22,6 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, A
 #define SOURCE_GONE_US (90 * SEC)      /* > 30 s watch expiry + libvirt's 30 s keepalive, twice over */
 #define RETRY_DELAY_US (5 * SEC)
 #define LEAD_FIRST_US (3 * SEC)        /* until the first moves have shown how long a start takes */
-#define SHUTDOWN_TIMEOUT_US (180 * SEC)
 #define SILENT_COPY_US (20 * SEC)      /* > the agent's deadline for one question to libvirt */
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
 

@@ -190,12 +190,12 @@ static void power_vm(struct core *c, struct move_slot *m, enum ask_for what, cha
                         .attempt = m->m.attempt,
                         .vm = xstrdup(m->m.vm),
                         .op = op,
-                        .timeout_us = SHUTDOWN_TIMEOUT_US};
+                        .timeout_us = c->policy.drain.shutdown_timeout_us};
     struct ask want = {.what = what,
                        .host = host,
                        .move = m->m.id,
                        .vm = m->m.vm,
-                       .deadline_us = c->now_us + SHUTDOWN_TIMEOUT_US + ASK_TIMEOUT_US};
+                       .deadline_us = c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
     say(c, (struct about){.m = m, .host = host}, op == POWER_SHUTDOWN ? "vm.shutdown" : "vm.start",
         op == POWER_SHUTDOWN ? "vm/%s is being shut down on %s, as asked (--on-blocked cold)"
                              : "vm/%s is being started on %s",

@@ -392,12 +392,12 @@ static bool send_halts(struct core *c, struct run_slot *r)
                             .attempt = (int64_t)i + 1,
                             .vm = xstrdup(st->vm),
                             .op = POWER_SHUTDOWN,
-                            .timeout_us = SHUTDOWN_TIMEOUT_US};
+                            .timeout_us = c->policy.drain.shutdown_timeout_us};
         struct ask want = {.what = ASK_HALT,
                            .host = r->run.host,
                            .run = r->run.id,
                            .vm = st->vm,
-                           .deadline_us = c->now_us + SHUTDOWN_TIMEOUT_US + ASK_TIMEOUT_US};
+                           .deadline_us = c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
         say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown",
             "vm/%s cannot move and is being shut down, as asked (--on-blocked shutdown)", st->name);
         if (ask(c, want, MSG_POWER, b))

@@ -179,7 +179,8 @@ static const char *const every_key =
     "   live: false, persistent: false, undefine_source: false, abort_on_error: false,\n"
     "   compressed: true, auto_converge: false, post_copy: true, multifd: 8,\n"
     "   bandwidth: 8Gbit, downtime: 250ms}\n"
-    "drain: {on_blocked: leave, order: smallest-first, bring_home: true}\n";
+    "drain: {on_blocked: leave, order: smallest-first, bring_home: true, "
+    "shutdown_timeout: 10m}\n";
 
 static void test_every_key(void **state)
 {
@@ -205,6 +206,7 @@ static void test_every_key(void **state)
     assert_int_equal(p.drain.on_blocked, BLOCKED_LEAVE);
     assert_int_equal(p.drain.order, ORDER_SMALLEST_FIRST);
     assert_true(p.drain.bring_home);
+    assert_int_equal(p.drain.shutdown_timeout_us, 600 * SEC);
     policy_done(&p);
     /* back to what "auto", true and false mean, in a later file */
     put(dir, "b.yaml",
@@ -353,6 +355,7 @@ static void test_reference_names_every_key(void **state)
         "on_blocked",
         "order",
         "bring_home",
+        "shutdown_timeout",
         "anti_affinity",
         "affinity",
         "host_required",
