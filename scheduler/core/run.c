@@ -294,6 +294,17 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
     move_event(c, m, JEV_ADMIT);
 }
 
+/* No live try is left: the operator's word for that case, --on-blocked cold, if it covers this VM. */
+static bool go_cold(struct core *c, struct run_slot *r, struct move_slot *m, enum reason_code code)
+{
+    if (!m->m.live || code != R_MIGRATE_FAILED || r->run.on_blocked != BLOCKED_COLD ||
+        !run_may_stop(&r->run, m->m.vm_name))
+        return false;
+    m->m.live = false; /* asks the planner for a place where it may be started */
+    m->m.live = !run_replan_move(c, r, m, false);
+    return !m->m.live;
+}
+
 /* Where else, or again? A VM that runs nowhere or on an unreachable host is not tried again. */
 static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
 {
@@ -307,23 +318,30 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     t->wall_us = c->wall_us;
     bool hopeless = code == R_UNREACHABLE_SOURCE || code == R_VM_STATE || m->m.cancel ||
                     r->run.state != RUN_RUNNING;
-    if (hopeless || m->m.attempt > c->policy.migration.retries)
+    bool last = m->m.attempt > c->policy.migration.retries;
+    if (hopeless || (last && !m->m.live))
         return false;
     struct reason why = {0};
     move_failed_reason(m, &why);
     /* what a check said of the VM itself may pass (a backup job); of a host only after a change */
     run_refuse(r, m->m.vm, m->m.to, &why, true);
     shape_done(&reason_shape, &why);
-    bool elsewhere = run_replan_move(c, r, m, false);
-    if (!elsewhere && !run_replan_move(c, r, m, true) && m->no_target != R_VM_BUSY)
-        return false; /* busy: libvirt's own job of the failed try is still reported; it ends */
+    bool elsewhere = !last && run_replan_move(c, r, m, false);
+    bool again = elsewhere || (!last && run_replan_move(c, r, m, true));
+    bool busy = !last && m->no_target == R_VM_BUSY; /* libvirt's job of the failed try; it ends */
+    bool cold = !again && !busy && go_cold(c, r, m, code);
+    if (!again && !busy && !cold)
+        return false;
     m->not_before_us = elsewhere ? c->now_us : c->now_us + RETRY_DELAY_US * m->m.attempt;
     m->m.attempt++;
     m->m.state = JOB_QUEUED; /* a new job for the same move */
     m->dirty = true;
     say(c, (struct about){.m = m}, "move.retry",
-        "vm/%s will be tried again, to %s (try %lld of %lld)", m->m.vm_name, m->m.to,
-        (long long)m->m.attempt, (long long)c->policy.migration.retries + 1);
+        cold ? "vm/%s will be shut down, moved to %s and started there, as allowed: no live try is left "
+               "(try %lld of %lld)"
+             : "vm/%s will be tried again, to %s (try %lld of %lld)",
+        m->m.vm_name, m->m.to, (long long)m->m.attempt,
+        (long long)c->policy.migration.retries + 1 + cold);
     return true;
 }
 
@@ -549,7 +567,8 @@ void run_step(struct core *c, struct run_slot *r)
 {
     if (r->run.state == RUN_PLANNING) {
         plan_step(c, r);
-        return;
+        if (r->run.state != RUN_RUNNING)
+            return; /* else the first moves start at once, not at the next tick */
     }
     if (!fleet_known(c))
         return;

@@ -50,7 +50,8 @@ static void report(struct fleet *f, int host, bool full)
         shape_copy(&host_shape, &r->host, &f->hosts[host].host);
     for (int i = 0; i < f->n_vms; i++) {
         struct fleet_vm *v = &f->vms[i];
-        if (v->on == host)
+        v->vm.state = v->on >= 0 ? v->vm.state : VM_SHUTOFF;
+        if (v->on == host || v->off_on == host)
             shape_copy(&vm_shape, vec_add(&r->vms, &r->n_vms), &v->vm);
         else if (!full)
             *(char **)vec_add(&r->gone, &r->n_gone) = xstrdup(v->vm.uuid);
@@ -105,7 +106,10 @@ static void answer_probe(struct fleet *f, int host, const struct msg *m)
     a->vm = xstrdup(q->vm);
     a->job = q->job;
     a->attempt = q->attempt;
-    a->seen = v->on == host ? SEEN_RUNNING : v->copying_to == host ? SEEN_PAUSED : SEEN_ABSENT;
+    a->seen = v->on == host           ? SEEN_RUNNING
+              : v->off_on == host     ? SEEN_SHUTOFF
+              : v->copying_to == host ? SEEN_PAUSED
+                                      : SEEN_ABSENT;
     a->vm_job = v->on == host && v->copying_to >= 0   ? VM_JOB_MIGRATING_OUT
                 : v->on != host && v->copying_to == host ? VM_JOB_MIGRATING_IN
                                                        : VM_JOB_NONE;
@@ -134,6 +138,7 @@ static void begin_copy(struct fleet *f, const struct msg *m)
 {
     const struct migrate *q = m->body;
     struct fleet_vm *v = vm_no(f, q->vm);
+    v->fail_next = v->fail_next || (v->fail_live && !q->offline);
     v->copying_to = host_no(f, q->dst_host);
     v->copy_ends_us = f->now_us + f->copy_us;
     v->job = q->job;
@@ -143,7 +148,8 @@ static void begin_copy(struct fleet *f, const struct msg *m)
 
 static void end_copy(struct fleet *f, struct fleet_vm *v)
 {
-    int src = v->on, dst = v->copying_to;
+    bool off = v->off_on >= 0;
+    int src = off ? v->off_on : v->on, dst = v->copying_to;
     bool moves = !v->fail_next && f->hosts[dst].up;
     struct migrated *a = body(MSG_MIGRATED);
     a->vm = xstrdup(v->vm.uuid);
@@ -156,7 +162,7 @@ static void end_copy(struct fleet *f, struct fleet_vm *v)
     a->bytes = v->vm.mem_bytes;
     a->downtime_us = 50 * MSEC;
     v->copying_to = -1;
-    v->on = moves ? dst : src;
+    *(off ? &v->off_on : &v->on) = moves ? dst : src;
     if (v->mute_next) {
         shape_done(&migrated_shape, a);
         free(a);
@@ -190,7 +196,11 @@ static void command(struct fleet *f, int host, const struct msg *m)
         v->copy_ends_us = f->now_us;
         answer_done(f, host, m);
     } else if (m->type == MSG_POWER) {
-        vm_no(f, ((const struct power *)m->body)->vm)->on = -1;
+        const struct power *q = m->body;
+        struct fleet_vm *v = vm_no(f, q->vm);
+        v->on = q->op == POWER_START ? host : -1;
+        v->off_on = q->op == POWER_START ? -1 : host;
+        v->vm.state = q->op == POWER_START ? VM_RUNNING : VM_SHUTOFF;
         answer_done(f, host, m);
         report(f, host, false);
     } else {
@@ -354,7 +364,7 @@ struct fleet_vm *fleet_add(struct fleet *f, const char *name, int host, int64_t 
     v->vm.arch = xstrdup("x86_64");
     v->vm.machine = xstrdup("pc-q35-7.2");
     v->on = host;
-    v->copying_to = v->bad_on = -1;
+    v->copying_to = v->bad_on = v->off_on = -1;
     struct disk *d = vec_add(&v->vm.disks, &v->vm.n_disks);
     d->target = xstrdup("vda");
     d->kind = DISK_RBD;

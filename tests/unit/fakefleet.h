@@ -12,9 +12,11 @@ enum { FLEET_MAX = 16 };
 struct fleet_vm {
     struct vm vm;
     int on;             /* host index where QEMU runs; -1 nowhere */
+    int off_on;         /* host index where it is defined and shut off; -1 nowhere */
     int copying_to;     /* -1 none */
     int64_t copy_ends_us, job, attempt, cmd;
     bool fail_next;     /* the next migration ends with an error, VM stays */
+    bool fail_live;     /* every live one does */
     bool lie_next;      /* the next migration moves the VM, but its answer is an error */
     bool mute_next;     /* the next migration moves the VM, but no answer comes */
     const char *check_code; /* as_source verdict */

@@ -339,6 +339,28 @@ static void copy_that_never_ends_is_given_up(void **state)
     assert_non_null(strstr(r->stays[0].reasons[0].have, "did not converge"));
 }
 
+/* The live copy fails wherever it is tried: with the operator's word it moves cold, else it stays. */
+static void cold_is_the_last_resort(void **state)
+{
+    (void)state;
+    char *name[] = {f.vms[0].vm.name};
+    f.vms[0].fail_live = true;
+    struct request req = {.verb = VERB_DRAIN, .host = (char *)(uintptr_t) "h1",
+                          .on_blocked = (char *)(uintptr_t) "cold"};
+    int64_t run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 600 * SEC), RUN_PARTLY);
+    assert_int_equal(on_host(0), 1); /* no word named it */
+    assert_int_equal(f.vms[0].on, 0);
+    req.allow_shutdown = name;
+    req.n_allow_shutdown = 1;
+    run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 600 * SEC), RUN_DONE);
+    assert_true(f.vms[0].on > 0);
+    assert_int_equal(core_run(f.core, run)->stopped, 1);
+    log_has("will be shut down, moved to");
+    log_has("cold, as asked: shut down, started there");
+}
+
 /* What was still being copied when the scheduler went counts against the number of moves at once. */
 static void restart_keeps_the_number_at_once(void **state)
 {
@@ -490,7 +512,7 @@ int main(void)
         T(failed_move_waits_for_libvirts_job), T(agent_dies_mid_copy), T(source_dies_mid_copy), T(guest_dies_mid_copy),
         T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
         T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
-        T(copy_that_never_ends_is_given_up), T(restart_keeps_the_number_at_once),
+        T(copy_that_never_ends_is_given_up), T(cold_is_the_last_resort), T(restart_keeps_the_number_at_once),
         T(two_drains_never_target_each_other), T(vm_that_comes_meanwhile_leaves_too),
         T(ceph_silence_stops_new_moves_and_claims_nothing),
         T(ceph_silent_mid_run_holds_the_proof_back), T(unknown_host_is_named),
