@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from . import drover, guest, where
 from .env import LabError, read, run, tail, wait_until, write
@@ -154,14 +155,19 @@ class Scene:
     def host_run(self, host, cmd, check=True):
         return Host(self.lab, self.lab.host_number(host)).run(cmd, check=check, timeout=60)
 
-    def remove(self, name):
-        for i in self.lab.hosts():
+    def remove(self, *names):
+        """Wherever they are, and their images."""
+        def clear(i):
             host = Host(self.lab, i)
             if host.pid() is None:
-                continue
-            host.virsh(f"destroy {name}", check=False, timeout=30)
-            host.virsh(f"undefine {name} --managed-save", check=False, timeout=30)
-        guest.forget(self.lab, name)
+                return
+            here = host.virsh("list --all --name", check=False, timeout=30).stdout.split()
+            for name in [n for n in names if n in here]:
+                host.virsh(f"destroy {name}", check=False, timeout=30)
+                host.virsh(f"undefine {name} --managed-save", check=False, timeout=30)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(clear, self.lab.hosts()))
+            list(pool.map(lambda n: guest.forget(self.lab, n), names))
 
     def beats(self, *names, since_mark=False):
         """Every named guest (default: all made) lived through it; returns the facts."""
@@ -201,19 +207,21 @@ class Scene:
     # The fleet.
 
     def policy(self, text):
-        """Put a policy in force and wait until the scheduler has taken it."""
+        """Put a policy in force and wait until the scheduler has taken or refused it."""
+        before = max([e["seq"] for e in self.json("journal", "--limit", "1")["entries"]], default=0)
         write(self.lab.path("policy", "drover.yaml"), text)
-        stamp = time.time()
-        wait_until("the scheduler to take the policy", 15,
-                   lambda: time.time() - stamp > 4, pause=0.5)
+
+        def looked_at():
+            news = self.json("journal", "--after", str(before))["entries"]
+            return any(e["kind"] in ("policy.loaded", "policy.refused") for e in news)
+        wait_until("the scheduler to look at the policy", 15, looked_at, pause=0.2)
 
     def reset(self):
-        for name in list(dict.fromkeys(self.made)):
-            self.remove(name)
-        self.made.clear()
         for run_id in [r["id"] for r in self.json("runs").get("runs", []) if r["state"] not in ENDED]:
             self.drover("cancel", str(run_id), expect=None)
             self.wait_run(run_id)
+        self.remove(*dict.fromkeys(self.made))
+        self.made.clear()
         if read(self.lab.path("policy", "drover.yaml")) != "version: 1\n":
             self.policy("version: 1\n")
         for name, h in self.hosts().items():
