@@ -408,8 +408,8 @@ static void start_run(struct core *c, struct run_slot *r)
         host_set_state(c, h, HOST_DRAINING, r->run.id, r->run.actor, why);
     }
     say(c, (struct about){.r = r}, "run.started",
-        "run/%lld: %lld VMs to move, all placed, checked by libvirt and confirmed by Ceph%s",
-        (long long)r->run.id, (long long)r->run.vms,
+        "run/%lld: %lld VM%s to move, all placed, checked by libvirt and confirmed by Ceph%s",
+        (long long)r->run.id, (long long)r->run.vms, r->run.vms == 1 ? "" : "s",
         r->run.n_stays ? "; some stay (see above)" : "");
 }
 
