@@ -127,8 +127,9 @@ bool stay_halts(const struct run *r, const struct stay *st)
 {
     if (st->stopped)
         return true;
-    /* what a plan says will happen; a run that has ended says itself what was stopped */
-    return r->state == RUN_PLANNED && r->on_blocked == BLOCKED_SHUTDOWN && !st->off &&
+    /* what would have happened; a run that was carried out says itself what was stopped */
+    bool planned = r->state == RUN_PLANNED || r->state == RUN_REFUSED;
+    return planned && r->on_blocked == BLOCKED_SHUTDOWN && !st->off &&
            (str_in("*", r->allow_shutdown, r->n_allow_shutdown) ||
             str_in(st->name, r->allow_shutdown, r->n_allow_shutdown));
 }
@@ -239,7 +240,9 @@ void ways_out_print(FILE *f, const struct run *r)
     if (r->kind != RUN_DRAIN || (r->state != RUN_REFUSED && r->state != RUN_PLANNED) || !blocking)
         return;
     cleanup(freep) char *again = drain_command(r);
-    int64_t rest = r->vms - (int64_t)blocking;
+    int64_t rest = r->vms;
+    for (size_t i = 0; i < r->n_stays; i++)
+        rest -= !r->stays[i].off;
     if (rest > 0 && r->on_blocked != BLOCKED_LEAVE) {
         cleanup(freep) char *cmd = xasprintf("%s --on-blocked leave", again);
         cleanup(freep) char *what = xasprintf("drain the other %lld", (long long)rest);
@@ -251,6 +254,8 @@ void ways_out_print(FILE *f, const struct run *r)
             continue;
         cleanup(freep) char *cmd = xstrdup(again), *vm = xasprintf("vm/%s", st->name);
         cleanup(freep) char *words = xasprintf("--allow-shutdown %s", vm);
+        for (size_t k = 0; k < r->n_allow_shutdown; k++)
+            add_word(&cmd, "--allow-shutdown vm/", r->allow_shutdown[k]);
         add_word(&cmd, "--allow-shutdown ", vm);
         if (!said(list, n, words))
             way(f, pad, &first, cmd, "it may be shut off");
