@@ -291,3 +291,100 @@ def scenario_reasons(s):
         wait_until("the paused guest to beat again", 10,
                    lambda: guest.check(s.lab, ["paused"])["paused"]["last_age_ms"] < 1000)
         s.beats()
+
+
+# ---- stopping VMs ----------------------------------------------------------------------------------------
+
+def console(s, name):
+    with open(s.lab.path("guests", name + ".console"), errors="replace") as f:
+        return f.read()
+
+
+def off_by_itself(s, name):
+    """Its guest has shut down: it saw the power button, and libvirt does not say destroyed."""
+    s.expect(s.virsh("h1", f"domstate {name} --reason").stdout.split() == ["shut", "off", "(shutdown)"],
+             s.virsh("h1", f"domstate {name} --reason").stdout)
+    s.expect_in("power button", console(s, name), "its console")
+    found = s.where(name)
+    s.expect(not found["watchers"] and not found["lock"], f"{name}'s image is still open: {found}")
+
+
+def scenario_shutdown(s):
+    """VMs are stopped only by a word that covers them; a guest that does not obey runs on, never destroyed."""
+    s.policy("version: 1\ndrain: {shutdown_timeout: 8s}\n")
+    s.guests({"name": "files", "local_qcow2": True}, {"name": "deaf", "local_qcow2": True, "deaf": True},
+             {"name": "goes"})
+
+    def untouched(*words, code):
+        got = s.drover("drain", "h1", *words, expect=code)
+        for n in ("files", "deaf", "goes"):
+            s.expect(s.virsh("h1", f"domstate {n}").stdout.strip() == "running", f"{n} after {words}")
+        s.expect(s.hosts()["h1"]["state"] == "up", "h1 is closed")
+        return got.stdout + got.stderr
+    s.expect_in("confirm it with --confirm=h1", untouched("--on-blocked", "shutdown", code=6))
+    s.expect_in("does not name the host", untouched("--on-blocked", "shutdown", "--confirm", "h2", code=6))
+    text = untouched("--allow-shutdown", "vm/files", code=3)
+    s.expect_in("1 of 3 VMs cannot leave; nothing was moved", text)
+    s.expect_in("--allow-shutdown vm/deaf", text)
+    text = untouched("--dry-run", "--on-blocked", "shutdown", code=0)
+    s.expect_in("would be shut off:", text)
+    s.expect_in("Plan: 1 move, 0 blocked, 2 stopped", text)
+
+    got = s.drover("drain", "h1", "--on-blocked", "shutdown", "--confirm=h1", expect=4)
+    run = s.json("runs")["runs"][0]
+    s.expect((run["state"], run["moved"], run["stopped"], run["blocked"]) == ("partly", 1, 1, 1), f"{run}")
+    journal = s.journal(run["id"])
+    s.expect_in("vm/files is shut off", journal)
+    s.expect_in("vm/deaf did not shut down, it runs", journal)
+    s.expect_in("vm/deaf", got.stdout + got.stderr)
+    s.expect(s.hosts()["h1"]["state"] == "cordoned", f"{s.hosts()['h1']}")
+    off_by_itself(s, "files")
+    s.expect(s.virsh("h1", "domstate deaf").stdout.strip() == "running" and s.place("goes")["goes"] != "h1",
+             "deaf should run on h1, goes elsewhere")
+    s.beats("deaf", "goes")
+
+    # The one word for the one VM; what it wrote is all there when it comes back.
+    s.drover("resume", "h1")
+    s.remove("deaf")
+    s.made.remove("deaf")
+    s.virsh("h1", "start files")
+    wait_until("files to beat again", 60, lambda: guest.check(s.lab, ["files"])["files"]["boots"] == 2, pause=0.5)
+    soon("Drover to know", 10, lambda: s.expect(s.vms()["files"]["state"] == "running", "files is not running"))
+    got = s.drover("drain", "h1", "--allow-shutdown", "vm/files")
+    s.expect_in("1 stopped", got.stdout)
+    s.expect_in("is shut off now, as allowed", got.stdout)
+    s.expect(s.hosts()["h1"]["state"] == "maintenance", f"{s.hosts()['h1']}")
+    off_by_itself(s, "files")
+    facts = guest.check(s.lab, ["files"])["files"]
+    s.expect((facts["boots"], facts["lost"], facts["disordered"]) == (2, 0, 0), f"{facts}")
+    s.beats("goes")
+
+
+def scenario_cold(s):
+    """A VM whose live copy does not end is stopped, moved and started, if a word named it; the others move live."""
+    # Its memory takes more than ten seconds to copy; it is given six.
+    s.policy("version: 1\nmigration: {timeout: 3s/GiB, retries: 0, parallel: 1}\n")
+    s.guests({"name": "busy", "mem": 640, "fill": 512, "dirty": 4096}, {"name": "idle", "mem": 96})
+    s.expect_in("confirm it with --confirm=h1",
+                s.drover("drain", "h1", "--on-blocked", "cold", expect=6).stderr)
+    got = s.drover("drain", "h1", "--on-blocked", "leave", expect=4)
+    s.expect_in("did not converge", got.stdout + got.stderr)
+    s.expect(s.place("busy", "idle")["busy"] == "h1", "busy is no longer on h1")
+    s.beats("busy", "idle")
+    s.drover("resume", "h1", "--bring-home")
+    s.expect(s.place("idle")["idle"] == "h1", "idle is not at home")
+
+    got = s.drover("drain", "h1", "--on-blocked", "cold", "--allow-shutdown", "vm/busy")
+    run = s.json("runs")["runs"][0]
+    s.expect((run["state"], run["stopped"], run["blocked"]) == ("done", 1, 0), f"{run}")
+    s.expect_in("1 moved cold (stopped, moved, started)", got.stdout)
+    s.expect_in("no live try is left", s.journal(run["id"]))
+    place = s.place("busy", "idle")
+    s.expect("h1" not in place.values(), f"{place}")
+    for name, host in place.items():
+        s.assert_on(name, host)
+    s.expect_in("power button", console(s, "busy"), "its console")
+    wait_until("busy to beat again", 60, lambda: guest.check(s.lab, ["busy"])["busy"]["boots"] == 2, pause=0.5)
+    facts = guest.check(s.lab, ["busy"])["busy"]
+    s.expect((facts["lost"], facts["disordered"], facts["repeated"]) == (0, 0, 0), f"{facts}")
+    s.beats("idle")
