@@ -14,8 +14,9 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
-#define POLL_TTY_US      (250 * MSEC)
-#define POLL_US          (500 * MSEC)
+#define POLL_MIN_US      (100 * MSEC)
+#define POLL_MAX_US      SEC
+enum { POLL_COST = 20 }; /* one part of so many goes into asking: long lists are asked for less often */
 #define RETRY_US         SEC
 #define SUMMARY_EVERY_US (30 * SEC)
 #define FIRST_DRAW_US    (500 * MSEC) /* a run that is over sooner needs no picture */
@@ -263,11 +264,12 @@ static void wait_for(struct follow *f, int64_t us)
     }
 }
 
-static int64_t pace(const struct follow *f, bool reached)
+static int64_t pace(const struct follow *f, bool reached, int64_t took_us)
 {
     if (f->c->poll_us)
         return f->c->poll_us;
-    return !reached ? RETRY_US : f->mode == PROGRESS_TTY ? POLL_TTY_US : POLL_US;
+    int64_t us = took_us * POLL_COST;
+    return !reached ? RETRY_US : us < POLL_MIN_US ? POLL_MIN_US : us > POLL_MAX_US ? POLL_MAX_US : us;
 }
 
 static int leave(struct follow *f, int code, const char *why)
@@ -286,7 +288,9 @@ static int loop(struct follow *f, const struct follow_opts *o)
 {
     struct err e;
     for (;;) {
+        int64_t asked_us = clock_mono_us();
         bool reached = poll_once(f, &e);
+        int64_t took_us = clock_mono_us() - asked_us;
         if (interrupted(f))
             return leave(f, X_DETACHED, "detached");
         if (!reached && e.code != -ENOTCONN && e.code != -EAGAIN)
@@ -304,7 +308,7 @@ static int loop(struct follow *f, const struct follow_opts *o)
         if (o->timeout_us && clock_mono_us() - f->start_us >= o->timeout_us)
             return leave(f, X_TIMEOUT, "--timeout passed");
         if (!over)
-            wait_for(f, pace(f, reached));
+            wait_for(f, pace(f, reached, took_us));
         if (interrupted(f))
             return leave(f, X_DETACHED, "detached");
     }
