@@ -104,6 +104,8 @@ static void an_ambiguous_vm_by_host(void **state)
          "{\"uuid\":\"u2\",\"name\":\"web\",\"host\":\"h2\",\"state\":\"shutoff\",\"movable\":"
          "false,"
          "\"blocker\":{\"code\":\"local_disk\",\"what\":\"vdb\"}}]}"},
+        {"GET /v1/hosts", 0,
+         "{\"hosts\":[{\"name\":\"h1\",\"state\":\"up\"},{\"name\":\"h2\",\"state\":\"up\"}]}"},
         {0}};
     fake_run(&o, script, "vms vm/web@h2 --columns uuid,state,why --no-headers", false, NULL);
     assert_string_equal(o.out, "u2  shutoff  a disk is local to its host (vdb)\n");
