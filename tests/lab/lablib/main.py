@@ -115,7 +115,8 @@ def cmd_status(lab, a):
 
 def wish_of(a):
     keys = ("host", "mem", "fill", "dirty", "vcpus", "image", "size", "transient", "xml_only",
-            "bridge", "machine", "local_qcow2", "cluster", "period")
+            "bridge", "machine", "local_qcow2", "cluster", "period", "io",
+            "secret", "deaf")
     wish = {k: getattr(a, k) for k in keys if getattr(a, k) is not None}
     wish.update(name=a.name, define=not a.no_define, mon_hosts=not a.no_mon_hosts,
                 start=not a.no_start, wait=not a.no_wait)
@@ -361,7 +362,9 @@ def guest_parser(add):
                                ("dirty", int, "KiB of it written anew per second"),
                                ("vcpus", int, ""), ("image", str, "default: its name"),
                                ("size", str, "of a new image, e.g. 64M"), ("bridge", str, ""),
-                               ("machine", str, ""), ("period", int, "ms between beats")):
+                               ("machine", str, ""), ("period", int, "ms between beats"),
+                               ("io", str, "of its RBD disk: threads, native"),
+                               ("secret", str, "UUID of the libvirt secret with its key")):
         p.add_argument(f"--{option}", type=kind, help=text or None)
     p.add_argument("--cluster", type=int, choices=(1, 2))
     p.add_argument("--extra-device-xml", metavar="FILE")
@@ -370,6 +373,7 @@ def guest_parser(add):
                          ("transient", "without a persistent definition"),
                          ("xml-only", "only write its XML and print where"),
                          ("local-qcow2", "a second disk that is not shared"),
+                         ("deaf", "it ignores the power button"),
                          ("no-mon-hosts", "librbd reads the host's ceph.conf"),
                          ("no-start", "define only"), ("no-wait", "do not wait for a beat")):
         p.add_argument(f"--{option}", action="store_true", help=text)

@@ -383,6 +383,8 @@ def scenario_policy(s):
         s.expect(health(s)["policy"]["state"] == "refused", f"{health(s)['policy']}")
         s.expect(forbidden(), "the last good policy is not in force any more")
     s.expect_in("policy.refused", journal_kinds(s), "the journal")
+    # A scheduler that starts now knows no good one: it says so, and tries again when it is started again.
+    wont_start(s, apart(s, "policy"), "cannot start", f"drover.yaml:{at}: ", "drover policy check")
     s.drover("drain", "h1", "--dry-run")  # the fleet is worked with as before
     os.unlink(file)
     os.rmdir(os.path.dirname(file))

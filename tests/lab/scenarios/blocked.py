@@ -137,9 +137,8 @@ def wait_inventory(s):
         s.expect(vms["paused"]["state"] == "paused", f"paused: {vms['paused']}")
         s.expect(len([v for v in s.json("vms")["vms"] if v["name"] == "twin"]) == 4, "the twins are not known")
         s.expect(OFF in vms and {f"apart-{h}" for h in TARGETS} <= set(vms), f"known: {sorted(vms)}")
-        for name in ("trap", "secret"):
-            s.expect(set(blockers(s, name).values()) == {BLOCKED[name][0]}, f"{name}: {blockers(s, name)}")
-    soon("the agents to have told all of it", 90, told)
+        s.expect(set(blockers(s, "secret").values()) == {"secret"}, f"secret: {blockers(s, 'secret')}")
+    soon("the agents to have told all of it", 30, told)
 
 
 def soon(what, seconds, judge):
@@ -258,7 +257,6 @@ def scenario_reasons(s):
         text = s.drover("plan", "drain", "h1", expect=3).stdout
         assert_text(s, text)
         s.expect_in("Plan: 2 moves, 11 blocked, 0 stopped", text)
-        assert_explained(s)
         assert_as_before(s, others)
 
         got = s.drover("drain", "h1", expect=3)
@@ -270,6 +268,8 @@ def scenario_reasons(s):
         assert_reasons(s, s.run_view(run["id"])["run"]["stays"])
         assert_as_before(s, others)
         s.beats(*alive)
+        # That a ceph.conf has changed is reported within a minute; the drain had asked Ceph itself.
+        soon("the inventory to agree", 70, lambda: assert_explained(s))
 
         got = s.drover("drain", "h1", "--on-blocked", "leave", "-m", "what can go", expect=4)
         run = s.json("runs")["runs"][0]
