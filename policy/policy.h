@@ -64,7 +64,7 @@ struct policy {
         bool compressed, auto_converge, post_copy, multifd;
         int64_t multifd_channels;
         int64_t bandwidth_Bps; /* per move, 0 = link share decides */
-        int64_t downtime_us;   /* largest planned pause, 0 = hypervisor's default */
+        int64_t downtime_us;   /* largest planned pause, 0 = auto */
     } migration;
     struct {
         int on_blocked; /* enum on_blocked */

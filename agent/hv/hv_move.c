@@ -181,12 +181,6 @@ static bool may_begin(virDomainPtr d, const struct migrate *m, const bool *cance
         refuse(ret, R_VM_BUSY, job == VM_JOB_MIGRATING_OUT, e.msg);
         return false;
     }
-    if (m->downtime_us > 0 && !m->offline &&
-        virDomainMigrateSetMaxDowntime(d, (unsigned long long)(m->downtime_us / MSEC), 0) < 0) {
-        hv_fail(&e, "set the largest pause");
-        refuse(ret, R_MIGRATE_FAILED, false, e.msg);
-        return false;
-    }
     if (cancel && __atomic_load_n(cancel, __ATOMIC_ACQUIRE)) {
         refuse(ret, R_CANCELLED, false, "aborted before it began");
         return false;
@@ -207,12 +201,32 @@ static void why_failed(virDomainPtr d, const struct migrate *m, struct err *e)
     virResetLastError();
 }
 
+/* It stays with the domain: *ret_was for giving it back when the domain stays too. 0: unknown. */
+static int set_pause(virDomainPtr d, const struct migrate *m, unsigned long long *ret_was,
+                     struct err *e)
+{
+    if (m->downtime_us <= 0 || m->offline)
+        return 0;
+    if (virDomainMigrateGetMaxDowntime(d, ret_was, 0) < 0)
+        virResetLastError();
+    if (virDomainMigrateSetMaxDowntime(d, (unsigned long long)(m->downtime_us / MSEC), 0) < 0)
+        return hv_fail(e, "set the largest pause");
+    return 0;
+}
+
+static void give_pause_back(virDomainPtr d, unsigned long long was)
+{
+    if (was > 0 && virDomainMigrateSetMaxDowntime(d, was, 0) < 0)
+        virResetLastError();
+}
+
 static void move(struct hv *hv, virDomainPtr d, const struct migrate *m, struct migrated *ret)
 {
+    unsigned long long pause_was = 0;
     struct err e = {0};
     virTypedParameterPtr p = NULL;
     int n = 0;
-    if (params_of(m, &p, &n, &e) < 0) {
+    if (params_of(m, &p, &n, &e) < 0 || set_pause(d, m, &pause_was, &e) < 0) {
         params_free(&p, n);
         refuse(ret, R_MIGRATE_FAILED, false, e.msg);
         return;
@@ -221,8 +235,10 @@ static void move(struct hv *hv, virDomainPtr d, const struct migrate *m, struct 
     int64_t start_us = clock_mono_us();
     int r = virDomainMigrateToURI3(d, m->dst_uri, p, (unsigned)n, (unsigned)flags_of(m));
     ret->total_us = clock_mono_us() - start_us;
-    if (r < 0)
+    if (r < 0) {
         why_failed(d, m, &e);
+        give_pause_back(d, pause_was);
+    }
     params_free(&p, n);
     collect_stats(hv, m->vm, r == 0 && !m->offline, ret);
     if (r < 0) {

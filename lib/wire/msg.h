@@ -136,7 +136,7 @@ struct migrate {
     bool compressed, tls, auto_converge, post_copy, multifd;
     int64_t multifd_channels;
     int64_t bandwidth_Bps;      /* 0 = no limit */
-    int64_t downtime_us;        /* 0 = hypervisor's default */
+    int64_t downtime_us;        /* largest planned pause; 0 = hypervisor's default */
 };
 struct migrated {
     int64_t job, attempt;

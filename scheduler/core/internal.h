@@ -13,7 +13,8 @@
 #include "scheduler/plan/plan.h"
 
 /* Why these: docs/timelines.md. */
-enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, AUTO_ACTIVE = 3 };
+enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, AUTO_ACTIVE = 3,
+       PAUSE_PASSES = 6 }; /* idle guests need 3 or 4 */
 #define ASK_TIMEOUT_US (40 * SEC)      /* > the agent's own 30 s deadline for Ceph and libvirt */
 #define PROBE_TIMEOUT_US (12 * SEC)    /* then that side counts as silent for this round */
 #define PROBE_EVERY_US (500 * MSEC)
@@ -21,6 +22,8 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, A
 #define STARTUP_GRACE_US (15 * SEC)    /* agents reconnect with up to 10 s of jitter */
 #define SOURCE_GONE_US (90 * SEC)      /* > 30 s watch expiry + libvirt's 30 s keepalive, twice over */
 #define RETRY_DELAY_US (5 * SEC)
+#define PAUSE_FIRST_US (100 * MSEC)    /* downtime: auto */
+#define PAUSE_MAX_US (300 * MSEC)      /* QEMU's own default */
 #define LEAD_FIRST_US (3 * SEC)        /* until the first moves have shown how long a start takes */
 #define SILENT_COPY_US (20 * SEC)      /* > the agent's deadline for one question to libvirt */
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
@@ -93,7 +96,7 @@ struct move_slot {
     bool src_heard;          /* since the doubt arose */
     int64_t next_probe_us, uncertain_since_us;
     int probe_rounds;
-    bool tidy_refused, stopped_by_us, flowing, leftover_told, both_told;
+    bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told;
     bool prep_done;
     bool silence_noted;       /* in the note */
     bool gave_up;             /* aborted because it took too long */

@@ -154,6 +154,8 @@ static void start_copy(struct core *c, struct move_slot *m)
         b->multifd_channels = c->policy.migration.multifd_channels;
         b->bandwidth_Bps = c->policy.migration.bandwidth_Bps;
         b->downtime_us = c->policy.migration.downtime_us;
+        if (!b->downtime_us && b->live)
+            b->downtime_us = PAUSE_FIRST_US;
         const struct host_slot *from = host_find(c, m->m.from);
         int64_t link = from->rec.last.link_bps, share = c->policy.migration.link_share_ppm;
         if (!b->bandwidth_Bps && link > 0 && share > 0 && share < 1000000)
@@ -162,7 +164,7 @@ static void start_copy(struct core *c, struct move_slot *m)
     m->copy_start_us = c->now_us;
     m->gave_up = false;
     m->m.copy_wall_us = c->wall_us;
-    m->flowing = false;
+    m->flowing = m->longer_pause = false;
     m->began = true;
     m->blocked_since_us = 0;
     m->leftover_told = m->tidy_refused = m->both_told = false;
@@ -579,6 +581,23 @@ void move_answer(struct core *c, const struct ask *a, const struct msg *m, struc
         on_done(c, a, m, mv);
 }
 
+/* Most guests let themselves be stopped for a third of what the hypervisor would allow, at no cost. One
+ * whose memory does not settle gets the hypervisor's own limit, before it is sent round and round. */
+static void ease_pause(struct core *c, struct move_slot *m)
+{
+    if (m->longer_pause || m->m.state != JOB_COPYING || m->m.cancel ||
+        c->policy.migration.downtime_us || m->m.progress.iteration < PAUSE_PASSES)
+        return;
+    struct tune *b = body_new(MSG_TUNE);
+    *b = (struct tune){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
+                       .vm = xstrdup(m->m.vm), .downtime_us = PAUSE_MAX_US};
+    m->longer_pause = ask(c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id},
+                          MSG_TUNE, b);
+    say(c, (struct about){.m = m, .host = m->m.from}, "move.pause",
+        "vm/%s: its memory does not settle (pass %lld); it may now be paused for %d ms",
+        m->m.vm_name, (long long)m->m.progress.iteration, (int)(PAUSE_MAX_US / MSEC));
+}
+
 void move_progress(struct core *c, const char *host, const struct progress *p)
 {
     struct move_slot *m = move_of_vm(c, p->vm);
@@ -592,6 +611,7 @@ void move_progress(struct core *c, const char *host, const struct progress *p)
     m->silence_noted = false;
     if (p->processed_bytes > 0)
         admit_flows(c, m);
+    ease_pause(c, m);
 }
 
 void move_host_down(struct core *c, const char *host)

@@ -134,6 +134,13 @@ static void answer_done(struct fleet *f, int host, const struct msg *m)
     post(f, host, MSG_DONE, m->id, a);
 }
 
+static void answer_tune(struct fleet *f, int host, const struct msg *m)
+{
+    const struct tune *q = m->body;
+    vm_no(f, q->vm)->pause_us = q->downtime_us;
+    answer_done(f, host, m);
+}
+
 static void begin_copy(struct fleet *f, const struct msg *m)
 {
     const struct migrate *q = m->body;
@@ -144,6 +151,7 @@ static void begin_copy(struct fleet *f, const struct msg *m)
     v->job = q->job;
     v->attempt = q->attempt;
     v->cmd = m->id;
+    v->pause_us = q->downtime_us;
 }
 
 static void end_copy(struct fleet *f, struct fleet_vm *v)
@@ -190,6 +198,8 @@ static void command(struct fleet *f, int host, const struct msg *m)
         answer_census(f, host, m);
     else if (m->type == MSG_MIGRATE)
         begin_copy(f, m);
+    else if (m->type == MSG_TUNE)
+        answer_tune(f, host, m);
     else if (m->type == MSG_ABORT) {
         struct fleet_vm *v = vm_no(f, ((const struct abort_job *)m->body)->vm);
         v->fail_next = true;
@@ -291,6 +301,7 @@ void fleet_progress(struct fleet *f, int vm, int64_t remaining_bytes, int64_t ra
     p->processed_bytes = rate_Bps;
     p->remaining_bytes = remaining_bytes;
     p->rate_Bps = rate_Bps;
+    p->iteration = v->pass;
     post(f, v->on, MSG_PROGRESS, 0, p);
     deliver(f);
 }

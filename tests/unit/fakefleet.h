@@ -15,6 +15,7 @@ struct fleet_vm {
     int off_on;         /* host index where it is defined and shut off; -1 nowhere */
     int copying_to;     /* -1 none */
     int64_t copy_ends_us, job, attempt, cmd;
+    int64_t pass, pause_us; /* told by fleet_progress; what the core last allowed */
     bool fail_next;     /* the next migration ends with an error, VM stays */
     bool fail_live;     /* every live one does */
     bool lie_next;      /* the next migration moves the VM, but its answer is an error */

@@ -114,6 +114,52 @@ static void policy_says_how_memory_travels(void **state)
             "auto-converge, tcp)");
 }
 
+static void pauses_are_short_where_they_can_be(void **state)
+{
+    (void)state;
+    f.copy_us = 1000 * SEC;
+    fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, SEC);
+    int quiet = -1, busy = -1;
+    for (int i = 0; i < f.n_vms; i++)
+        if (f.vms[i].copying_to >= 0) {
+            assert_int_equal(f.vms[i].pause_us, 100 * MSEC);
+            quiet = busy;
+            busy = i;
+        }
+    assert_true(quiet >= 0);
+    f.vms[quiet].pass = 3;
+    for (f.vms[busy].pass = 1; f.vms[busy].pass < 6; f.vms[busy].pass++) {
+        fleet_progress(&f, quiet, MIB, 10 * MIB);
+        fleet_progress(&f, busy, MIB, 10 * MIB);
+    }
+    assert_int_equal(f.vms[busy].pause_us, 100 * MSEC);
+    fleet_progress(&f, busy, MIB, 10 * MIB);
+    assert_int_equal(f.vms[busy].pause_us, 300 * MSEC);
+    assert_int_equal(f.vms[quiet].pause_us, 100 * MSEC);
+    int sends = f.sends;
+    fleet_progress(&f, busy, MIB, 10 * MIB); /* once is enough */
+    assert_int_equal(f.sends, sends);
+}
+
+static void a_pause_of_the_policy_stands(void **state)
+{
+    (void)state;
+    struct policy p;
+    policy_default(&p);
+    p.migration.downtime_us = 40 * MSEC;
+    use_policy(&p);
+    f.copy_us = 1000 * SEC;
+    fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, SEC);
+    for (int i = 0; i < f.n_vms; i++)
+        if (f.vms[i].copying_to >= 0) {
+            f.vms[i].pass = 20;
+            fleet_progress(&f, i, MIB, 10 * MIB);
+            assert_int_equal(f.vms[i].pause_us, 40 * MSEC);
+        }
+}
+
 static void dry_run_changes_nothing(void **state)
 {
     (void)state;
@@ -506,6 +552,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(drains), T(bring_home), T(policy_brings_home), T(policy_says_how_memory_travels),
+        T(pauses_are_short_where_they_can_be), T(a_pause_of_the_policy_stands),
         T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
         T(leaves_the_blocked_one), T(refusal_counts_all_vms), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
         T(error_that_had_moved_the_vm), T(failed_move_is_tried_again),
