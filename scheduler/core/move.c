@@ -197,7 +197,8 @@ static void power_vm(struct core *c, struct move_slot *m, enum ask_for what, cha
                        .host = host,
                        .move = m->m.id,
                        .vm = m->m.vm,
-                       .deadline_us = c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
+                       .deadline_us =
+                           c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
     say(c, (struct about){.m = m, .host = host}, op == POWER_SHUTDOWN ? "vm.shutdown" : "vm.start",
         op == POWER_SHUTDOWN ? "vm/%s is being shut down on %s, as asked (--on-blocked cold)"
                              : "vm/%s is being started on %s",
@@ -279,9 +280,11 @@ static void released(struct core *c, struct move_slot *m)
         return;
     }
     bool down = m->began && str_eq(m->m.code, reason_tokens[R_VM_STATE]); /* settle.c: nowhere */
-    cleanup(freep) char *where = down ? NULL : xasprintf(", it is on %s as before", m->m.from);
+    cleanup(freep) char *where = !m->began ? xstrdup(", nothing was begun")
+                                 : down    ? xstrdup("")
+                                           : xasprintf(", it is on %s as before", m->m.from);
     say(c, (struct about){.m = m}, "move.failed", "vm/%s not moved to %s%s: %s", m->m.vm_name,
-        m->m.to, where ? where : "", m->m.error ? m->m.error : "unknown error");
+        m->m.to, where, m->m.error ? m->m.error : "unknown error");
 }
 
 static void probe_both(struct core *c, struct move_slot *m)
@@ -413,7 +416,8 @@ static void note_silence(const struct core *c, struct move_slot *m)
     int64_t last_us = m->progress_us > m->copy_start_us ? m->progress_us : m->copy_start_us;
     if (m->m.state != JOB_COPYING || m->m.note || c->now_us - last_us < SILENT_COPY_US)
         return;
-    set_fmt(&m->m.note, "no news of the copy from libvirt on %s: it hangs, or waits for a slow Ceph",
+    set_fmt(&m->m.note,
+            "no news of the copy from libvirt on %s: it hangs, or waits for a slow Ceph",
             m->m.from);
     m->silence_noted = m->dirty = true;
 }
@@ -589,10 +593,13 @@ static void ease_pause(struct core *c, struct move_slot *m)
         c->policy.migration.downtime_us || m->m.progress.iteration < PAUSE_PASSES)
         return;
     struct tune *b = body_new(MSG_TUNE);
-    *b = (struct tune){.term = c->cfg.term, .job = m->m.id, .attempt = m->m.attempt,
-                       .vm = xstrdup(m->m.vm), .downtime_us = PAUSE_MAX_US};
-    m->longer_pause = ask(c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id},
-                          MSG_TUNE, b);
+    *b = (struct tune){.term = c->cfg.term,
+                       .job = m->m.id,
+                       .attempt = m->m.attempt,
+                       .vm = xstrdup(m->m.vm),
+                       .downtime_us = PAUSE_MAX_US};
+    m->longer_pause =
+        ask(c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id}, MSG_TUNE, b);
     say(c, (struct about){.m = m, .host = m->m.from}, "move.pause",
         "vm/%s: its memory does not settle (pass %lld); it may now be paused for %d ms",
         m->m.vm_name, (long long)m->m.progress.iteration, (int)(PAUSE_MAX_US / MSEC));
