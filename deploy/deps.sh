@@ -8,7 +8,7 @@ build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libs
   libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libcmocka-dev
   scdoc git"
 lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-block-extra
-  qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod procps util-linux
+  qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod procps util-linux e2fsprogs
   sqlite3"
 lint="clang-format clang-tidy"
 kernels=/var/lib/drover-lab # the guests' kernel is unpacked here: nothing is added to this machine's boot

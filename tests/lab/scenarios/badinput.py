@@ -579,17 +579,25 @@ def read_only(s, copy):
     said(s, got, ["cannot start", f"{d}/drover.db", "Read-only file system", "writable for the scheduler"])
 
 
-# ---- a full disk ---------------------------------------------------------------------------------------
+# ---- the database's disk ---------------------------------------------------------------------------------
 
 class Disk:
     """A small disk for the database, in a mount namespace of its own: nothing is left when it ends."""
 
-    def __init__(self, s, size):
-        self.s, self.dir = s, s.lab.path("disk")
+    def __init__(self, s, image=None):
+        """Memory, or an ext4 that turns read-only when it meets an error, in the file `image`."""
+        self.s, self.dir, self.image = s, s.lab.path("disk"), image
         os.makedirs(self.dir, exist_ok=True)
-        script = f"mount -t tmpfs -o mode=755,size={size} drover-test {self.dir} && touch {self.dir}/mounted && exec sleep infinity"
-        s.lab.spawn("disk", ["unshare", "--mount", "--propagation", "private", "sh", "-c", script])
-        s.lab.wait_daemon("disk", 10, lambda: os.path.exists(self.path("mounted")))
+        if image:
+            run(["truncate", "-s", "32M", image])
+            run(["mkfs.ext4", "-q", "-F", image])
+        self.mount()
+
+    def mount(self):
+        what = f"-o loop,errors=remount-ro {self.image}" if self.image else "-t tmpfs -o mode=755,size=6m drover-test"
+        script = f"mount {what} {self.dir} && touch {self.dir}/mounted && exec sleep infinity"
+        self.s.lab.spawn("disk", ["unshare", "--mount", "--propagation", "private", "sh", "-c", script])
+        self.s.lab.wait_daemon("disk", 10, lambda: os.path.exists(self.path("mounted")))
 
     def path(self, name):
         """As seen from outside."""
@@ -613,8 +621,24 @@ class Disk:
     def free(self):
         os.unlink(self.path("ballast"))
 
+    def turn_read_only(self):
+        """As after an error of the device; whoever has a file open keeps it and cannot write."""
+        with open(f"/proc/{self.s.lab.daemon_pid('disk')}/mounts") as f:
+            device = [line.split()[0] for line in f if line.split()[1] == self.dir][0]
+        with open(f"/sys/fs/ext4/{os.path.basename(device)}/trigger_fs_error", "w") as f:
+            f.write("lab")
+
+    def repair(self):
+        self.end()
+        got = run(["e2fsck", "-fy", self.image], check=False, timeout=60)
+        self.s.expect(got.returncode in (0, 1), f"e2fsck: {got.stdout}{got.stderr}")
+        self.mount()
+
     def end(self):
-        self.s.lab.signal_daemon("disk", signal.SIGKILL)
+        """The kernel unmounts it some time after its last process has ended."""
+        if self.s.lab.signal_daemon("disk", signal.SIGKILL):
+            wait_until("the disk to be gone", 10, lambda: self.s.lab.daemon_pid("disk") is None and not (
+                self.image and run(["losetup", "-j", self.image]).stdout))
 
 
 def stop_scheduler(s):
@@ -623,52 +647,57 @@ def stop_scheduler(s):
 
 
 def copy_database(source, target):
+    """To the platter: of a disk that fails later, only that is left."""
     for end in ("", "-wal"):
         if os.path.exists(source + end):
             shutil.copyfile(source + end, target + end)
+            with open(target + end, "rb+") as f:
+                os.fsync(f.fileno())
 
 
-def scenario_disk_full(s):
-    """The database's disk fills in the middle of a drain: 503 with the cure, no new move; then the run goes on by itself."""
+@contextlib.contextmanager
+def scheduler_on(s, image=None):
+    """The lab's scheduler with its database on a Disk, and at the end where it was, with what it knows then."""
     live = s.lab.path("drover", "drover.db")
-    s.policy("version: 1\nmigration: {bandwidth: 100Mbit}\n")
-    s.guests(*[{"name": n, "host": "h1", "fill": 48, "mem": 144} for n in "ab"], {"name": "c", "host": "h2"})
     stop_scheduler(s)
-    disk = Disk(s, "6m")
+    disk = Disk(s, image)
     try:
         copy_database(live, disk.path("drover.db"))
         disk.start_scheduler()
         s.all_connected()
-        full_mid_drain(s, disk)
+        yield disk
         stop_scheduler(s)
         copy_database(disk.path("drover.db"), live)
     finally:
-        disk.end()
         if s.lab.daemon_pid("drover-scheduler"):
             stop_scheduler(s)
+        disk.end()
         drover.start_scheduler(s.lab)
     s.all_connected()
-    s.expect(s.hosts()["h1"]["state"] == "maintenance", "the drain is forgotten")
 
 
-def full_mid_drain(s, disk):
+def two_to_move(s):
+    """Guests a and b on h1, slow enough to be met on their way, c on h2."""
+    s.policy("version: 1\nmigration: {bandwidth: 100Mbit}\n")
+    s.guests(*[{"name": n, "host": "h1", "fill": 48, "mem": 144} for n in "ab"], {"name": "c", "host": "h2"})
+
+
+def fails_mid_drain(s, disk, fail, *needles):
+    """A drain is under way when the store fails: nothing new is begun, and everybody is told. Gives run and log."""
     log = scheduler_log(s)
     run_id = s.start_drain("h1", "--parallel", "1")
     moving = s.wait_copying(run_id)[0]["vm_name"]
     waiting = {"a": "b", "b": "a"}[moving]
-    before = health(s)["term"]
-    disk.fill()
+    fail()
     wait_until("the store to fail", 60, lambda: health(s)["store"] != "ok", pause=0.2)
-    line = log.wait("store failed: nothing is started until it works again")
-    s.expect("the disk is full; free space on its file system" in line and disk.dir in line, line)
+    log.wait("store failed: nothing is started until it works again", disk.dir, *needles)
 
     # Nothing is accepted, and whoever asks is told why and what to do; looking is free.
     state = health(s)
-    s.expect(state["status"] == "error" and "the disk is full" in state["store"], f"{state}")
+    s.expect(state["status"] == "error" and needles[0] in state["store"], f"{state}")
     for words in (("drain", "h2"), ("cordon", "h2"), ("cancel", str(run_id)), ("resume", "h1")):
-        got = s.drover(*words, expect=(1, 5, 6))
-        for needle in ("the disk is full", "free space on its file system", "nothing was done",
-                       "moves in flight go on", "continues by itself"):
+        got = s.drover(*words, expect=1)
+        for needle in needles + ("nothing was done", "moves in flight go on", "continues by itself"):
             s.expect_in(needle, got.stdout + got.stderr, f"drover {' '.join(words)}")
     status, answer = Api(s).ask("POST", "/v1/requests", b'{"verb":"cordon","host":"h2"}')
     s.expect(status == 503 and answer["code"] == "store_failed" and "tries its database again" in answer["cure"],
@@ -679,12 +708,13 @@ def full_mid_drain(s, disk):
     wait_until(f"{moving} to arrive", 60, lambda: s.where(moving)["hosts"]["h1"] in ("absent", "shut off"))
     s.expect(s.where(waiting)["hosts"]["h1"] == "running", f"{waiting} was moved while nothing could be written down")
     s.beats("a", "b", "c")
+    return run_id, log
 
-    disk.free()
-    log.wait("store works again; the core was rebuilt from it", seconds=30)
+
+def goes_on(s, run_id, term):
+    """The store works again: the run ends by itself, and nothing was issued twice."""
     view = s.wait_run(run_id, "done")
-    s.expect(health(s)["store"] == "ok" and health(s)["term"] > before, f"{health(s)}")
-    s.expect_in("store.recovered", journal_kinds(s), "the journal")
+    s.expect(health(s)["store"] == "ok" and health(s)["term"] > term, f"{health(s)}")
     s.expect((view["run"]["moved"], view["run"]["stopped"]) == (2, 0), f"{view['run']}")
     issued = [e["text"] for e in view["entries"] if e["kind"] == "move.copying"]
     s.expect(len(issued) == 2, f"moves were issued twice: {issued}")
@@ -695,3 +725,29 @@ def full_mid_drain(s, disk):
     s.beats("a", "b", "c")
     s.drover("cordon", "h3")
     s.drover("resume", "h3")
+
+
+def scenario_disk_full(s):
+    """The database's disk fills in the middle of a drain: 503 with the cure, no new move; then the run goes on by itself."""
+    two_to_move(s)
+    with scheduler_on(s) as disk:
+        term = health(s)["term"]
+        run_id, log = fails_mid_drain(s, disk, disk.fill, "the disk is full; free space on its file system")
+        disk.free()
+        log.wait("store works again; the core was rebuilt from it", seconds=30)
+        goes_on(s, run_id, term)
+        s.expect_in("store.recovered", journal_kinds(s), "the journal")
+    s.expect(s.hosts()["h1"]["state"] == "maintenance", "the drain is forgotten")
+
+
+def scenario_disk_read_only(s):
+    """It turns read-only in the middle of a drain, as after an I/O error: the same; repaired, the run goes on."""
+    two_to_move(s)
+    with scheduler_on(s, s.lab.path("disk.ext4")) as disk:
+        term = health(s)["term"]
+        run_id, _ = fails_mid_drain(s, disk, disk.turn_read_only, "check the disk and the kernel's log")
+        stop_scheduler(s)
+        disk.repair()
+        disk.start_scheduler()
+        goes_on(s, run_id, term)
+    s.expect(s.hosts()["h1"]["state"] == "maintenance", "the drain is forgotten")
