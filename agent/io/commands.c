@@ -19,7 +19,7 @@ struct running {
     struct commands *commands;
     struct msg cmd, result; /* result is the worker's until done */
     struct carry carry;
-    bool cancel;            /* atomic: set by the loop, read by the worker */
+    bool cancel; /* atomic: set by the loop, read by the worker */
     struct running *next;
 };
 struct commands {
@@ -175,7 +175,8 @@ static void late(void *arg)
     r->commands = NULL;
     if (!c)
         return;
-    cmds_failure(&r->cmd, "libvirt_down", "libvirt did not answer within the deadline", true, &result);
+    cmds_failure(&r->cmd, "libvirt_down", "libvirt did not answer within the deadline", true,
+                 &result);
     answer(c, &r->cmd, &result);
 }
 
@@ -209,7 +210,8 @@ static int may_start(struct commands *c, const struct msg *m, struct err *e)
     }
     const struct abort_job *b = m->body;
     if (m->type == MSG_ABORT && !cmds_knows(a->cmds, b->job, b->attempt, b->vm))
-        return err_set(e, -ENOENT, "this migration was not begun by Drover; another's is not aborted");
+        return err_set(e, -ENOENT,
+                       "this migration was not begun by Drover; another's is not aborted");
     return 0;
 }
 
@@ -220,8 +222,12 @@ static void start(struct commands *c, struct msg *m)
     struct running *r = xcalloc(1, sizeof(*r));
     r->commands = c;
     r->cmd = *m;
-    r->carry = (struct carry){.hv = a->hv, .rbd = a->rbd, .cfg = &a->cfg, .cancel = &r->cancel,
-                              .tls = a->tls, .clock_skew_us = a->clock_skew_us};
+    r->carry = (struct carry){.hv = a->hv,
+                              .rbd = a->rbd,
+                              .cfg = &a->cfg,
+                              .cancel = &r->cancel,
+                              .tls = a->tls,
+                              .clock_skew_us = a->clock_skew_us};
     shape_copy(&host_shape, &r->carry.host, reporter_host_now(a->reporter));
     if (m->type == MSG_ABORT) {
         struct running *moving = find_migrate(c, m->body);
@@ -231,8 +237,14 @@ static void start(struct commands *c, struct msg *m)
         }
     }
     const struct work work = {
-        .name = msg_name(m->type), .run = run, .done = done, .late = late, .drop = drop, .arg = r,
-        .deadline_us = deadline_of(m), .unbounded = m->type == MSG_MIGRATE || m->type == MSG_POWER, /* a guest may take minutes */
+        .name = msg_name(m->type),
+        .run = run,
+        .done = done,
+        .late = late,
+        .drop = drop,
+        .arg = r,
+        .deadline_us = deadline_of(m),
+        .unbounded = m->type == MSG_MIGRATE || m->type == MSG_POWER, /* a guest may take minutes */
     };
     int code = may_start(c, m, &e);
     if (code == 0)

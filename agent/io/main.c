@@ -16,7 +16,7 @@
 #include "lib/base/str.h"
 
 enum { EXIT_USAGE = 64 };
-#define HELPER "drover-agent-ceph"
+#define HELPER     "drover-agent-ceph"
 /* After SIGTERM: time for the last words to leave. */
 #define GOODBYE_US (300 * MSEC)
 
@@ -78,8 +78,8 @@ static void randomise(struct agent *a)
 static struct rbd_client *new_rbd(const struct config *cfg)
 {
     cleanup(freep) char *helper = helper_path();
-    const struct rbd_client_config rc = {.helper = helper, .conf = cfg->ceph_conf,
-                                         .timeout_us = cfg->ceph_timeout_us};
+    const struct rbd_client_config rc = {
+        .helper = helper, .conf = cfg->ceph_conf, .timeout_us = cfg->ceph_timeout_us};
     return rbd_client_new(&rc);
 }
 
@@ -145,8 +145,8 @@ static int serve(struct agent *a, struct err *e)
 static int parse_options(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},    {"check", no_argument, NULL, 'k'},
+        {"version", no_argument, NULL, 'V'},         {"help", no_argument, NULL, 'h'},
         {"log-level", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0},
     };
     static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -163,7 +163,8 @@ static int parse_options(int argc, char **argv, struct options *o)
             while (level < ARRAY_LEN(levels) && !str_eq(levels[level], optarg))
                 level++;
             if (level == ARRAY_LEN(levels)) {
-                fprintf(stderr, "drover-agent: --log-level %s: expected debug, info, warn or error\n",
+                fprintf(stderr,
+                        "drover-agent: --log-level %s: expected debug, info, warn or error\n",
                         optarg);
                 return EXIT_USAGE;
             }

@@ -64,11 +64,12 @@ static bool vms_on_host(struct core *c, int64_t id, const struct host_slot *h, c
         if (found)
             continue;
         const char *near = str_did_you_mean(names[i], here, h->n_vms);
-        answer_text(c, id, 404, 6, "unknown_vm", 0,
-                    "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
-                    "vms --host %s lists them)",
-                    names[i], h->rec.name, near ? "; did you mean '" : "", near ? near : "",
-                    near ? "'" : "", h->rec.name);
+        answer_text(
+            c, id, 404, 6, "unknown_vm", 0,
+            "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
+            "vms --host %s lists them)",
+            names[i], h->rec.name, near ? "; did you mean '" : "", near ? near : "",
+            near ? "'" : "", h->rec.name);
         return false;
     }
     return true;

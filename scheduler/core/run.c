@@ -337,7 +337,8 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     m->m.state = JOB_QUEUED; /* a new job for the same move */
     m->dirty = true;
     say(c, (struct about){.m = m}, "move.retry",
-        cold ? "vm/%s will be shut down, moved to %s and started there, as allowed: no live try is left "
+        cold ? "vm/%s will be shut down, moved to %s and started there, as allowed: no live try is "
+               "left "
                "(try %lld of %lld)"
              : "vm/%s will be tried again, to %s (try %lld of %lld)",
         m->m.vm_name, m->m.to, (long long)m->m.attempt,
@@ -415,7 +416,8 @@ static bool send_halts(struct core *c, struct run_slot *r)
                            .host = r->run.host,
                            .run = r->run.id,
                            .vm = st->vm,
-                           .deadline_us = c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
+                           .deadline_us =
+                               c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
         say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown",
             "vm/%s cannot move and is being shut down, as asked (--on-blocked shutdown)", st->name);
         if (ask(c, want, MSG_POWER, b))
@@ -532,7 +534,8 @@ static void end_cancelled(struct core *c, struct run_slot *r)
     if (r->run.kind == RUN_DRAIN)
         host_set_state(c, h, r->run.host_was, 0, r->run.actor, NULL);
     run_end(c, r, RUN_CANCELLED,
-            "%lld of %lld VMs had moved and stay there, the others are on host/%s; the host is %s again",
+            "%lld of %lld VMs had moved and stay there, the others are on host/%s; the host is %s "
+            "again",
             (long long)r->run.moved, (long long)r->run.vms, r->run.host,
             host_state_names[r->run.host_was]);
 }

@@ -37,7 +37,8 @@ static void *body(enum msg_type t)
 
 static void post(struct fleet *f, int host, enum msg_type type, int64_t re, void *b)
 {
-    *(struct msg *)vec_add(&f->inbox, &f->n_inbox) = (struct msg){.re = re, .type = type, .body = b};
+    *(struct msg *)vec_add(&f->inbox, &f->n_inbox) =
+        (struct msg){.re = re, .type = type, .body = b};
     *(int *)vec_add(&f->inbox_host, &f->n_inbox_host) = host;
 }
 
@@ -59,7 +60,8 @@ static void report(struct fleet *f, int host, bool full)
     post(f, host, MSG_REPORT, 0, r);
 }
 
-static void facts(struct fleet *f, int host, struct fleet_vm *v, struct image_fact **list, size_t *n)
+static void facts(struct fleet *f, int host, struct fleet_vm *v, struct image_fact **list,
+                  size_t *n)
 {
     struct image_fact *i = vec_add(list, n);
     shape_init(&image_fact_shape, i);
@@ -92,7 +94,8 @@ static void answer_check(struct fleet *f, int host, const struct msg *m)
         o->uuid = xstrdup(v->vm.uuid);
         const char *code = q->as_source ? v->check_code : v->bad_on == host ? v->bad_on_code : NULL;
         if (code)
-            ((struct reason *)vec_add(&o->reasons, &o->n_reasons))->code = (int)reason_from_token(code);
+            ((struct reason *)vec_add(&o->reasons, &o->n_reasons))->code =
+                (int)reason_from_token(code);
         facts(f, host, v, &o->images, &o->n_images);
     }
     post(f, host, MSG_VMS_CHECKED, m->id, a);
@@ -110,9 +113,9 @@ static void answer_probe(struct fleet *f, int host, const struct msg *m)
               : v->off_on == host     ? SEEN_SHUTOFF
               : v->copying_to == host ? SEEN_PAUSED
                                       : SEEN_ABSENT;
-    a->vm_job = v->on == host && v->copying_to >= 0   ? VM_JOB_MIGRATING_OUT
+    a->vm_job = v->on == host && v->copying_to >= 0      ? VM_JOB_MIGRATING_OUT
                 : v->on != host && v->copying_to == host ? VM_JOB_MIGRATING_IN
-                                                       : VM_JOB_NONE;
+                                                         : VM_JOB_NONE;
     facts(f, host, v, &a->images, &a->n_images);
     post(f, host, MSG_PROBED, m->id, a);
 }
@@ -248,7 +251,8 @@ static void deliver(struct fleet *f)
         vec_del(f->inbox, &f->n_inbox, 0);
         vec_del(f->inbox_host, &f->n_inbox_host, 0);
         if (f->hosts[host].up)
-            step(f, &(struct core_event){.type = CEV_MSG, .host = f->hosts[host].host.name, .msg = &m});
+            step(f, &(struct core_event){
+                        .type = CEV_MSG, .host = f->hosts[host].host.name, .msg = &m});
         msg_done(&m);
     }
 }
@@ -279,8 +283,8 @@ int fleet_until_end(struct fleet *f, int64_t run, int64_t us)
 void fleet_connect(struct fleet *f, int host)
 {
     f->hosts[host].up = true;
-    step(f, &(struct core_event){.type = CEV_AGENT_UP, .host = f->hosts[host].host.name,
-                                 .instance = "i1"});
+    step(f, &(struct core_event){
+                .type = CEV_AGENT_UP, .host = f->hosts[host].host.name, .instance = "i1"});
     report(f, host, true);
     deliver(f);
 }
@@ -320,7 +324,8 @@ int64_t fleet_request(struct fleet *f, const struct request *r)
 
 int64_t fleet_drain(struct fleet *f, const char *host, const char *on_blocked)
 {
-    return fleet_request(f, &(struct request){.verb = VERB_DRAIN, .host = (char *)(uintptr_t)host,
+    return fleet_request(f, &(struct request){.verb = VERB_DRAIN,
+                                              .host = (char *)(uintptr_t)host,
                                               .on_blocked = (char *)(uintptr_t)on_blocked,
                                               .actor = (char *)(uintptr_t) "tester"});
 }

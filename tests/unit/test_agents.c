@@ -297,7 +297,7 @@ static void newer_connection_replaces(void **state)
 }
 
 #define BOOTED(boot)                                                                               \
-    FRAME("hello", "{\"proto_min\":1,\"proto_max\":1,\"host\":\"h1\",\"instance\":\"i1\","          \
+    FRAME("hello", "{\"proto_min\":1,\"proto_max\":1,\"host\":\"h1\",\"instance\":\"i1\","         \
                    "\"boot_id\":\"" boot "\"}")
 
 /* One certificate on two machines: the second is turned away, the first does not notice. */

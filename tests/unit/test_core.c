@@ -70,7 +70,8 @@ static void bring_home(void **state)
     (void)state;
     int64_t run = fleet_drain(&f, "h1", NULL);
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
-    run = fleet_request(&f, &(struct request){.verb = VERB_RESUME, .host = (char *)(uintptr_t) "h1",
+    run = fleet_request(&f, &(struct request){.verb = VERB_RESUME,
+                                              .host = (char *)(uintptr_t) "h1",
                                               .bring_home = true});
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
     assert_int_equal(on_host(0), 6);
@@ -81,7 +82,8 @@ static void bring_home(void **state)
 static void use_policy(struct policy *p)
 {
     struct core_effects fx = {0};
-    core_step(f.core, &(struct core_event){.type = CEV_POLICY, .now_us = f.now_us, .policy = p}, &fx);
+    core_step(f.core, &(struct core_event){.type = CEV_POLICY, .now_us = f.now_us, .policy = p},
+              &fx);
     core_effects_done(&fx);
 }
 
@@ -94,7 +96,8 @@ static void policy_brings_home(void **state)
     use_policy(&p);
     int64_t run = fleet_drain(&f, "h1", NULL);
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
-    run = fleet_request(&f, &(struct request){.verb = VERB_RESUME, .host = (char *)(uintptr_t) "h1"});
+    run =
+        fleet_request(&f, &(struct request){.verb = VERB_RESUME, .host = (char *)(uintptr_t) "h1"});
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
     assert_int_equal(on_host(0), 6);
 }
@@ -163,8 +166,9 @@ static void a_pause_of_the_policy_stands(void **state)
 static void dry_run_changes_nothing(void **state)
 {
     (void)state;
-    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .dry_run = true,
-                                                      .host = (char *)(uintptr_t) "h1"});
+    int64_t run = fleet_request(
+        &f,
+        &(struct request){.verb = VERB_DRAIN, .dry_run = true, .host = (char *)(uintptr_t) "h1"});
     assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
     fleet_run(&f, 30 * SEC);
     assert_int_equal(on_host(0), 6);
@@ -356,8 +360,8 @@ static void cancel_settles(void **state)
     int64_t run = fleet_drain(&f, "h1", NULL);
     fleet_run(&f, 3 * SEC);
     assert_true(core_run(f.core, run)->moving > 0);
-    fleet_request(&f, &(struct request){.verb = VERB_CANCEL, .run = run,
-                                        .actor = (char *)(uintptr_t) "tester"});
+    fleet_request(&f, &(struct request){
+                          .verb = VERB_CANCEL, .run = run, .actor = (char *)(uintptr_t) "tester"});
     assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_CANCELLED);
     assert_state("h1", HOST_UP);
     for (int i = 0; i < f.n_vms; i++)
@@ -391,7 +395,8 @@ static void cold_is_the_last_resort(void **state)
     (void)state;
     char *name[] = {f.vms[0].vm.name};
     f.vms[0].fail_live = true;
-    struct request req = {.verb = VERB_DRAIN, .host = (char *)(uintptr_t) "h1",
+    struct request req = {.verb = VERB_DRAIN,
+                          .host = (char *)(uintptr_t) "h1",
                           .on_blocked = (char *)(uintptr_t) "cold"};
     int64_t run = fleet_request(&f, &req);
     assert_int_equal(fleet_until_end(&f, run, 600 * SEC), RUN_PARTLY);
@@ -411,8 +416,8 @@ static void cold_is_the_last_resort(void **state)
 static void restart_keeps_the_number_at_once(void **state)
 {
     (void)state;
-    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .parallel = 1,
-                                                      .host = (char *)(uintptr_t) "h1"});
+    int64_t run = fleet_request(
+        &f, &(struct request){.verb = VERB_DRAIN, .parallel = 1, .host = (char *)(uintptr_t) "h1"});
     fleet_run(&f, 3 * SEC);
     fleet_restart_core(&f);
     while (!run_ended(core_run(f.core, run)->state)) {
@@ -504,8 +509,8 @@ static void own_moves_leave_no_gap(void **state)
 static void vm_that_leaves_by_itself_is_told(void **state)
 {
     (void)state;
-    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .parallel = 1,
-                                                      .host = (char *)(uintptr_t) "h1"});
+    int64_t run = fleet_request(
+        &f, &(struct request){.verb = VERB_DRAIN, .parallel = 1, .host = (char *)(uintptr_t) "h1"});
     fleet_run(&f, 2 * SEC);
     int last = -1;
     for (int64_t id = 1; core_move(f.core, id); id++)
@@ -539,9 +544,11 @@ static void shutdown_needs_a_word(void **state)
     assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
     assert_int_equal(on_host(0), 6);
     char *words[] = {(char *)(uintptr_t) "web-2"};
-    run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN, .host = (char *)(uintptr_t) "h1",
+    run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN,
+                                              .host = (char *)(uintptr_t) "h1",
                                               .on_blocked = (char *)(uintptr_t) "shutdown",
-                                              .allow_shutdown = words, .n_allow_shutdown = 1});
+                                              .allow_shutdown = words,
+                                              .n_allow_shutdown = 1});
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
     assert_int_equal(core_run(f.core, run)->stopped, 1);
     assert_int_equal(f.vms[1].on, -1);
@@ -551,18 +558,37 @@ static void shutdown_needs_a_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(drains), T(bring_home), T(policy_brings_home), T(policy_says_how_memory_travels),
-        T(pauses_are_short_where_they_can_be), T(a_pause_of_the_policy_stands),
-        T(dry_run_changes_nothing), T(refuses_whole_when_one_is_blocked),
-        T(leaves_the_blocked_one), T(refusal_counts_all_vms), T(another_cluster_under_the_same_name), T(bad_target_is_avoided),
-        T(error_that_had_moved_the_vm), T(failed_move_is_tried_again),
-        T(failed_move_waits_for_libvirts_job), T(agent_dies_mid_copy), T(source_dies_mid_copy), T(guest_dies_mid_copy),
-        T(scheduler_restarts_at_any_time), T(cancel_settles), T(second_drain_joins),
-        T(own_moves_leave_no_gap), T(vm_that_leaves_by_itself_is_told),
-        T(copy_that_never_ends_is_given_up), T(cold_is_the_last_resort), T(restart_keeps_the_number_at_once),
-        T(two_drains_never_target_each_other), T(vm_that_comes_meanwhile_leaves_too),
+        T(drains),
+        T(bring_home),
+        T(policy_brings_home),
+        T(policy_says_how_memory_travels),
+        T(pauses_are_short_where_they_can_be),
+        T(a_pause_of_the_policy_stands),
+        T(dry_run_changes_nothing),
+        T(refuses_whole_when_one_is_blocked),
+        T(leaves_the_blocked_one),
+        T(refusal_counts_all_vms),
+        T(another_cluster_under_the_same_name),
+        T(bad_target_is_avoided),
+        T(error_that_had_moved_the_vm),
+        T(failed_move_is_tried_again),
+        T(failed_move_waits_for_libvirts_job),
+        T(agent_dies_mid_copy),
+        T(source_dies_mid_copy),
+        T(guest_dies_mid_copy),
+        T(scheduler_restarts_at_any_time),
+        T(cancel_settles),
+        T(second_drain_joins),
+        T(own_moves_leave_no_gap),
+        T(vm_that_leaves_by_itself_is_told),
+        T(copy_that_never_ends_is_given_up),
+        T(cold_is_the_last_resort),
+        T(restart_keeps_the_number_at_once),
+        T(two_drains_never_target_each_other),
+        T(vm_that_comes_meanwhile_leaves_too),
         T(ceph_silence_stops_new_moves_and_claims_nothing),
-        T(ceph_silent_mid_run_holds_the_proof_back), T(unknown_host_is_named),
+        T(ceph_silent_mid_run_holds_the_proof_back),
+        T(unknown_host_is_named),
         T(shutdown_needs_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
