@@ -498,6 +498,3 @@ def certificates_of_ones_own(s, p, agent, broken):
         write(broken, re.sub(r"/etc/drover/tls", folder, agent))
         got = h1.run([drover.program("drover-agent"), "--config", broken], check=False, timeout=30)
         said(s, got, needles)
-
-
-# ---- the database --------------------------------------------------------------------------------------
