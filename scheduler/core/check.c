@@ -106,18 +106,27 @@ static const struct ceph_client *stranger(const struct host *owner, const struct
     return NULL;
 }
 
+/* A "no" about one disk; always false. The planner words it the same way, so that the same refusal
+ * found by either is one line for people. */
+static bool disk_no(struct reason *why, enum reason_code code, const char *host, const char *target,
+                    const char *need, const char *have)
+{
+    cleanup(freep) char *what = xasprintf("disk %s", target);
+    reason_set(why, code, host, what, need, have, NULL);
+    return false;
+}
+
 /* Is this image usable at all, as the asked host sees it? */
 static bool image_sane(const struct image_fact *f, const char *host, struct reason *why)
 {
     if (!f->ok)
-        return reason_set(why, reason_from_token(f->code), host, f->target, NULL, f->error, NULL),
-               false;
+        return disk_no(why, reason_from_token(f->code), host, f->target, NULL, f->error);
     if (f->trashed)
-        return reason_set(why, R_IMAGE_TRASHED, host, f->target, NULL, f->image, NULL), false;
+        return disk_no(why, R_IMAGE_TRASHED, host, f->target, NULL, f->image);
     if (f->migrating)
-        return reason_set(why, R_IMAGE_MIGRATING, host, f->target, NULL, f->image, NULL), false;
+        return disk_no(why, R_IMAGE_MIGRATING, host, f->target, NULL, f->image);
     if (f->mirror && !str_eq(f->mirror, "primary"))
-        return reason_set(why, R_IMAGE_NOT_PRIMARY, host, f->target, NULL, f->mirror, NULL), false;
+        return disk_no(why, R_IMAGE_NOT_PRIMARY, host, f->target, NULL, f->mirror);
     return true;
 }
 
@@ -135,12 +144,10 @@ static bool source_is_writer(const struct core *c, const struct vm *v, const str
         other = &f->watchers[0];
     if (other) {
         cleanup(freep) char *who = client_text(c, other);
-        return reason_set(why, code, NULL, f->target, NULL, who, NULL), false;
+        return disk_no(why, code, NULL, f->target, NULL, who);
     }
     if (vm_active(v->state) && !f->n_watchers)
-        return reason_set(why, R_IMAGE_NOT_OPEN, NULL, f->target, "its QEMU as watcher",
-                          "no watcher", NULL),
-               false;
+        return disk_no(why, R_IMAGE_NOT_OPEN, NULL, f->target, "its QEMU as watcher", "no watcher");
     return true;
 }
 
@@ -162,9 +169,8 @@ bool check_source(const struct core *c, const struct vm *v, const char *src,
             continue;
         const struct image_fact *f = fact_for(answer->images, answer->n_images, d->target);
         if (!f)
-            return reason_set(why, R_CHECK_FAILED, NULL, d->target, NULL,
-                              "the source's agent said nothing about this disk", NULL),
-                   false;
+            return disk_no(why, R_CHECK_FAILED, NULL, d->target, NULL,
+                           "the source's agent said nothing about this disk");
         if (!image_sane(f, NULL, why))
             return false;
         if (writable(d) && !source_is_writer(c, v, &h->rec.last, f, why))
@@ -188,20 +194,18 @@ bool check_target(const struct verdict *answer, const char *dst,
         const struct image_fact *s = &src_images[i];
         const struct image_fact *d = fact_for(answer->images, answer->n_images, s->target);
         if (!d)
-            return reason_set(why, R_CHECK_FAILED, dst, s->target, NULL,
-                              "its agent said nothing about this disk", NULL),
-                   false;
+            return disk_no(why, R_CHECK_FAILED, dst, s->target, NULL,
+                           "its agent said nothing about this disk");
         if (!image_sane(d, dst, why))
             return false;
         if (!str_eq(s->fsid, d->fsid))
-            return reason_set(why, R_CLUSTER_DIFFERS, dst, s->target, s->fsid, d->fsid, NULL),
-                   false;
+            return disk_no(why, R_CLUSTER_DIFFERS, dst, s->target, s->fsid, d->fsid);
         if (s->pool_id != d->pool_id || !str_eq(s->image_id, d->image_id)) {
             cleanup(freep) char *need =
                 xasprintf("pool %lld, image id %s", (long long)s->pool_id, s->image_id);
             cleanup(freep) char *have =
                 xasprintf("pool %lld, image id %s", (long long)d->pool_id, d->image_id);
-            return reason_set(why, R_IMAGE_DIFFERS, dst, s->target, need, have, NULL), false;
+            return disk_no(why, R_IMAGE_DIFFERS, dst, s->target, need, have);
         }
     }
     return true;

@@ -219,8 +219,10 @@ static void another_cluster_under_the_same_name(void **state)
     const struct stay *st = &core_run(f.core, run)->stays[0];
     assert_int_equal(st->n_reasons, 3); /* every other host has its reason */
     int differs = 0;
-    for (size_t i = 0; i < st->n_reasons; i++)
+    for (size_t i = 0; i < st->n_reasons; i++) {
         differs += st->reasons[i].code == R_CLUSTER_DIFFERS;
+        assert_string_equal(st->reasons[i].what, "disk vda"); /* the planner's word for it */
+    }
     assert_int_equal(differs, 3);
 }
 
