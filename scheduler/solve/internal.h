@@ -1,0 +1,72 @@
+/* scheduler/solve/internal.h: the parts of a state's price.   PURE.   Inside the engine only. */
+#pragma once
+
+#include "scheduler/solve/state.h"
+
+static inline uint8_t home_variant(const struct problem *p, int item)
+{
+    return p->home_variant ? p->home_variant[item] : 0;
+}
+
+static inline bool is_away(const struct problem *p, int item, int m, int v)
+{
+    return p->home[item] >= 0 && m >= 0 && (m != p->home[item] || v != home_variant(p, item));
+}
+
+static inline int domain_of(const struct problem *p, int level, int m)
+{
+    return m < 0 ? -1 : p->domain[(size_t)level * (size_t)p->n_machines + (size_t)m];
+}
+
+static inline int above(int count, int limit)
+{
+    return count > limit ? count - limit : 0;
+}
+
+static inline int count_in(const struct solve_state *s, int g, int d)
+{
+    return s->count[s->row[g] + (size_t)d];
+}
+
+static inline bool has_groups(const struct problem *p, int item)
+{
+    return p->n_groups && p->group_start[item] < p->group_start[item + 1];
+}
+
+static inline int n_domains(const struct problem *p, int g)
+{
+    return p->n_domains[p->groups[g].level];
+}
+
+static inline void list_add(struct solve_state *s, int item, int m)
+{
+    s->prev[item] = -1;
+    s->next[item] = s->first[m];
+    if (s->first[m] >= 0)
+        s->prev[s->first[m]] = item;
+    s->first[m] = item;
+}
+
+/* ---- price.c ---------------------------------------------------------------------------------- */
+/* Load in SOLVE_UNIT of a level. */
+int64_t price_units(int64_t load, int64_t level);
+/* Everything that depends on one machine's load alone. */
+struct solve_score price_machine(const struct problem *p, int m, const int64_t *load,
+                                 const int64_t *held);
+/* TERM_SPREAD, of the sums of all machines' loads (in units) and of their squares. */
+int64_t price_spread(const struct problem *p, const struct solve_term *t, int64_t sum,
+                     int64_t sum2);
+/* Add (sign 1) or take off (−1) what the item's own place costs. m: −1 nowhere. */
+void price_item(const struct problem *p, int item, int m, int v, int sign, struct solve_score *ret);
+
+/* ---- group.c ---------------------------------------------------------------------------------- */
+/* A step of one item, as its groups see it. partner: changes places with it, -1 none. */
+struct step {
+    int item, from, to, partner;
+    bool lenient; /* hard things may become worse */
+};
+/* Adds to *ret what the groups of the item make of the step. False: something hard becomes worse. */
+bool group_price(const struct solve_state *s, const struct step *q, struct solve_score *ret);
+void group_apply(struct solve_state *s, const struct step *q, bool undo);
+/* One item more (+1) or less (−1) of group g in domain d; d −1: nothing. */
+void group_add(struct solve_state *s, int g, int d, int by);

@@ -1,0 +1,349 @@
+/* Steps: what they would cost, and taking them. */
+#include <assert.h>
+#include <string.h>
+
+#include "scheduler/solve/internal.h"
+
+/* ---- batches ---------------------------------------------------------------------------------- */
+
+struct batch_change {
+    int n, batch[2], by[2];
+};
+
+static void batch_note(const struct problem *p, struct batch_change *c, int item, int by)
+{
+    if (!p->batch || !by)
+        return;
+    int b = p->batch[item];
+    if (c->n && c->batch[0] == b) {
+        c->by[0] += by;
+        return;
+    }
+    c->batch[c->n] = b;
+    c->by[c->n++] = by;
+}
+
+/* The most moved of one batch, after the change. */
+static int batch_most_then(const struct solve_state *s, const struct batch_change *c)
+{
+    int most = s->batch_most;
+    for (int i = 0; i < c->n; i++)
+        if (s->batch_moved[c->batch[i]] + c->by[i] > most)
+            most = s->batch_moved[c->batch[i]] + c->by[i];
+    for (; most > 0; most--) {
+        int there = most <= s->batch_most ? s->batch_hist[most] : 0;
+        for (int i = 0; i < c->n; i++) {
+            int n = s->batch_moved[c->batch[i]];
+            there += (n + c->by[i] == most) - (n == most);
+        }
+        if (there > 0)
+            break;
+    }
+    return most;
+}
+
+static void batch_apply(struct solve_state *s, const struct batch_change *c)
+{
+    s->batch_most = c->n ? batch_most_then(s, c) : s->batch_most;
+    for (int i = 0; i < c->n; i++) {
+        int *n = &s->batch_moved[c->batch[i]];
+        s->batch_hist[*n]--;
+        *n += c->by[i];
+        s->batch_hist[*n]++;
+    }
+}
+
+/* ---- loads ------------------------------------------------------------------------------------ */
+
+/* Loads of one machine as they would be. */
+struct then {
+    int machine;
+    int64_t load[SOLVE_MAX_RES], held[SOLVE_MAX_RES];
+};
+
+static void then_init(const struct solve_state *s, int m, struct then *t)
+{
+    size_t n = (size_t)s->p->n_res;
+    t->machine = m;
+    memcpy(t->load, &s->load[(size_t)m * n], n * sizeof(*t->load));
+    memcpy(t->held, &s->held[(size_t)m * n], n * sizeof(*t->held));
+}
+
+/* The item comes (+1) or leaves (−1). */
+static void then_add(const struct problem *p, struct then *t, int item, int variant, int sign)
+{
+    const int64_t *size = solve_size(p, item, variant);
+    for (int r = 0; r < p->n_res; r++)
+        t->load[r] += sign * size[r];
+    if (!p->held_res || p->home[item] != t->machine)
+        return;
+    size = solve_size(p, item, home_variant(p, item));
+    for (int r = 0; r < p->n_res; r++)
+        if (p->held_res >> r & 1)
+            t->held[r] -= sign * size[r];
+}
+
+/* Within capacity, or at least no worse than now. */
+static bool then_fits(const struct solve_state *s, const struct then *t)
+{
+    const struct problem *p = s->p;
+    size_t at = (size_t)t->machine * (size_t)p->n_res;
+    for (int r = 0; r < p->n_res; r++) {
+        int64_t full = t->load[r] + t->held[r];
+        if (full > p->cap[at + (size_t)r] &&
+            full > s->load[at + (size_t)r] + s->held[at + (size_t)r])
+            return false;
+    }
+    return true;
+}
+
+static void spread_shift(const struct solve_state *s, const struct solve_term *x,
+                         const struct then *t, int64_t *sum, int64_t *sum2)
+{
+    int64_t old = s->load[(size_t)t->machine * (size_t)s->p->n_res + (size_t)x->res];
+    int64_t a = price_units(old, x->level[t->machine]),
+            b = price_units(t->load[x->res], x->level[t->machine]);
+    *sum += b - a;
+    *sum2 += b * b - a * a;
+}
+
+/* What the machines cost more than now. */
+static void then_price(const struct solve_state *s, const struct then *t, int n,
+                       struct solve_score *ret)
+{
+    for (int i = 0; i < n; i++) {
+        struct solve_score c = price_machine(s->p, t[i].machine, t[i].load, t[i].held);
+        for (int k = 0; k < SOLVE_TIERS; k++)
+            ret->tier[k] += c.tier[k] - s->machine[t[i].machine].tier[k];
+    }
+    if (!s->sum)
+        return;
+    for (int k = 0; k < s->p->n_terms; k++) {
+        const struct solve_term *x = &s->p->terms[k];
+        if (x->kind != TERM_SPREAD)
+            continue;
+        int64_t sum = s->sum[k], sum2 = s->sum2[k];
+        for (int i = 0; i < n; i++)
+            spread_shift(s, x, &t[i], &sum, &sum2);
+        ret->tier[x->tier] += price_spread(s->p, x, sum, sum2) - s->spread[k];
+    }
+}
+
+static void then_apply(struct solve_state *s, const struct then *t, int n)
+{
+    const struct problem *p = s->p;
+    size_t n_res = (size_t)p->n_res;
+    for (int k = 0; s->sum && k < p->n_terms; k++) {
+        const struct solve_term *x = &p->terms[k];
+        for (int i = 0; x->kind == TERM_SPREAD && i < n; i++)
+            spread_shift(s, x, &t[i], &s->sum[k], &s->sum2[k]);
+        if (x->kind == TERM_SPREAD)
+            s->spread[k] = price_spread(p, x, s->sum[k], s->sum2[k]);
+    }
+    for (int i = 0; i < n; i++) {
+        size_t at = (size_t)t[i].machine * n_res;
+        memcpy(&s->load[at], t[i].load, n_res * sizeof(*t[i].load));
+        memcpy(&s->held[at], t[i].held, n_res * sizeof(*t[i].held));
+        s->machine[t[i].machine] = price_machine(p, t[i].machine, t[i].load, t[i].held);
+    }
+}
+
+/* ---- lists of items per machine --------------------------------------------------------------- */
+
+static void list_del(struct solve_state *s, int item, int m)
+{
+    if (s->prev[item] >= 0)
+        s->next[s->prev[item]] = s->next[item];
+    else
+        s->first[m] = s->next[item];
+    if (s->next[item] >= 0)
+        s->prev[s->next[item]] = s->prev[item];
+}
+
+/* ---- steps ------------------------------------------------------------------------------------ */
+
+static int away_change(const struct solve_state *s, int item, int m, int v)
+{
+    return is_away(s->p, item, m, v) - is_away(s->p, item, s->at[item], s->variant[item]);
+}
+
+static void items_price(const struct solve_state *s, int item, int m, int v,
+                        struct solve_score *ret)
+{
+    price_item(s->p, item, m, v, 1, ret);
+    price_item(s->p, item, s->at[item], s->variant[item], -1, ret);
+}
+
+static bool moves_left(const struct solve_state *s, int more)
+{
+    return more <= 0 || s->p->max_moves < 0 || s->n_moved + more <= s->p->max_moves;
+}
+
+static bool may_take(const struct problem *p, int item, int m, int v)
+{
+    return solve_allowed(p, item, m) && (!p->variants || (p->variants[item] >> v & 1));
+}
+
+bool solve_try_shift(const struct solve_state *s, int item, int m, int v, struct solve_score *ret)
+{
+    const struct problem *p = s->p;
+    int from = s->at[item], more = away_change(s, item, m, v);
+    if ((from == m && s->variant[item] == v) || !may_take(p, item, m, v) || !moves_left(s, more))
+        return false;
+    struct then t[2];
+    int n = from >= 0 && from != m ? 2 : 1;
+    then_init(s, m, &t[0]);
+    if (from == m)
+        then_add(p, &t[0], item, s->variant[item], -1);
+    then_add(p, &t[0], item, v, 1);
+    if (!then_fits(s, &t[0]))
+        return false;
+    struct solve_score d = {0};
+    if (!group_price(s, &(struct step){.item = item, .from = from, .to = m, .partner = -1}, &d))
+        return false;
+    if (n == 2) {
+        then_init(s, from, &t[1]);
+        then_add(p, &t[1], item, s->variant[item], -1);
+        /* its home may keep more room for it than it took of late, in another variant */
+        if (p->n_variants > 1 && !then_fits(s, &t[1]))
+            return false;
+    }
+    then_price(s, t, n, &d);
+    items_price(s, item, m, v, &d);
+    if (p->batch_weight && more) {
+        struct batch_change c = {0};
+        batch_note(p, &c, item, more);
+        d.tier[TIER_COST] += p->batch_weight * (batch_most_then(s, &c) - s->batch_most);
+    }
+    *ret = d;
+    return true;
+}
+
+/* Put the item there: lists, groups, counts; not the loads. */
+static void seat(struct solve_state *s, const struct step *q, int v)
+{
+    const struct problem *p = s->p;
+    struct batch_change c = {0};
+    int more = q->to < 0 ? -is_away(p, q->item, q->from, s->variant[q->item])
+                         : away_change(s, q->item, q->to, v);
+    group_apply(s, q, false);
+    if (p->batch_weight)
+        batch_note(p, &c, q->item, more);
+    batch_apply(s, &c);
+    s->n_moved += more;
+    if (q->from >= 0)
+        list_del(s, q->item, q->from);
+    if (q->to >= 0)
+        list_add(s, q->item, q->to);
+    s->at[q->item] = q->to;
+    s->variant[q->item] = (uint8_t)v;
+}
+
+static void shift(struct solve_state *s, int item, int m, int v)
+{
+    const struct problem *p = s->p;
+    int from = s->at[item], n = 0;
+    struct then t[2];
+    if (m >= 0) {
+        then_init(s, m, &t[n]);
+        if (from == m)
+            then_add(p, &t[n], item, s->variant[item], -1);
+        then_add(p, &t[n++], item, v, 1);
+    }
+    if (from >= 0 && from != m) {
+        then_init(s, from, &t[n]);
+        then_add(p, &t[n++], item, s->variant[item], -1);
+    }
+    then_apply(s, t, n);
+    seat(s, &(struct step){.item = item, .from = from, .to = m, .partner = -1}, v);
+}
+
+void solve_do_shift(struct solve_state *s, int item, int m, int v, const struct solve_score *d)
+{
+    assert(m >= 0);
+    shift(s, item, m, v);
+    solve_score_add(&s->score, d);
+}
+
+/* a and b as they would sit after the swap. */
+static void swap_then(const struct solve_state *s, int a, int b, struct then t[2])
+{
+    const struct problem *p = s->p;
+    then_init(s, s->at[a], &t[0]);
+    then_init(s, s->at[b], &t[1]);
+    then_add(p, &t[0], a, s->variant[a], -1);
+    then_add(p, &t[1], b, s->variant[b], -1);
+    then_add(p, &t[0], b, s->variant[a], 1);
+    then_add(p, &t[1], a, s->variant[b], 1);
+}
+
+bool solve_try_swap(struct solve_state *s, int a, int b, struct solve_score *ret)
+{
+    const struct problem *p = s->p;
+    int ma = s->at[a], mb = s->at[b], va = s->variant[a], vb = s->variant[b];
+    if (ma == mb || ma < 0 || mb < 0 || !may_take(p, a, mb, vb) || !may_take(p, b, ma, va))
+        return false;
+    int more_a = away_change(s, a, mb, vb), more_b = away_change(s, b, ma, va);
+    if (!moves_left(s, more_a + more_b))
+        return false;
+    struct then t[2];
+    swap_then(s, a, b, t);
+    if (!then_fits(s, &t[0]) || !then_fits(s, &t[1]))
+        return false;
+    struct solve_score d = {0};
+    struct step qa = {.item = a, .from = ma, .to = mb, .partner = b};
+    struct step qb = {.item = b, .from = mb, .to = ma, .partner = a};
+    if (!group_price(s, &qa, &d))
+        return false;
+    if (has_groups(p, a) && has_groups(p, b)) { /* b sees a where it will be */
+        group_apply(s, &qa, false);
+        bool ok = group_price(s, &qb, &d);
+        group_apply(s, &qa, true);
+        if (!ok)
+            return false;
+    } else if (!group_price(s, &qb, &d)) {
+        return false;
+    }
+    then_price(s, t, 2, &d);
+    items_price(s, a, mb, vb, &d);
+    items_price(s, b, ma, va, &d);
+    if (p->batch_weight && (more_a || more_b)) {
+        struct batch_change c = {0};
+        batch_note(p, &c, a, more_a);
+        batch_note(p, &c, b, more_b);
+        d.tier[TIER_COST] += p->batch_weight * (batch_most_then(s, &c) - s->batch_most);
+    }
+    *ret = d;
+    return true;
+}
+
+void solve_do_swap(struct solve_state *s, int a, int b, const struct solve_score *d)
+{
+    int ma = s->at[a], mb = s->at[b], va = s->variant[a], vb = s->variant[b];
+    struct then t[2];
+    swap_then(s, a, b, t);
+    then_apply(s, t, 2);
+    seat(s, &(struct step){.item = a, .from = ma, .to = mb, .partner = b}, vb);
+    seat(s, &(struct step){.item = b, .from = mb, .to = ma, .partner = a}, va);
+    solve_score_add(&s->score, d);
+}
+
+void solve_do_remove(struct solve_state *s, int item)
+{
+    const struct problem *p = s->p;
+    int m = s->at[item], v = s->variant[item];
+    struct step q = {.item = item, .from = m, .to = -1, .partner = -1, .lenient = true};
+    struct solve_score d = {0};
+    struct then t;
+    assert(m >= 0);
+    then_init(s, m, &t);
+    then_add(p, &t, item, v, -1);
+    group_price(s, &q, &d);
+    then_price(s, &t, 1, &d);
+    items_price(s, item, -1, v, &d);
+    int most = s->batch_most;
+    then_apply(s, &t, 1);
+    seat(s, &q, v);
+    d.tier[TIER_COST] += p->batch_weight * (s->batch_most - most);
+    solve_score_add(&s->score, &d);
+}
