@@ -69,11 +69,10 @@ static void step(struct walk *w)
 
 static bool ended(struct walk *w)
 {
-    if (w->steps >= w->l->steps)
-        w->ended = true;
-    else if (w->l->stop && w->steps % ASK_EVERY == 0 && w->l->stop(w->l->ctx))
-        w->ended = true;
-    return w->ended;
+    if (w->ended)
+        return true;
+    bool ask = w->l->stop && w->steps % ASK_EVERY == 0;
+    return w->ended = w->steps >= w->l->steps || (ask && w->l->stop(w->l->ctx));
 }
 
 /* A usual step's size: the mean of what random steps would cost, up or down. */
