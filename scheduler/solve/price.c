@@ -89,8 +89,10 @@ void price_item(const struct problem *p, int item, int m, int v, int sign, struc
         ret->tier[TIER_HARD] += sign * (p->need ? p->need[item] : 1);
     if (m < 0)
         return;
-    if (p->prefer && p->prefer[item] >= 0 && !solve_in_set(p, p->prefer[item], m))
-        ret->tier[TIER_SOFT] += sign * p->prefer_weight[item];
+    for (int k = p->prefer ? p->prefer_start[item] : 0; p->prefer && k < p->prefer_start[item + 1];
+         k++)
+        if (!solve_in_set(p, p->prefer[k].set, m))
+            ret->tier[TIER_SOFT] += sign * p->prefer[k].weight;
     if (!is_away(p, item, m, v))
         return;
     if (p->move_cost)

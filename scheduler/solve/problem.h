@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SOLVE_MAX_RES = 32, SOLVE_MAX_VARIANTS = 3, SOLVE_MAX_LEVELS = 4, SOLVE_UNIT = 1 << 20 };
+enum { SOLVE_MAX_RES = 32, SOLVE_MAX_VARIANTS = 3, SOLVE_UNIT = 1 << 20 };
 enum solve_tier { TIER_HARD, TIER_SOFT, TIER_LOAD, TIER_COST, SOLVE_TIERS };
 struct solve_score {
     int64_t tier[SOLVE_TIERS];
@@ -27,6 +27,12 @@ struct solve_score {
 /* A set of machines, as bits. */
 struct solve_set {
     const uint64_t *bits;
+};
+
+/* TIER_SOFT: weight, while the item is outside the set. */
+struct solve_prefer {
+    int set;
+    int64_t weight;
 };
 
 enum solve_group_kind {
@@ -76,9 +82,10 @@ struct problem {
     const int *allow;            /* set of machines, -1 all; NULL: all */
     const uint8_t *variants;     /* bit v: variant v is possible; NULL: all */
     const int64_t *need; /* TIER_HARD while it is nowhere, or at a home outside its set; NULL: 1 */
-    const int64_t *move_cost;     /* TIER_COST, once it is not at home; NULL: 0 */
-    const int *prefer;            /* set of machines, -1 none; NULL: none */
-    const int64_t *prefer_weight; /* TIER_SOFT, while it is outside */
+    const int64_t *move_cost; /* TIER_COST, once it is not at home; NULL: 0 */
+    /* preferences of item i: prefer[prefer_start[i]] … prefer[prefer_start[i + 1] − 1]; NULL: none */
+    const int *prefer_start;
+    const struct solve_prefer *prefer;
     const int *batch; /* ids; cost: batch_weight · the most items moved of one batch; NULL */
     int n_batches;
     int64_t batch_weight;
@@ -93,10 +100,9 @@ struct problem {
     const int64_t
         *class_cost; /* [class(from) * n_classes + class(to)], TIER_COST, of a moved item */
     int n_classes;
-    /* domains: of machine m at level l: domain[l * n_machines + m] */
+    /* domains: of machine m at level l: domain[l * n_machines + m]; −1: in none, counts nowhere */
     int n_levels;
-    const int *domain;
-    int n_domains[SOLVE_MAX_LEVELS];
+    const int *domain, *n_domains;
     /* groups; of item i: group_of[group_start[i]] … group_of[group_start[i + 1] − 1] */
     const struct solve_group *groups;
     int n_groups;

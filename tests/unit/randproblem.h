@@ -39,7 +39,7 @@ static inline void rp_machines(struct randproblem *r, struct rng *g)
     int64_t *level = rp_own(r, RP_MACHINES, sizeof(*level));
     int64_t *base = rp_own(r, RP_MACHINES * RP_RES, sizeof(*base));
     int *domain = rp_own(r, 2 * RP_MACHINES, sizeof(*domain));
-    int *class = rp_own(r, RP_MACHINES, sizeof(*class));
+    int *class = rp_own(r, RP_MACHINES, sizeof(*class)), *n_domains = rp_own(r, 2, sizeof(int));
     for (int i = 0; i < RP_MACHINES * RP_RES; i++) {
         cap[i] = rp_in(g, 40, 90);
         base[i] = rp_in(g, 0, 5);
@@ -47,7 +47,7 @@ static inline void rp_machines(struct randproblem *r, struct rng *g)
     for (int m = 0; m < RP_MACHINES; m++) {
         level[m] = rp_in(g, 30, 60);
         domain[m] = m;
-        domain[RP_MACHINES + m] = m / 2;
+        domain[RP_MACHINES + m] = m / 2 - (m == 0 && rng_below(g, 2)); /* perhaps in none */
         class[m] = m % 2;
     }
     int64_t *over = rp_own(r, RP_RES, sizeof(*over));
@@ -63,8 +63,9 @@ static inline void rp_machines(struct randproblem *r, struct rng *g)
     p->over_weight = over;
     p->domain = domain;
     p->n_levels = 2;
-    p->n_domains[0] = RP_MACHINES;
-    p->n_domains[1] = RP_MACHINES / 2;
+    n_domains[0] = RP_MACHINES;
+    n_domains[1] = RP_MACHINES / 2;
+    p->n_domains = n_domains;
     p->machine_class = class;
     p->class_cost = class_cost;
     p->n_classes = 2;
@@ -88,10 +89,10 @@ static inline void rp_items(struct randproblem *r, struct rng *g)
     p->n_variants = 2;
     int64_t *size = rp_own(r, RP_ITEMS * 2 * RP_RES, sizeof(*size));
     int *home = rp_own(r, RP_ITEMS, sizeof(*home)), *allow = rp_own(r, RP_ITEMS, sizeof(*allow));
-    int *prefer = rp_own(r, RP_ITEMS, sizeof(*prefer)),
-        *batch = rp_own(r, RP_ITEMS, sizeof(*batch));
+    int *prefer_start = rp_own(r, RP_ITEMS + 1, sizeof(*prefer_start));
+    struct solve_prefer *prefer = rp_own(r, 2 * RP_ITEMS, sizeof(*prefer));
+    int *batch = rp_own(r, RP_ITEMS, sizeof(*batch));
     int64_t *cost = rp_own(r, RP_ITEMS, sizeof(*cost)), *need = rp_own(r, RP_ITEMS, sizeof(*need));
-    int64_t *weight = rp_own(r, RP_ITEMS, sizeof(*weight));
     uint8_t *variants = rp_own(r, RP_ITEMS, 1), *at = rp_own(r, RP_ITEMS, 1);
     struct solve_set *sets = rp_own(r, 3, sizeof(*sets));
     for (int i = 0; i < 3; i++)
@@ -101,8 +102,9 @@ static inline void rp_items(struct randproblem *r, struct rng *g)
     for (int i = 0; i < RP_ITEMS; i++) {
         home[i] = (int)rp_in(g, -1, RP_MACHINES - 1);
         allow[i] = (int)rp_in(g, -3, 2) < 0 ? -1 : (int)rp_in(g, 0, 2);
-        prefer[i] = (int)rp_in(g, -1, 2);
-        weight[i] = rp_in(g, 1, 4);
+        prefer_start[i + 1] = prefer_start[i] + (int)rp_in(g, 0, 2);
+        for (int k = prefer_start[i]; k < prefer_start[i + 1]; k++)
+            prefer[k] = (struct solve_prefer){(int)rp_in(g, 0, 2), rp_in(g, 1, 4)};
         batch[i] = (int)rp_in(g, 0, 3);
         cost[i] = rp_in(g, 0, 20);
         need[i] = rp_in(g, 1, 30);
@@ -116,8 +118,8 @@ static inline void rp_items(struct randproblem *r, struct rng *g)
     p->variants = variants;
     p->need = need;
     p->move_cost = cost;
+    p->prefer_start = prefer_start;
     p->prefer = prefer;
-    p->prefer_weight = weight;
     p->batch = batch;
     p->n_batches = 4;
     p->batch_weight = 6;

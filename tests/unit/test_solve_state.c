@@ -120,8 +120,9 @@ static void plain_items(const struct problem *p, const int *at, const uint8_t *v
             ret->score.tier[TIER_HARD] += p->need[i];
         if (at[i] < 0)
             continue;
-        if (p->prefer[i] >= 0 && !plain_in(p, p->prefer[i], at[i]))
-            ret->score.tier[TIER_SOFT] += p->prefer_weight[i];
+        for (int k = p->prefer_start[i]; k < p->prefer_start[i + 1]; k++)
+            if (!plain_in(p, p->prefer[k].set, at[i]))
+                ret->score.tier[TIER_SOFT] += p->prefer[k].weight;
         if (p->home[i] < 0 || (p->home[i] == at[i] && v[i] == p->home_variant[i]))
             continue;
         moved[p->batch[i]]++;
