@@ -35,8 +35,19 @@ void policy_default(struct policy *p)
                       .abort_on_error = true,
                       .auto_converge = true, /* slows only guests whose copy would never end */
                       .multifd_channels = POLICY_MULTIFD_CHANNELS},
-        .drain = {.on_blocked = BLOCKED_REFUSE, .order = ORDER_FASTEST, .bring_home = false,
+        .drain = {.on_blocked = BLOCKED_REFUSE,
+                  .order = ORDER_FASTEST,
+                  .bring_home = false,
                   .shutdown_timeout_us = 180 * SEC},
+        .balance = {.imbalance_ppm = 200000,
+                    .sustained = 3,
+                    .min_gain_ppm = 50000,
+                    .max_moves = 10,
+                    .cooldown_us = 6 * 3600 * SEC,
+                    .weight_cpu = 1,
+                    .weight_mem = 1,
+                    .approve = APPROVE_MANUAL,
+                    .mode = BALANCE_EVEN},
     };
 }
 
@@ -64,6 +75,8 @@ void policy_done(struct policy *p)
     for (size_t i = 0; i < p->n_rules; i++)
         rule_done(&p->rules[i]);
     free(p->rules);
+    free(p->balance.schedule);
+    free(p->balance.window);
     free(p->commit);
     free(p->dir);
     *p = (struct policy){0};

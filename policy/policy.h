@@ -16,6 +16,15 @@ enum on_blocked { BLOCKED_REFUSE, BLOCKED_LEAVE, BLOCKED_COLD, BLOCKED_SHUTDOWN 
 enum drain_order { ORDER_FASTEST, ORDER_SMALLEST_FIRST, ORDER_LARGEST_FIRST };
 enum transport { TRANSPORT_TLS, TRANSPORT_TCP }; /* encryption of the migration data stream */
 enum { POLICY_MULTIFD_CHANNELS = 2 };            /* of `multifd: true`: QEMU's own default */
+/* What a balance run is after. */
+enum balance_mode {
+    BALANCE_REPAIR_RULES, /* broken rules only */
+    BALANCE_RELIEVE,      /* and hosts that are too full */
+    BALANCE_EVEN,         /* and differences between hosts */
+    BALANCE_MAKE_ROOM,    /* room in one piece for large VMs */
+    BALANCE_CONSOLIDATE,  /* as few hosts as possible */
+};
+enum approve { APPROVE_MANUAL, APPROVE_AUTO };
 extern const char *const on_blocked_names[4];
 extern const char *const drain_order_names[3];
 extern const char *const transport_names[2];
@@ -72,6 +81,21 @@ struct policy {
         bool bring_home;
         int64_t shutdown_timeout_us; /* for a guest that was asked to; it is never destroyed */
     } drain;
+    struct {
+        char *schedule; /* cron, five fields; NULL: only when asked */
+        char *window;   /* "Mon-Fri 20:00-06:00 Europe/Paris"; NULL: always */
+        int64_t
+            imbalance_ppm; /* difference between the fullest and the emptiest host that is let be */
+        int64_t sustained; /* looks in a row that must find it */
+        int64_t min_gain_ppm; /* a plan that improves less is not worth its moves */
+        int64_t max_moves;    /* per run */
+        int64_t cooldown_us;  /* a VM that moved is left alone for so long */
+        int64_t weight_cpu, weight_mem;
+        int approve, mode; /* enum approve, enum balance_mode */
+    } balance;
+    struct {
+        int64_t moves_per_vm_per_day, pause_per_vm_per_day_us; /* 0: no limit */
+    } budget;
     struct rule *rules;
     size_t n_rules;
     char *commit; /* git commit of the work tree, NULL if it is none */
