@@ -60,7 +60,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-events bench-idle bench-plan install man
+        clean bench-drain bench-events bench-idle bench-plan bench-roadef install man
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core plan solve policy net wire model base)
@@ -135,6 +135,10 @@ bench-plan: $(B)/bench/plan ## time of the planner on large fleets
 	@$<
 $(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan solve policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
+bench-roadef: $(B)/bench/roadef ## the search against the ROADEF winner: DATA=FOLDER SECONDS=60 THREADS=2 INST='a1_1 b_1'
+	@$< "$(DATA)" "$(or $(SECONDS),60)" "$(or $(THREADS),2)" $(INST)
+$(B)/bench/roadef: $(B)/tests/bench/roadef.o $(call lib,solve base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ -lm
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
 bench-events: all ## how soon Drover knows of a domain that somebody started or stopped
