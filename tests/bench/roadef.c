@@ -37,7 +37,7 @@ struct model {
         void *block[32];
         int n;
     } arena;
-    int n_services;
+    int n_services, n_domains[N_LEVELS];
     int *service, *spread_min; /* per item, per service */
 };
 
@@ -100,13 +100,13 @@ static void read_machines(struct model *m, struct numbers *f, int64_t **ret_clas
     int64_t *class_cost = own(m, n * n, sizeof(*class_cost));
     struct solve_term *terms = own(m, 2 * SOLVE_MAX_RES, sizeof(*terms));
     p->n_levels = N_LEVELS;
-    p->n_domains[LEVEL_MACHINE] = p->n_machines;
+    m->n_domains[LEVEL_MACHINE] = p->n_machines;
     for (size_t i = 0; i < n; i++) {
         domain[i] = class[i] = (int)i;
         for (int l = LEVEL_NEAR; l >= LEVEL_PLACE; l--) {
             int d = domain[(size_t)l * n + i] = count(f);
-            if (d >= p->n_domains[l])
-                p->n_domains[l] = d + 1;
+            if (d >= m->n_domains[l])
+                m->n_domains[l] = d + 1;
         }
         for (size_t r = 0; r < n_res; r++)
             cap[i * n_res + r] = number(f);
@@ -124,6 +124,7 @@ static void read_machines(struct model *m, struct numbers *f, int64_t **ret_clas
                                                       .level = &safe[(size_t)r * n]};
     p->cap = cap;
     p->domain = domain;
+    p->n_domains = m->n_domains;
     p->machine_class = class;
     p->class_cost = class_cost;
     p->n_classes = p->n_machines;
