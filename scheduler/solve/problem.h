@@ -81,7 +81,8 @@ struct problem {
     const uint8_t *home_variant; /* NULL: 0 */
     const int *allow;            /* set of machines, -1 all; NULL: all */
     const uint8_t *variants;     /* bit v: variant v is possible; NULL: all */
-    const int64_t *need; /* TIER_HARD while it is nowhere, or at a home outside its set; NULL: 1 */
+    /* TIER_HARD while it is nowhere, or at a home outside its set; 0: home is always good; NULL: 1 */
+    const int64_t *need;
     const int64_t *move_cost; /* TIER_COST, once it is not at home; NULL: 0 */
     /* preferences of item i: prefer[prefer_start[i]] … prefer[prefer_start[i + 1] − 1]; NULL: none */
     const int *prefer_start;
@@ -136,7 +137,8 @@ static inline bool solve_in_set(const struct problem *p, int set, int machine)
 }
 static inline bool solve_allowed(const struct problem *p, int item, int machine)
 {
-    return !p->allow || solve_in_set(p, p->allow[item], machine);
+    return !p->allow || solve_in_set(p, p->allow[item], machine) ||
+           (p->need && !p->need[item] && machine == p->home[item]);
 }
 static inline const int64_t *solve_size(const struct problem *p, int item, int variant)
 {

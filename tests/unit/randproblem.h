@@ -107,7 +107,7 @@ static inline void rp_items(struct randproblem *r, struct rng *g)
             prefer[k] = (struct solve_prefer){(int)rp_in(g, 0, 2), rp_in(g, 1, 4)};
         batch[i] = (int)rp_in(g, 0, 3);
         cost[i] = rp_in(g, 0, 20);
-        need[i] = rp_in(g, 1, 30);
+        need[i] = rp_in(g, 0, 30);
         variants[i] = (uint8_t)rp_in(g, 1, 3);
         at[i] = variants[i] == 2;
     }
