@@ -107,3 +107,29 @@ void group_apply(struct solve_state *s, const struct step *q, bool undo)
         group_add(s, g, undo ? a : b, 1);
     }
 }
+
+void group_worse(const struct solve_state *s, const struct step *q, int *worse, int *near)
+{
+    const struct problem *p = s->p;
+    for (int k = has_groups(p, q->item) ? p->group_start[q->item] : 0;
+         has_groups(p, q->item) && k < p->group_start[q->item + 1]; k++) {
+        int g = p->group_of[k], a, b;
+        if (!group_ends(p, q, g, &a, &b))
+            continue;
+        worse[g] += price_of_group(s, g, a, b);
+        *near += near_price(s, g, a, -1) + near_price(s, g, b, 1);
+    }
+}
+
+bool group_stays_fair(const struct solve_state *s, const struct step *q, const int *worse)
+{
+    const struct problem *p = s->p;
+    for (int k = has_groups(p, q->item) ? p->group_start[q->item] : 0;
+         has_groups(p, q->item) && k < p->group_start[q->item + 1]; k++) {
+        int g = p->group_of[k], a, b, kind = p->groups[g].kind;
+        if (p->groups[g].tier == TIER_HARD && (kind == GROUP_APART || kind == GROUP_TOGETHER) &&
+            group_ends(p, q, g, &a, &b) && worse[g] + price_of_group(s, g, a, b) > 0)
+            return false;
+    }
+    return true;
+}

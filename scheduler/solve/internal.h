@@ -68,5 +68,14 @@ struct step {
 /* Adds to *ret what the groups of the item make of the step. False: something hard becomes worse. */
 bool group_price(const struct solve_state *s, const struct step *q, struct solve_score *ret);
 void group_apply(struct solve_state *s, const struct step *q, bool undo);
+/* Adds to worse[g] the violations of each group that the step brings, to *near those of solve_near. */
+void group_worse(const struct solve_state *s, const struct step *q, int *worse, int *near);
+/* False: a hard group that items to come can only violate more would be above worse[g] ≤ 0. */
+bool group_stays_fair(const struct solve_state *s, const struct step *q, const int *worse);
 /* One item more (+1) or less (−1) of group g in domain d; d −1: nothing. */
 void group_add(struct solve_state *s, int g, int d, int by);
+
+/* ---- state.c ---------------------------------------------------------------------------------- */
+/* solve_try_shift that asks nothing but max_moves: hard things may become worse. */
+bool state_try_lenient(const struct solve_state *s, int item, int m, int v,
+                       struct solve_score *ret);

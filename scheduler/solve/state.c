@@ -184,11 +184,14 @@ static bool may_take(const struct problem *p, int item, int m, int v)
     return solve_allowed(p, item, m) && (!p->variants || (p->variants[item] >> v & 1));
 }
 
-bool solve_try_shift(const struct solve_state *s, int item, int m, int v, struct solve_score *ret)
+/* lenient: hard things may become worse, and the item sit where it must not. */
+static bool try_shift(const struct solve_state *s, const struct step *q, int v,
+                      struct solve_score *ret)
 {
     const struct problem *p = s->p;
-    int from = s->at[item], more = away_change(s, item, m, v);
-    if ((from == m && s->variant[item] == v) || !may_take(p, item, m, v) || !moves_left(s, more))
+    int item = q->item, from = q->from, m = q->to, more = away_change(s, item, m, v);
+    if ((from == m && s->variant[item] == v) || !moves_left(s, more) ||
+        (!q->lenient && !may_take(p, item, m, v)))
         return false;
     struct then t[2];
     int n = from >= 0 && from != m ? 2 : 1;
@@ -196,16 +199,16 @@ bool solve_try_shift(const struct solve_state *s, int item, int m, int v, struct
     if (from == m)
         then_add(p, &t[0], item, s->variant[item], -1);
     then_add(p, &t[0], item, v, 1);
-    if (!then_fits(s, &t[0]))
+    if (!q->lenient && !then_fits(s, &t[0]))
         return false;
     struct solve_score d = {0};
-    if (!group_price(s, &(struct step){.item = item, .from = from, .to = m, .partner = -1}, &d))
+    if (!group_price(s, q, &d))
         return false;
     if (n == 2) {
         then_init(s, from, &t[1]);
         then_add(p, &t[1], item, s->variant[item], -1);
         /* its home may keep more room for it than it took of late, in another variant */
-        if (p->n_variants > 1 && !then_fits(s, &t[1]))
+        if (p->n_variants > 1 && !q->lenient && !then_fits(s, &t[1]))
             return false;
     }
     then_price(s, t, n, &d);
@@ -217,6 +220,20 @@ bool solve_try_shift(const struct solve_state *s, int item, int m, int v, struct
     }
     *ret = d;
     return true;
+}
+
+bool solve_try_shift(const struct solve_state *s, int item, int m, int v, struct solve_score *ret)
+{
+    return try_shift(s, &(struct step){.item = item, .from = s->at[item], .to = m, .partner = -1},
+                     v, ret);
+}
+
+bool state_try_lenient(const struct solve_state *s, int item, int m, int v, struct solve_score *ret)
+{
+    return try_shift(
+        s,
+        &(struct step){.item = item, .from = s->at[item], .to = m, .partner = -1, .lenient = true},
+        v, ret);
 }
 
 /* Put the item there: lists, groups, counts; not the loads. */

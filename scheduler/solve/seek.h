@@ -1,0 +1,34 @@
+/* scheduler/solve/seek.h: ways to find one item a place.   PURE.   Inside the engine only.
+ * Purpose  What place.c puts together: directly; by a chain of items that make room for each other;
+ *          by looking at everything.
+ * Owner    seek_init borrows state and limits; seek_done releases.   Thread any, no sharing. */
+#pragma once
+
+#include "scheduler/solve/solve.h"
+#include "scheduler/solve/trail.h"
+
+enum { SEEK_DEPTH = 3 };
+
+struct seek {
+    struct trail t;
+    const struct solve_limits *l;
+    int64_t steps, asked; /* asked: steps when `stop` was asked last */
+    bool ended, disturb;
+    bool *ours;    /* per item: it needed a place, so it may be moved about freely */
+    bool *busy;    /* per item: in the chain that is being tried */
+    int64_t *most; /* per resource: the largest capacity */
+};
+
+void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits *l, bool disturb);
+void seek_done(struct seek *k);
+bool seek_ended(struct seek *k);
+/* The item is nowhere, or where it must not be. */
+bool seek_needs(const struct seek *k, int item);
+/* How much of a machine it takes, of the resource it takes most of, in SOLVE_UNIT. */
+int64_t seek_bulk(const struct seek *k, int item);
+/* Best place as things are. fair: the step alone must make no hard thing worse. */
+bool seek_direct(struct seek *k, int item, bool fair);
+/* The cheapest of several chains in which at most `depth` items in a row make room for the one before. */
+bool seek_chain(struct seek *k, int item, int depth);
+/* Every assignment of the items in play, if these are few; the best of them is taken. */
+void seek_all(struct seek *k);
