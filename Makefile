@@ -27,7 +27,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
 ALL_CFLAGS = -std=gnu17 $(DEFS) $(WARN) -fno-omit-frame-pointer -pthread $(CFLAGS_$(V)) $(PKG_CFLAGS) $(CFLAGS)
 
 # ---- rooms: every .c file in a room is part of its archive ---------------------------------------
-ROOMS := base model wire net policy solve plan core agentcore hv rbd
+ROOMS := base model wire net policy solve plan snap core agentcore hv rbd
 DIR_base := lib/base
 DIR_model := lib/model
 DIR_wire := lib/wire
@@ -35,6 +35,7 @@ DIR_net := lib/net
 DIR_policy := policy policy/rules
 DIR_solve := scheduler/solve
 DIR_plan := scheduler/plan
+DIR_snap := scheduler/snap
 DIR_core := scheduler/core
 DIR_agentcore := agent/core
 DIR_hv := agent/hv
@@ -54,6 +55,7 @@ SRC_agent := $(sort $(wildcard agent/io/*.c))
 SRC_helper := $(sort $(wildcard agent/helper/*.c))
 SRC_cli := $(sort $(wildcard scheduler/cli/*.c))
 LIBS_BASE := -ljansson -lm
+LIBS_SNAP := -lcsv
 LIBS_POLICY := -lyaml -lgit2
 LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
@@ -63,15 +65,15 @@ PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-c
         clean bench-drain bench-events bench-idle bench-plan bench-roadef install man
 all: $(PROGS)
 
-$(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core plan solve policy net wire model base)
+$(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core snap plan solve policy net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY)
 $(B)/bin/drover-agent: $(call obj,$(SRC_agent)) $(call lib,agentcore hv rbd net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lyaml -lvirt -lxml2
 # Its own program: loading librbd alone costs 15 MB, more than the whole idle agent.
 $(B)/bin/drover-agent-ceph: $(call obj,$(SRC_helper)) $(call lib,rbd wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) -lrbd -lrados
-$(B)/bin/drover: $(call obj,$(SRC_cli)) $(call lib,core plan solve policy net wire model base)
-	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lcurl $(LIBS_POLICY)
+$(B)/bin/drover: $(call obj,$(SRC_cli)) $(call lib,core snap plan solve policy net wire model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lcurl $(LIBS_POLICY) $(LIBS_SNAP)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -82,10 +84,10 @@ $(B)/scheduler/io/schema.o: $(wildcard schema/db/*.sql)
 # ---- tests ---------------------------------------------------------------------------------------
 TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 # Tests may include scheduler/io and agent/io parts that have no main: listed per test as EXTRA_<name>.
-$(B)/tests/%: $(B)/tests/unit/%.o $(call lib,core plan solve policy agentcore hv rbd net wire model base)
+$(B)/tests/%: $(B)/tests/unit/%.o $(call lib,core snap plan solve policy agentcore hv rbd net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $< $(call obj,$(EXTRA_$*)) -Wl,--start-group \
-	  $(call lib,core plan solve policy agentcore hv rbd net wire model base) -Wl,--end-group \
-	  $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY) -lvirt -lrbd -lrados -lxml2 -lcmocka
+	  $(call lib,core snap plan solve policy agentcore hv rbd net wire model base) -Wl,--end-group \
+	  $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY) $(LIBS_SNAP) -lvirt -lrbd -lrados -lxml2 -lcmocka
 $(B)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 

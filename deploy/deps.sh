@@ -4,7 +4,7 @@
 #   deploy/deps.sh build  only what compiling needs       deploy/deps.sh lint   what `make lint` needs
 # Idempotent and quiet: says what it installs, nothing when all is there.
 set -eu
-build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libsqlite3-dev libyaml-dev
+build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libcsv-dev libsqlite3-dev libyaml-dev
   libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libcmocka-dev
   scdoc git"
 lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-block-extra

@@ -21,7 +21,7 @@ _drover_words()
 _drover()
 {
     local cur prev i cmd='' words_seen=0
-    local -r commands='drain plan resume cordon cancel attach explain check hosts vms runs journal policy pki version help'
+    local -r commands='drain plan resume cordon cancel attach explain check hosts vms runs journal policy snapshot pki version help'
     local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
@@ -42,7 +42,8 @@ _drover()
     --parallel) _drover_words 'auto 1 2 4 8'; return ;;
     -o | --output) _drover_words 'table wide json yaml name jsonl'; return ;;
     --progress) _drover_words 'auto tty plain jsonl none'; return ;;
-    --socket | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --from) _drover_words 'ganeti csv table'; return ;;
+    --socket | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --timeout | --deadline | --url | --columns | --sort | -m | --reason | --after | --limit) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -65,6 +66,7 @@ _drover()
         runs | run) _drover_words "--ceph --journal $global" ;;
         vms) _drover_words "--host $global" ;;
         journal) _drover_words "--after --limit $global" ;;
+        snapshot) _drover_words "--from --hosts --flavors --assume-rbd $global" ;;
         '') _drover_words "$global --version" ;;
         *) _drover_words "$global" ;;
         esac
@@ -78,6 +80,7 @@ _drover()
     cancel | attach | runs | run) _drover_names runs ;;
     explain | vms) _drover_names vms ;;
     policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words check; fi ;;
+    snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac
 }

@@ -26,4 +26,6 @@ enum {
     LIM_YAML_DEPTH = 16,
     LIM_RUNS_KEPT = 1000,
     LIM_RETRIES = 16,
+    LIM_SNAPSHOT_BYTES = 512 << 20,  /* 16384 hosts of 20 VMs take about 300 MB */
+    LIM_SNAPSHOT_VMS = 1 << 20,
 };

@@ -31,8 +31,8 @@ SHAPE(hostdev_shape, T, SF_STR(T, kind), SF_STR(T, address));
 #define T struct vm
 SHAPE(vm_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_ENUM_REQ(T, state, vm_state_names),
       SF_ENUM(T, job, vm_job_names), SF_BOOL(T, persistent), SF_BOOL(T, autostart),
-      SF_BOOL(T, managed_save), SF_INT(T, mem_bytes), SF_INT(T, mem_overhead_bytes),
-      SF_INT(T, hugepage_bytes), SF_INT(T, hugepage_size_bytes), SF_INT(T, vcpus), SF_STR(T, virt),
+      SF_BOOL(T, managed_save), SF_INT_OR(T, mem_bytes, -1), SF_INT(T, mem_overhead_bytes),
+      SF_INT(T, hugepage_bytes), SF_INT(T, hugepage_size_bytes), SF_INT_OR(T, vcpus, -1), SF_STR(T, virt),
       SF_STR(T, arch), SF_STR(T, machine), SF_STR(T, emulator), SF_STR(T, cpu_xml),
       SF_LIST(T, disks, &disk_shape), SF_LIST(T, nics, &nic_shape),
       SF_LIST(T, hostdevs, &hostdev_shape), SF_STRS(T, host_files),

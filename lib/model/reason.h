@@ -46,6 +46,7 @@
     X(R_VM_BUSY, "vm_busy", "libvirt runs another job on it")                                      \
     X(R_FOREIGN, "foreign", "another manager owns it")                                             \
     X(R_IN_FLIGHT, "in_flight", "another run is moving it")                                        \
+    X(R_SIZE_UNKNOWN, "size_unknown", "how much memory it takes is not known")                     \
     X(R_MANAGED_SAVE, "managed_save", "it has a saved memory image on its host")                   \
     X(R_IMAGE_ABSENT, "image_absent", "the RBD image does not exist there")                        \
     X(R_CLUSTER_DIFFERS, "cluster_differs", "the host sees another Ceph cluster")                  \

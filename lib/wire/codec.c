@@ -290,6 +290,62 @@ int codec_decode(const struct shape *s, const json_t *j, void *ret_obj, struct e
     return 0;
 }
 
+/* ---- strictness ------------------------------------------------------------------------------ */
+static const struct shape_field *field_of(const struct shape *s, const char *name)
+{
+    for (size_t i = 0; s && i < s->n; i++)
+        if (str_eq(s->fields[i].name, name))
+            return &s->fields[i];
+    return NULL;
+}
+
+static int unknown_member(const struct shape *s, const struct shape *more, const struct path *p,
+                          struct err *e)
+{
+    size_t n = 0;
+    cleanup(freep) const char **names = xcalloc(s->n + (more ? more->n : 0), sizeof(*names));
+    for (size_t i = 0; i < s->n; i++)
+        names[n++] = s->fields[i].name;
+    for (size_t i = 0; more && i < more->n; i++)
+        names[n++] = more->fields[i].name;
+    const char *near = str_did_you_mean(p->name, names, n);
+    cleanup(freep) char *what =
+        near ? xasprintf("unknown member; did you mean \"%s\"?", near) : xstrdup("unknown member");
+    return bad(e, -EBADMSG, p, what);
+}
+
+static int known(const struct shape *s, const struct shape *more, const json_t *j,
+                 const struct path *p, struct err *e)
+{
+    const char *key;
+    json_t *v, *item;
+    size_t i;
+    json_object_foreach((json_t *)(uintptr_t)j, key, v)
+    {
+        const struct path here = {p, key, 0};
+        const struct shape_field *f = field_of(s, key);
+        int r = 0;
+        if (!f && !field_of(more, key))
+            return unknown_member(s, more, &here, e);
+        if (f && f->kind == SK_OBJ)
+            r = known(f->sub, NULL, v, &here, e);
+        if (f && f->kind == SK_LIST)
+            json_array_foreach(v, i, item)
+            {
+                const struct path at_item = {&here, NULL, i};
+                r = r < 0 ? r : known(f->sub, NULL, item, &at_item, e);
+            }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int codec_known(const struct shape *s, const struct shape *more, const json_t *j, struct err *e)
+{
+    return known(s, more, j, NULL, e);
+}
+
 /* ---- text ------------------------------------------------------------------------------------ */
 static bool too_deep(const json_t *j, int left)
 {

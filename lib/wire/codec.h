@@ -17,6 +17,10 @@ json_t *codec_encode(const struct shape *s, const void *obj);
 json_t *codec_encode_public(const struct shape *s, const void *obj);
 int codec_decode(const struct shape *s, const json_t *j, void *ret_obj, struct err *e);
 
+/* Has the object only members of s (those of `more`, or NULL, at its top too)? For what people write:
+ * -EBADMSG with the path of the first other one and the name that was perhaps meant. */
+int codec_known(const struct shape *s, const struct shape *more, const json_t *j, struct err *e);
+
 /* Parse text with depth and size bounds. Gives *ret. */
 int codec_parse(const char *text, size_t len, json_t **ret, struct err *e);
 /* Compact, keys in table order: same struct, same bytes. Gives (free()). */

@@ -64,6 +64,15 @@ static const struct command commands[] = {
      "  --after SEQ          only later entries\n  --limit N            the newest so many (100)\n",
      cmd_journal, NULL},
     {"policy", "check the policy of a directory", "check DIR", "", cmd_policy, NULL},
+    {"snapshot", "the fleet as a file, for plans without a scheduler",
+     "[import --from FORMAT FILE... | check FILE]",
+     "Without a word: the scheduler's fleet. import makes one from other lists, check reads "
+     "one.\n\n"
+     "  --from FORMAT        ganeti, csv or table\n"
+     "  --hosts FILE         of csv and table: the hosts, when the VMs' file has none\n"
+     "  --flavors FILE       of csv and table: memory and CPUs by the VMs' column flavor\n"
+     "  --assume-rbd         of ganeti: plan as if every disk were on RBD\n",
+     cmd_snapshot, NULL},
     {"pki", "make the CA and certificates", "init|issue|show ...", "", run_pki, NULL},
     {"version", "versions of this command and of the scheduler", "", "", cmd_version, NULL},
     {"run", "", "", "", cmd_runs, "runs"},

@@ -106,3 +106,17 @@ int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_
 /* vm: name, uuid or name@host. -ENOENT, or -EEXIST when the name is ambiguous (says which hosts). */
 int core_view_explain(const struct core *c, const char *vm, int64_t wall_us, struct explain_view *ret,
                       struct err *e);
+/* The same of a fleet without a core: no history. Gives *ret and the VM's id, or -errno. The VM's own
+ * move in flight is taken out of s: it does not make it unmovable. */
+int snapshot_explain(const struct snapshot *s, const struct policy *p, const char *vm,
+                     struct explain_view *ret, struct err *e);
+
+struct snapshot_store {
+    struct snapshot s;
+    struct snap_host *hosts;
+    struct snap_vm *vms;
+};
+/* The fleet as the planner sees it. Borrows from the core until its next step; snapshot_done releases
+ * the lists. */
+void core_snapshot(const struct core *c, struct snapshot_store *ret);
+void snapshot_done(struct snapshot_store *s);

@@ -156,16 +156,10 @@ void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run,
 void world_report(struct core *c, struct host_slot *h, const struct report *r);
 void vm_moved(struct core *c, const struct move *m); /* a settled move: seen before the reports come */
 void vm_stayed(struct core *c, const struct move_slot *m); /* settled at the source, or nowhere */
-struct snapshot_store {
-    struct snapshot s;
-    struct snap_host *hosts;
-    struct snap_vm *vms;
-};
 /* skip_move: its destination reservation is left out (0: none); for_run: VMs of other runs are
  * flagged. Borrows from the world until its next change. */
 void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
                    struct snapshot_store *ret);
-void snapshot_done(struct snapshot_store *s);
 int snap_host_id(const struct snapshot *s, const char *name);   /* -1 unknown */
 int snap_vm_id(const struct snapshot *s, const char *uuid);
 bool vm_active(int state); /* has a QEMU process */

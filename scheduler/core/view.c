@@ -78,29 +78,36 @@ static void forget_move(struct snap_vm *v)
     v->moving_to = -1;
 }
 
-static void fill_vm(const struct core *c, const struct snapshot *s, int id, struct vm_view *v)
+/* What the snapshot itself tells. */
+static void vm_facts(const struct snapshot *s, const struct policy *p, int id, struct vm_view *v)
 {
     const struct snap_vm *sv = &s->vms[id];
     const struct vm *vm = sv->v;
-    const struct host_slot *h = c->hosts[sv->host];
     shape_init(&vm_view_shape, v);
     v->uuid = xstrdup(vm->uuid);
     v->name = xstrdup(vm->name);
-    v->host = xstrdup(h->rec.name);
+    v->host = xstrdup(s->hosts[sv->host].h->name);
     v->state = vm->state;
     v->persistent = vm->persistent;
     v->mem_bytes = vm->mem_bytes;
     v->vcpus = vm->vcpus;
-    const struct move_slot *m = move_of_vm(c, vm->uuid);
+    v->movable = plan_vm_movable(s, p, id, &v->blocker);
+    v->unreachable = !s->hosts[sv->host].connected;
+    copy_labels(&v->labels, &v->n_labels, vm->labels, vm->n_labels);
+}
+
+/* And what the core knows beside it. */
+static void vm_history(const struct core *c, const struct snapshot *s, int id, struct vm_view *v)
+{
+    const struct host_slot *h = c->hosts[s->vms[id].host];
+    const struct move_slot *m = move_of_vm(c, v->uuid);
+    const struct vm_slot *slot = vm_find(h, v->uuid);
     if (m) {
         v->run = m->m.run;
         v->move = m->m.id;
         v->moving_to = xstrdup(m->m.to);
     }
-    v->movable = plan_vm_movable(s, &c->policy, id, &v->blocker);
     v->unreachable = !h->connected;
-    copy_labels(&v->labels, &v->n_labels, vm->labels, vm->n_labels);
-    const struct vm_slot *slot = vm_find(h, vm->uuid);
     v->since_wall_us = slot ? slot->since_wall_us : 0;
 }
 
@@ -111,8 +118,11 @@ void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret)
     *ret = (struct vms_view){.wall_us = wall_us};
     for (size_t i = 0; i < snap.s.n_vms; i++)
         forget_move(&snap.vms[i]);
-    for (size_t i = 0; i < snap.s.n_vms; i++)
-        fill_vm(c, &snap.s, (int)i, vec_add(&ret->vms, &ret->n_vms));
+    for (size_t i = 0; i < snap.s.n_vms; i++) {
+        struct vm_view *v = vec_add(&ret->vms, &ret->n_vms);
+        vm_facts(&snap.s, &c->policy, (int)i, v);
+        vm_history(c, &snap.s, (int)i, v);
+    }
     snapshot_done(&snap);
 }
 
@@ -176,32 +186,47 @@ static int find_vm(const struct snapshot *s, const char *text, struct err *e)
     return r;
 }
 
+int snapshot_explain(const struct snapshot *s, const struct policy *p, const char *vm,
+                     struct explain_view *ret, struct err *e)
+{
+    int id = find_vm(s, vm, e);
+    if (id < 0)
+        return id;
+    shape_init(&explain_view_shape, ret);
+    forget_move(&s->vms[id]);
+    vm_facts(s, p, id, &ret->vm);
+    for (size_t h = 0; h < s->n_hosts; h++) {
+        struct explain_host *x = vec_add(&ret->hosts, &ret->n_hosts);
+        shape_init(&explain_host_shape, x);
+        x->host = xstrdup(s->hosts[h].h->name);
+        x->here = (int)h == s->vms[id].host;
+        x->allowed = !x->here && plan_allows(s, p, id, (int)h, &x->reason);
+    }
+    return id;
+}
+
 int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
                       struct explain_view *ret, struct err *e)
 {
     (void)wall_us;
     struct snapshot_store snap;
     snapshot_make(c, 0, 0, &snap);
-    int id = find_vm(&snap.s, vm, e);
+    int id = snapshot_explain(&snap.s, &c->policy, vm, ret, e);
     if (id < 0) {
         snapshot_done(&snap);
         return id;
     }
-    shape_init(&explain_view_shape, ret);
-    forget_move(&snap.vms[id]);
-    fill_vm(c, &snap.s, id, &ret->vm);
-    for (size_t h = 0; h < snap.s.n_hosts; h++) {
-        struct explain_host *x = vec_add(&ret->hosts, &ret->n_hosts);
-        shape_init(&explain_host_shape, x);
-        x->host = xstrdup(snap.s.hosts[h].h->name);
-        x->here = (int)h == snap.s.vms[id].host;
-        x->allowed = !x->here && plan_allows(&snap.s, &c->policy, id, (int)h, &x->reason);
-    }
+    vm_history(c, &snap.s, id, &ret->vm);
     for (size_t i = c->n_moves; i-- > 0;) {
         const struct run_slot *r = run_find(c, c->moves[i]->m.run);
-        if (r && !r->run.dry_run && str_eq(c->moves[i]->m.vm, snap.s.vms[id].v->uuid))
+        if (r && !r->run.dry_run && str_eq(c->moves[i]->m.vm, ret->vm.uuid))
             shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &c->moves[i]->m);
     }
     snapshot_done(&snap);
     return 0;
+}
+
+void core_snapshot(const struct core *c, struct snapshot_store *ret)
+{
+    snapshot_make(c, 0, 0, ret);
 }

@@ -11,6 +11,7 @@
 #include "scheduler/io/api.h"
 #include "scheduler/io/corethread_int.h"
 #include "scheduler/plan/snapshot.h"
+#include "scheduler/snap/snap.h"
 
 static const int64_t CERT_WARN_US = 14 * 86400 * SEC;
 
@@ -256,6 +257,16 @@ static char *answer_health(const struct corethread *t)
     return end_answer(j);
 }
 
+/* Only a fleet: what the store does not keep is of no concern to a plan on paper. */
+static char *answer_snapshot(const struct corethread *t)
+{
+    struct snapshot_store snap;
+    core_snapshot(t->core, &snap);
+    char *text = end_answer(snap_encode(&snap.s, clock_wall_us()));
+    snapshot_done(&snap);
+    return text;
+}
+
 char *ct_query(struct corethread *t, const struct item *q, int *ret_status)
 {
     int64_t wall = clock_wall_us();
@@ -294,6 +305,9 @@ char *ct_query(struct corethread *t, const struct item *q, int *ret_status)
         break;
     case QUERY_HEALTH:
         text = answer_health(t);
+        break;
+    case QUERY_SNAPSHOT:
+        text = answer_snapshot(t);
         break;
     }
     return text;

@@ -32,6 +32,7 @@ enum query {
     QUERY_EXPLAIN, /* text: vm */
     QUERY_JOURNAL, /* n1 after, n2 limit */
     QUERY_HEALTH,
+    QUERY_SNAPSHOT,
 };
 struct item {
     enum item_type type;

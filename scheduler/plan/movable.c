@@ -86,6 +86,16 @@ static bool idle(const struct asked *a, struct reason *ret)
     return false;
 }
 
+/* Only fleets written down by people have such VMs. */
+static bool size(const struct asked *a, struct reason *ret)
+{
+    if (a->v->mem_bytes >= 0 || a->v->state == VM_SHUTOFF)
+        return true;
+    ret->code = R_SIZE_UNKNOWN;
+    ret->cure = xstrdup("say its memory in the snapshot");
+    return false;
+}
+
 static bool persistent(const struct asked *a, struct reason *ret)
 {
     if (a->v->persistent)
@@ -216,7 +226,7 @@ static bool devices(const struct asked *a, struct reason *ret)
 }
 
 static bool (*const checks[])(const struct asked *a, struct reason *ret) = {
-    in_flight,    source, foreign, excluded,      state, idle,    persistent,
+    in_flight,    source, foreign, excluded,      state, idle,    size, persistent,
     managed_save, disks,  media,   network_disks, cache, devices,
 };
 

@@ -149,6 +149,8 @@ static bool vm_ok(struct replay *v, const struct plan_move *m)
         return bad(v, R_VM_BUSY, m->to, name_of(v, m->vm), NULL);
     if (!vm->persistent)
         return bad(v, R_TRANSIENT, m->to, name_of(v, m->vm), NULL);
+    if (vm->mem_bytes < 0 && vm->state != VM_SHUTOFF)
+        return bad(v, R_SIZE_UNKNOWN, m->to, name_of(v, m->vm), NULL);
     if (vm->managed_save)
         return bad(v, R_MANAGED_SAVE, m->to, name_of(v, m->vm), NULL);
     if (vm->foreign)
@@ -297,7 +299,7 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
         if (!here(v, i, host) || (vm->state == VM_SHUTOFF && !v->s->vms[i].will_start))
             continue;
         mem += vm->mem_bytes + vm->mem_overhead_bytes;
-        cpus += vm->vcpus;
+        cpus += vm->vcpus > 0 ? vm->vcpus : 0; /* not known: nothing to hold against the limit */
         huge += vm->hugepage_bytes;
     }
     /* 128 bits: 16 TiB times 10,000,000 ppm does not fit in 64 */

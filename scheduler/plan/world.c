@@ -12,7 +12,7 @@ bool plan_counts(const struct snapshot *s, int vm)
 struct plan_load plan_need(const struct vm *v)
 {
     return (struct plan_load){
-        .mem_bytes = vm_need_bytes(v), .vcpus = v->vcpus, .huge_bytes = v->hugepage_bytes};
+        .mem_bytes = vm_need_bytes(v), .vcpus = v->vcpus > 0 ? v->vcpus : 0, .huge_bytes = v->hugepage_bytes};
 }
 
 static void add(struct plan_world *w, int vm, int host, int sign)

@@ -360,6 +360,9 @@ static void test_vm_state(void **state)
     v->managed_save = true;
     immovable(&f, 0, R_MANAGED_SAVE);
     v->managed_save = false;
+    v->mem_bytes = -1;
+    immovable(&f, 0, R_SIZE_UNKNOWN);
+    v->mem_bytes = 4 * GIB;
     v->foreign = xstrdup("nova");
     immovable(&f, 0, R_FOREIGN);
     free(v->foreign);

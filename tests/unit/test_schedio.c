@@ -281,6 +281,10 @@ static void test_reading(void **state)
     j = get(g, "/v1/explain?vm=web-1", 200);
     assert_string_equal(str(j, "schema"), "drover.explain/1");
     json_decref(j);
+    j = get(g, "/v1/snapshot", 200);
+    assert_string_equal(str(j, "schema"), "drover.snapshot/1");
+    assert_string_equal(str(first(j, "vms"), "host"), str(first(j, "hosts"), "name"));
+    json_decref(j);
     j = get(g, "/v1/journal?after=1&limit=1", 200);
     assert_int_equal(json_array_size(json_object_get(j, "entries")), 1);
     assert_int_equal(json_integer_value(json_object_get(first(j, "entries"), "seq")), 2);

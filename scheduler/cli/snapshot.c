@@ -1,0 +1,198 @@
+/* drover snapshot: the fleet as a file; from the scheduler, or from other people's lists. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/opt.h"
+#include "scheduler/cli/out.h"
+#include "scheduler/cli/text.h"
+#include "scheduler/snap/snap.h"
+
+/* A host or VM a line: two snapshots can be compared with diff. */
+static void print_list(FILE *f, const char *key, const json_t *list)
+{
+    size_t i;
+    json_t *item;
+    fprintf(f, ",\n\"%s\": [", key);
+    json_array_foreach(list, i, item)
+    {
+        fprintf(f, "%s\n  ", i ? "," : "");
+        json_dumpf(item, f, 0);
+    }
+    fputs("\n]", f);
+}
+
+static int print(struct cli *c, const json_t *j)
+{
+    const char *key;
+    json_t *v;
+    bool first = true;
+    if (c->format == OUT_YAML) {
+        out_data(c, j, NULL);
+        return X_DONE;
+    }
+    fputc('{', c->out);
+    json_object_foreach((json_t *)(uintptr_t)j, key, v)
+    {
+        if (json_is_array(v)) {
+            print_list(c->out, key, v);
+        } else {
+            fprintf(c->out, "%s\"%s\": ", first ? "" : ", ", key);
+            json_dumpf(v, c->out, JSON_ENCODE_ANY);
+        }
+        first = false;
+    }
+    fputs("\n}\n", c->out);
+    return X_DONE;
+}
+
+static int save(struct cli *c)
+{
+    cleanup(json_decrefp) json_t *j = NULL;
+    struct err e;
+    struct client *cl = cli_client(c, &e);
+    if (!cl || client_get(cl, "/v1/snapshot", &j, &e) < 0)
+        return cli_fail(c, &e);
+    return print(c, j);
+}
+
+/* ---- import ------------------------------------------------------------------------------------ */
+enum { MAX_FILES = 64 };
+struct texts {
+    struct snap_source list[MAX_FILES];
+    size_t n;
+};
+
+static void texts_done(struct texts *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        free((char *)(uintptr_t)t->list[i].text);
+}
+
+static const struct snap_source *add_text(struct texts *t, const char *path, struct err *e)
+{
+    char *text;
+    size_t len;
+    bool in = str_eq(path, "-");
+    if (t->n == MAX_FILES) {
+        err_set(e, -E2BIG, "more than %d files", MAX_FILES);
+        return NULL;
+    }
+    if (file_read(in ? "/dev/stdin" : path, LIM_SNAPSHOT_BYTES, &text, &len, e) < 0)
+        return NULL;
+    struct snap_source *s = &t->list[t->n++];
+    *s = (struct snap_source){in ? "standard input" : path, text};
+    if (strlen(text) == len)
+        return s;
+    err_set(e, -EBADMSG, "%s: not a text: it has a NUL byte", s->name);
+    return NULL;
+}
+
+struct import_opts {
+    int from;
+    const char *hosts, *flavors;
+    bool assume_rbd;
+};
+
+static int import_files(struct cli *c, const struct import_opts *o, char **files, size_t n)
+{
+    cleanup(texts_done) struct texts t = {0};
+    struct snap_import in = {.n_files = n, .assume_rbd = o->assume_rbd};
+    cleanup(freep) char *notes = NULL;
+    struct snap f;
+    struct err e;
+    in.files = t.list;
+    for (size_t i = 0; i < n; i++)
+        if (!add_text(&t, files[i], &e))
+            return cli_error(c, X_FAILED, "%s", e.msg);
+    if ((o->hosts && !(in.hosts = add_text(&t, o->hosts, &e))) ||
+        (o->flavors && !(in.flavors = add_text(&t, o->flavors, &e))))
+        return cli_error(c, X_FAILED, "%s", e.msg);
+    if (snap_import((enum snap_format)o->from, &in, &f, &notes, &e) < 0) {
+        text_line(c->err, "%s", e.msg); /* file:line: first, as editors expect */
+        return X_FAILED;
+    }
+    cleanup(json_decrefp) json_t *j = snap_encode(&f.s, 0);
+    int code = print(c, j);
+    cli_note(c, "%s with %s", text_count((int64_t)f.s.n_hosts, "host", "hosts"),
+             text_count((int64_t)f.s.n_vms, "VM", "VMs"));
+    for (char *line = notes, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = '\0';
+        cli_note(c, "%s", line);
+    }
+    snap_done(&f);
+    return code;
+}
+
+static int import(struct cli *c, int argc, char **argv)
+{
+    enum { O_FROM = 256, O_HOSTS, O_FLAVORS, O_RBD };
+    static const struct option own[] = {{"from", required_argument, NULL, O_FROM},
+                                        {"hosts", required_argument, NULL, O_HOSTS},
+                                        {"flavors", required_argument, NULL, O_FLAVORS},
+                                        {"assume-rbd", no_argument, NULL, O_RBD},
+                                        {0}};
+    struct import_opts o = {.from = -1};
+    opt_begin();
+    for (int got; (got = opt_next(c, argc, argv, own, false)) != OPT_END;) {
+        if (got < 0)
+            return opt_exit(got);
+        if (got == O_FROM)
+            o.from = opt_word(c, "--from", optarg, snap_format_names, ARRAY_LEN(snap_format_names));
+        if (got == O_FROM && o.from < 0)
+            return X_USAGE;
+        o.hosts = got == O_HOSTS ? optarg : o.hosts;
+        o.flavors = got == O_FLAVORS ? optarg : o.flavors;
+        o.assume_rbd = o.assume_rbd || got == O_RBD;
+    }
+    if (o.from < 0)
+        return cli_usage(c, "--from is missing: ganeti, csv or table");
+    if (o.from == SNAP_GANETI && (o.hosts || o.flavors))
+        return cli_usage(c,
+                         "--hosts and --flavors belong to csv and table: ganeti's text has both");
+    if (!opt_words(c, argc, argv, 1, MAX_FILES - 2, "a file"))
+        return X_USAGE;
+    return import_files(c, &o, argv + optind, (size_t)(argc - optind));
+}
+
+/* ---- check ------------------------------------------------------------------------------------- */
+static int check(struct cli *c, int argc, char **argv)
+{
+    struct snap f;
+    struct err e;
+    opt_begin();
+    for (int got; (got = opt_next(c, argc, argv, NULL, false)) != OPT_END;)
+        return opt_exit(got);
+    if (!opt_words(c, argc, argv, 1, 1, "a file"))
+        return X_USAGE;
+    if (snap_load(argv[optind], &f, &e) < 0) {
+        text_line(c->err, "%s", e.msg);
+        return X_FAILED;
+    }
+    if (!c->quiet)
+        text_line(c->out, "%s: ok, %s, %s%s%s", argv[optind],
+                  text_count((int64_t)f.s.n_hosts, "host", "hosts"),
+                  text_count((int64_t)f.s.n_vms, "VM", "VMs"), f.taken ? ", taken " : "",
+                  f.taken ? f.taken : "");
+    snap_done(&f);
+    return X_DONE;
+}
+
+int cmd_snapshot(struct cli *c, int argc, char **argv)
+{
+    static const char *const words[] = {"import", "check"};
+    static int (*const run[])(struct cli *, int, char **) = {import, check};
+    for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
+        return opt_exit(o);
+    if (optind >= argc)
+        return save(c);
+    int i = opt_word(c, "drover snapshot", argv[optind], words, ARRAY_LEN(words));
+    return i < 0 ? X_USAGE : run[i](c, argc - optind, argv + optind);
+}

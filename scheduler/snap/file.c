@@ -1,0 +1,248 @@
+/* drover.snapshot/1: a fleet as JSON, strictly read. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/file.h"
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/snap/snap.h"
+
+#define SCHEMA  "drover.snapshot/"
+#define VERSION "1"
+
+/* What the file says of a host and of a VM beside lib/model's members. */
+struct host_more {
+    int state;
+    bool connected;
+};
+struct vm_more {
+    char *host, *moving_to;
+    bool other_run, will_start;
+};
+SHAPE(host_more_shape, struct host_more, SF_ENUM(struct host_more, state, host_state_names),
+      SF_BOOL(struct host_more, connected));
+SHAPE(vm_more_shape, struct vm_more, SF_STR_REQ(struct vm_more, host),
+      SF_STR(struct vm_more, moving_to), SF_BOOL(struct vm_more, other_run),
+      SF_BOOL(struct vm_more, will_start));
+struct head {
+    char *schema, *taken, *written_by, *comment;
+};
+SHAPE(head_shape, struct head, SF_STR(struct head, schema), SF_STR(struct head, taken),
+      SF_STR(struct head, written_by), SF_STR(struct head, comment));
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+static json_t *encode(const struct shape *facts, const void *obj, const struct shape *more,
+                      const void *more_obj)
+{
+    static const char *const left_out[] = {"cpu_xml", "xml", "xml_inactive"};
+    json_t *j = codec_encode_public(facts, obj);
+    cleanup(json_decrefp) json_t *rest = codec_encode_public(more, more_obj);
+    for (size_t i = 0; i < ARRAY_LEN(left_out); i++)
+        json_object_del(j, left_out[i]);
+    json_object_update(j, rest);
+    return j;
+}
+
+json_t *snap_encode(const struct snapshot *s, int64_t wall_us)
+{
+    char at[FMT_BYTES];
+    json_t *hosts = json_array(), *vms = json_array();
+    for (size_t i = 0; i < s->n_hosts; i++) {
+        struct host_more more = {s->hosts[i].state, s->hosts[i].connected};
+        json_array_append_new(hosts, encode(&host_shape, s->hosts[i].h, &host_more_shape, &more));
+    }
+    for (size_t i = 0; i < s->n_vms; i++) {
+        const struct snap_vm *v = &s->vms[i];
+        struct vm_more more = {.host = s->hosts[v->host].h->name,
+                               .moving_to =
+                                   v->moving_to < 0 ? NULL : s->hosts[v->moving_to].h->name,
+                               .other_run = v->other_run,
+                               .will_start = v->will_start};
+        json_array_append_new(vms, encode(&vm_shape, v->v, &vm_more_shape, &more));
+    }
+    json_t *j =
+        json_pack("{s:s, s:s}", "schema", SCHEMA VERSION, "written_by", "drover " DROVER_VERSION);
+    if (wall_us > 0)
+        json_object_set_new(j, "taken", json_string(fmt_rfc3339(at, wall_us)));
+    json_object_set_new(j, "hosts", hosts);
+    json_object_set_new(j, "vms", vms);
+    return j;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+static int no_object(const json_t *j, const char *where, const char *example, struct err *e)
+{
+    if (json_is_object(j))
+        return 0;
+    return err_set(e, -EBADMSG, "%s: expected an object, or a line such as \"%s\"", where, example);
+}
+
+static const char *name_of(const json_t *j, const char *where, struct err *e)
+{
+    const char *name = json_string_value(json_object_get(j, "name"));
+    if (!name)
+        err_set(e, -EBADMSG, "%s.name: is missing, or no string", where);
+    return name;
+}
+
+/* Members of the facts over the usual values of the entry. */
+static int decode_over(const struct shape *s, const struct shape *more, json_t *j, void *obj,
+                       struct err *e)
+{
+    cleanup(json_decrefp) json_t *usual = codec_encode(s, obj);
+    const char *key;
+    json_t *v;
+    void *next;
+    json_object_foreach_safe(j, next, key, v) /* null: not said */
+    {
+        if (json_is_null(v))
+            json_object_del(j, key);
+    }
+    void *got = xcalloc(1, s->size);
+    int r = codec_known(s, more, j, e);
+    json_object_update_missing(j, usual);
+    r = r < 0 ? r : codec_decode(s, j, got, e);
+    if (r == 0) {
+        shape_done(s, obj);
+        memcpy(obj, got, s->size);
+    }
+    free(got);
+    return r;
+}
+
+static int read_host(struct snap_build *b, json_t *j, const char *where, struct err *e)
+{
+    static const char example[] = "kvm-[01-09] 256GiB 32c";
+    if (json_is_string(j))
+        return snap_add_hosts_short(b, json_string_value(j), where, e);
+    int r = no_object(j, where, example, e);
+    const char *name = r < 0 ? NULL : name_of(j, where, e);
+    struct snap_host_entry *h = name ? snap_add_host(b, name, where, e) : NULL;
+    if (!h)
+        return -EBADMSG;
+    cleanup(freep) char *here = xasprintf("%s (%s)", where, name);
+    struct host_more more = {.state = h->state, .connected = h->connected};
+    r = decode_over(&host_shape, &host_more_shape, j, &h->host, e);
+    r = r < 0 ? r : decode_over(&host_more_shape, &host_shape, j, &more, e);
+    if (r < 0)
+        return err_wrap(e, "%s", here);
+    h->state = more.state;
+    h->connected = more.connected;
+    return 0;
+}
+
+static int read_vm(struct snap_build *b, json_t *j, const char *where, struct err *e)
+{
+    static const char example[] = "web-[1-9]@kvm-01 4GiB 2c";
+    if (json_is_string(j))
+        return snap_add_vms_short(b, json_string_value(j), where, e);
+    int r = no_object(j, where, example, e);
+    const char *name = r < 0 ? NULL : name_of(j, where, e);
+    struct snap_vm_entry *v = name ? snap_add_vm(b, name, NULL, where, e) : NULL;
+    if (!v)
+        return -EBADMSG;
+    cleanup(freep) char *here = xasprintf("%s (%s)", where, name);
+    bool nameless = !json_object_get(j, "uuid");
+    v->vm.uuid = xstrdup(nameless ? "" : NULL); /* required by the shape; given in snap_build */
+    struct vm_more more = {0};
+    r = decode_over(&vm_shape, &vm_more_shape, j, &v->vm, e);
+    r = r < 0 ? r : decode_over(&vm_more_shape, &vm_shape, j, &more, e);
+    if (r < 0)
+        return err_wrap(e, "%s", here);
+    if (nameless) {
+        free(v->vm.uuid);
+        v->vm.uuid = NULL;
+    }
+    v->host = more.host;
+    v->moving_to = more.moving_to;
+    v->other_run = more.other_run;
+    v->will_start = more.will_start;
+    return 0;
+}
+
+static int read_list(struct snap_build *b, json_t *root, const char *key,
+                     int (*read)(struct snap_build *, json_t *, const char *, struct err *),
+                     struct err *e)
+{
+    json_t *list = json_object_get(root, key), *item;
+    size_t i;
+    if (json_is_string(list))
+        return read(b, list, key, e);
+    if (!json_is_array(list))
+        return err_set(e, -EBADMSG, "%s: %s", key, list ? "expected a list" : "is missing");
+    json_array_foreach(list, i, item)
+    {
+        cleanup(freep) char *where = xasprintf("%s[%zu]", key, i);
+        int r = read(b, item, where, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_schema(const char *schema, struct err *e)
+{
+    if (!schema || str_eq(schema, SCHEMA VERSION))
+        return 0;
+    if (str_has_prefix(schema, SCHEMA))
+        return err_set(e, -EBADMSG, "schema: version %.20s; this drover reads version " VERSION,
+                       schema + strlen(SCHEMA));
+    return err_set(e, -EBADMSG,
+                   "schema: \"%.60s\" is no fleet; expected \"" SCHEMA VERSION
+                   "\", as drover snapshot writes it",
+                   schema);
+}
+
+static int read_head(json_t *j, char **ret_taken, struct err *e)
+{
+    static const struct shape_field lists[] = {{.name = "hosts", .kind = SK_STR},
+                                               {.name = "vms", .kind = SK_STR}};
+    static const struct shape lists_shape = {"lists", 1, lists, ARRAY_LEN(lists)};
+    struct head head;
+    if (!json_is_object(j))
+        return err_set(e, -EBADMSG, "expected an object with \"hosts\" and \"vms\"");
+    int r = codec_decode(&head_shape, j, &head, e);
+    if (r < 0)
+        return r;
+    r = check_schema(head.schema, e);
+    r = r < 0 ? r : codec_known(&head_shape, &lists_shape, j, e);
+    if (r == 0)
+        *ret_taken = take(head.taken);
+    shape_done(&head_shape, &head);
+    return r;
+}
+
+static int parse(const char *text, size_t len, struct snap *ret, struct err *e)
+{
+    json_error_t je;
+    cleanup(json_decrefp) json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+    cleanup(freep) char *taken = NULL;
+    cleanup(snap_build_done) struct snap_build b = {0};
+    if (!j)
+        return err_set(e, -EBADMSG, "line %d column %d: %s", je.line, je.column, je.text);
+    int r = read_head(j, &taken, e);
+    r = r < 0 ? r : read_list(&b, j, "hosts", read_host, e);
+    r = r < 0 ? r : read_list(&b, j, "vms", read_vm, e);
+    r = r < 0 ? r : snap_build(&b, ret, e);
+    if (r == 0)
+        ret->taken = take(taken);
+    return r;
+}
+
+int snap_parse(const char *name, const char *text, size_t len, struct snap *ret, struct err *e)
+{
+    if (len > LIM_SNAPSHOT_BYTES)
+        return err_set(e, -E2BIG, "%s: %zu bytes, the limit is %d", name, len, LIM_SNAPSHOT_BYTES);
+    return parse(text, len, ret, e) < 0 ? err_wrap(e, "%s", name) : 0;
+}
+
+int snap_load(const char *path, struct snap *ret, struct err *e)
+{
+    cleanup(freep) char *text = NULL;
+    size_t len;
+    bool in = str_eq(path, "-");
+    int r = file_read(in ? "/dev/stdin" : path, LIM_SNAPSHOT_BYTES, &text, &len, e);
+    return r < 0 ? r : snap_parse(in ? "standard input" : path, text, len, ret, e);
+}
