@@ -15,14 +15,72 @@ const struct rule_def *const rule_defs[7] = {
     [RULE_MAINTENANCE_ONLY] = &rule_maintenance_only,
 };
 
-void rule_match_init(struct rule_match *m, const struct rule *r, const struct fleet *f)
+/* A label that some rule asks for. Looked up per label of each VM, so that rules about other labels cost
+ * a large fleet nothing. */
+struct wanted_label {
+    const struct label *label;
+    size_t rule;
+};
+
+static int compare_labels(const struct label *a, const struct label *b)
 {
-    *m = (struct rule_match){.hosts = xcalloc(f->n_hosts, sizeof(bool))};
-    for (size_t i = 0; i < f->n_vms; i++)
-        if (selector_matches_vm(&r->vms, f->vms[i]))
-            *vec_add(&m->members, &m->n_members) = (int)i;
-    for (size_t i = 0; i < f->n_hosts; i++)
-        m->hosts[i] = selector_matches_host(&r->hosts, f->hosts[i]);
+    int k = strcmp(a->key, b->key);
+    return k ? k : strcmp(a->value ? a->value : "", b->value ? b->value : "");
+}
+
+static int by_label(const void *a, const void *b)
+{
+    const struct wanted_label *x = a, *y = b;
+    int k = compare_labels(x->label, y->label);
+    return k ? k : (x->rule > y->rule) - (x->rule < y->rule);
+}
+
+static void add_member(const struct policy *p, const struct fleet *f, int vm, size_t rule,
+                       struct rule_match *ret)
+{
+    struct rule_match *m = &ret[rule];
+    bool there = m->n_members && m->members[m->n_members - 1] == vm;
+    if (!there && selector_matches_vm(&p->rules[rule].vms, f->vms[vm]))
+        *vec_add(&m->members, &m->n_members) = vm;
+}
+
+static void match_label(const struct policy *p, const struct fleet *f, int vm,
+                        const struct label *l, const struct wanted_label *list, size_t n,
+                        struct rule_match *ret)
+{
+    size_t lo = 0, hi = n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (compare_labels(list[mid].label, l) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; lo < n && !compare_labels(list[lo].label, l); lo++)
+        add_member(p, f, vm, list[lo].rule, ret);
+}
+
+void rules_match(const struct policy *p, const struct fleet *f, struct rule_match *ret)
+{
+    cleanup(freep) struct wanted_label *labels = xcalloc(p->n_rules, sizeof(*labels));
+    size_t n_labels = 0;
+    for (size_t r = 0; r < p->n_rules; r++) {
+        const struct rule *rule = &p->rules[r];
+        ret[r] = (struct rule_match){.hosts = xcalloc(f->n_hosts, sizeof(bool))};
+        for (size_t h = 0; h < f->n_hosts; h++)
+            ret[r].hosts[h] = selector_matches_host(&rule->hosts, f->hosts[h]);
+        if (rule->vms.n_labels)
+            labels[n_labels++] = (struct wanted_label){&rule->vms.labels[0], r};
+    }
+    if (n_labels)
+        qsort(labels, n_labels, sizeof(*labels), by_label);
+    for (size_t i = 0; i < f->n_vms; i++) {
+        for (size_t k = 0; n_labels && k < f->vms[i]->n_labels; k++)
+            match_label(p, f, (int)i, &f->vms[i]->labels[k], labels, n_labels, ret);
+        for (size_t r = 0; r < p->n_rules; r++)
+            if (!p->rules[r].vms.n_labels)
+                add_member(p, f, (int)i, r, ret);
+    }
 }
 
 void rule_match_done(struct rule_match *m)

@@ -42,7 +42,8 @@ extern const struct rule_def rule_anti_affinity, rule_affinity, rule_host_requir
     rule_host_forbidden, rule_max_vms, rule_exclude, rule_maintenance_only;
 extern const struct rule_def *const rule_defs[7]; /* by enum rule_kind */
 
-void rule_match_init(struct rule_match *m, const struct rule *r, const struct fleet *f);
+/* Whom each rule of the policy is about: ret[rule], to be released one by one. */
+void rules_match(const struct policy *p, const struct fleet *f, struct rule_match *ret);
 void rule_match_done(struct rule_match *m);
 void rule_done(struct rule *r);
 

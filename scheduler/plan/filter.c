@@ -104,9 +104,15 @@ bool plan_cold_lifts(int code)
     return code == R_CACHE_MODE || code == R_MIGRATE_FAILED;
 }
 
-const struct reason *plan_refused(const struct plan_world *w, int vm, int host, bool cold)
+static size_t count_refusals(const struct plan_world *w)
 {
-    size_t lo = 0, n = w->refusals ? w->r->n_refusals : 0, hi = n;
+    return w->refusals ? w->r->n_refusals : 0;
+}
+
+/* The first refusal that is about this VM at this host or a later one. */
+static size_t first_refusal(const struct plan_world *w, int vm, int host)
+{
+    size_t lo = 0, hi = count_refusals(w);
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         const struct plan_refusal *x = w->refusals[mid];
@@ -115,6 +121,18 @@ const struct reason *plan_refused(const struct plan_world *w, int vm, int host, 
         else
             hi = mid;
     }
+    return lo;
+}
+
+bool plan_any_refused(const struct plan_world *w, int vm)
+{
+    size_t i = first_refusal(w, vm, -1);
+    return i < count_refusals(w) && w->refusals[i]->vm == vm;
+}
+
+const struct reason *plan_refused(const struct plan_world *w, int vm, int host, bool cold)
+{
+    size_t n = count_refusals(w), lo = first_refusal(w, vm, host);
     for (; lo < n && w->refusals[lo]->vm == vm && w->refusals[lo]->host == host; lo++)
         if (!cold || !plan_cold_lifts(w->refusals[lo]->why->code))
             return w->refusals[lo]->why;
@@ -416,39 +434,29 @@ static bool vcpus(const struct plan_world *w, const struct plan_ask *q, struct r
 
 /* ---- rules ------------------------------------------------------------------------------------ */
 
-static bool is_member(const struct rule_match *m, int vm)
-{
-    size_t lo = 0, hi = m->n_members;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (m->members[mid] < vm)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < m->n_members && m->members[lo] == vm;
-}
-
 static bool rule_allows(const struct plan_world *w, size_t i, int vm, int host, struct reason *ret)
 {
     const struct rule *r = &w->p->rules[i];
     const struct rule_def *def = rule_defs[r->kind];
-    if (!def->allows || !is_member(&w->match[i], vm) ||
-        def->allows(r, &w->match[i], &w->f, vm, host, ret))
+    if (!def->allows || def->allows(r, &w->match[i], &w->f, vm, host, ret))
         return true;
     if (ret)
         ret->where = xstrdup(r->where);
     return false;
 }
 
+bool plan_rule_about_hosts(const struct rule *r)
+{
+    return r->kind == RULE_HOST_REQUIRED || r->kind == RULE_HOST_FORBIDDEN;
+}
+
 static bool rules_of(const struct plan_world *w, const struct plan_ask *q, bool of_hosts,
                      struct reason *ret)
 {
-    for (size_t i = 0; i < w->p->n_rules; i++) {
-        int kind = w->p->rules[i].kind;
-        bool about_host = kind == RULE_HOST_REQUIRED || kind == RULE_HOST_FORBIDDEN;
-        if (w->p->rules[i].hard && about_host == of_hosts &&
-            !rule_allows(w, i, q->vm, q->host, ret))
+    for (size_t i = w->rules_start[q->vm]; i < w->rules_start[q->vm + 1]; i++) {
+        const struct rule *r = &w->p->rules[w->rules[i]];
+        if (r->hard && plan_rule_about_hosts(r) == of_hosts &&
+            !rule_allows(w, (size_t)w->rules[i], q->vm, q->host, ret))
             return false;
     }
     return true;
@@ -464,27 +472,32 @@ static bool company_rules(const struct plan_world *w, const struct plan_ask *q, 
     return rules_of(w, q, false, ret);
 }
 
-int64_t plan_soft_cost(const struct plan_world *w, int vm, int host)
-{
-    int64_t cost = 0;
-    for (size_t i = 0; i < w->p->n_rules; i++)
-        if (!w->p->rules[i].hard && !rule_allows(w, i, vm, host, NULL))
-            cost += w->p->rules[i].weight;
-    return cost;
-}
-
 /* In the order in which an operator would want to know. */
 static const struct {
     int sets;
     bool (*allows)(const struct plan_world *w, const struct plan_ask *q, struct reason *ret);
 } filters[] = {
-    {PF_STATIC, same_host},   {PF_STATIC, host_up},        {PF_STATIC, connected},
-    {PF_STATIC, libvirt_up},  {PF_STATIC, not_avoided},    {PF_STATIC, among_to},
-    {PF_STATIC, host_rules},  {PF_STATIC, arch},           {PF_STATIC, virt},
-    {PF_STATIC, machine},     {PF_STATIC, bridges},        {PF_STATIC, networks},
-    {PF_STATIC, cluster},     {PF_STATIC, secrets},        {PF_STATIC, names},
-    {PF_STATIC, not_refused}, {PF_DYNAMIC, planned_names}, {PF_DYNAMIC | PF_COMPANY, company_rules},
-    {PF_DYNAMIC, memory},     {PF_DYNAMIC, hugepages},     {PF_DYNAMIC, vcpus},
+    {PF_ITSELF, same_host},
+    {PF_CLASS, host_up},
+    {PF_CLASS, connected},
+    {PF_CLASS, libvirt_up},
+    {PF_CLASS, not_avoided},
+    {PF_CLASS, among_to},
+    {PF_CLASS, host_rules},
+    {PF_CLASS, arch},
+    {PF_CLASS, virt},
+    {PF_CLASS, machine},
+    {PF_CLASS, bridges},
+    {PF_CLASS, networks},
+    {PF_CLASS, cluster},
+    {PF_CLASS, secrets},
+    {PF_ITSELF, names},
+    {PF_ITSELF, not_refused},
+    {PF_DYNAMIC, planned_names},
+    {PF_DYNAMIC | PF_COMPANY, company_rules},
+    {PF_DYNAMIC, memory},
+    {PF_DYNAMIC, hugepages},
+    {PF_DYNAMIC, vcpus},
 };
 
 bool plan_filter(const struct plan_world *w, const struct plan_ask *q, int sets,

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 
 bool plan_counts(const struct snapshot *s, int vm)
 {
@@ -84,6 +85,62 @@ static void init_by_host(struct plan_world *w)
     }
 }
 
+static void init_rules(struct plan_world *w)
+{
+    size_t n = w->s->n_vms, n_rules = w->p->n_rules;
+    w->match = xcalloc(n_rules, sizeof(*w->match));
+    rules_match(w->p, &w->f, w->match);
+    w->rules_start = xcalloc(n + 2, sizeof(*w->rules_start));
+    size_t *fill = w->rules_start + 1; /* becomes start[] once every slot is filled */
+    for (size_t r = 0; r < n_rules; r++)
+        for (size_t i = 0; i < w->match[r].n_members; i++)
+            fill[w->match[r].members[i] + 1]++;
+    for (size_t i = 0; i < n; i++)
+        fill[i + 1] += fill[i];
+    w->rules = xcalloc(fill[n], sizeof(*w->rules));
+    for (size_t r = 0; r < n_rules; r++)
+        for (size_t i = 0; i < w->match[r].n_members; i++)
+            w->rules[fill[w->match[r].members[i]]++] = (int)r;
+}
+
+/* FNV-1a: any good spread will do, its order is never seen. */
+static uint64_t hash_text(const char *s)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (; s && *s; s++)
+        h = (h ^ (uint8_t)*s) * UINT64_C(1099511628211);
+    return h ^ h >> 32;
+}
+
+/* Mark VMs whose name (or UUID) another one has, by a table of the first VM of each text. */
+static void mark_shared(struct plan_world *w, int *table, size_t mask, bool uuid)
+{
+    for (size_t i = 0; i <= mask; i++)
+        table[i] = -1;
+    for (size_t i = 0; i < w->s->n_vms; i++) {
+        const char *text = uuid ? w->f.vms[i]->uuid : w->f.vms[i]->name;
+        size_t at = hash_text(text) & mask;
+        while (table[at] >= 0 &&
+               !str_eq(text, uuid ? w->f.vms[table[at]]->uuid : w->f.vms[table[at]]->name))
+            at = (at + 1) & mask;
+        if (table[at] < 0)
+            table[at] = (int)i;
+        else
+            w->name_shared[i] = w->name_shared[table[at]] = true;
+    }
+}
+
+static void init_shared_names(struct plan_world *w)
+{
+    size_t size = 16;
+    while (size < 2 * w->s->n_vms)
+        size *= 2;
+    cleanup(freep) int *table = xcalloc(size, sizeof(*table));
+    w->name_shared = xcalloc(w->s->n_vms, sizeof(*w->name_shared));
+    mark_shared(w, table, size - 1, false);
+    mark_shared(w, table, size - 1, true);
+}
+
 static int by_vm_host(const void *a, const void *b)
 {
     const struct plan_refusal *x = *(const struct plan_refusal *const *)a;
@@ -101,9 +158,8 @@ void plan_world_init(struct plan_world *w, const struct snapshot *s, const struc
     *w = (struct plan_world){.s = s, .p = p, .r = r, .planned = planned, .n_planned = n_planned};
     init_fleet(w);
     init_by_host(w);
-    w->match = xcalloc(p->n_rules, sizeof(*w->match));
-    for (size_t i = 0; i < p->n_rules; i++)
-        rule_match_init(&w->match[i], &p->rules[i], &w->f);
+    init_rules(w);
+    init_shared_names(w);
     if (!r || !r->n_refusals)
         return;
     w->refusals = xcalloc(r->n_refusals, sizeof(*w->refusals));
@@ -117,6 +173,9 @@ void plan_world_done(struct plan_world *w)
     for (size_t i = 0; w->match && i < w->p->n_rules; i++)
         rule_match_done(&w->match[i]);
     free(w->match);
+    free(w->rules);
+    free(w->rules_start);
+    free(w->name_shared);
     free(w->load);
     free(w->by_host);
     free(w->by_host_start);

@@ -18,6 +18,9 @@ struct plan_world {
     const struct plan_request *r; /* NULL: none */
     struct fleet f;
     struct rule_match *match; /* per rule of the policy */
+    int *rules;               /* rules by VM, ascending: of vm, ... */
+    size_t *rules_start;      /* ... [start[vm], start[vm + 1]) */
+    bool *name_shared;        /* per VM: another one of the fleet has its name or UUID */
     struct plan_load *load;   /* per host */
     int *by_host;             /* VMs grouped by host, those in flight to it included ... */
     size_t *by_host_start;    /* ... host h: [start[h], start[h + 1]) */
@@ -48,15 +51,19 @@ struct plan_ask {
     bool cold;
 };
 enum plan_filters {
-    PF_STATIC = 1,  /* does not depend on where other planned VMs go */
-    PF_DYNAMIC = 2, /* does */
-    PF_COMPANY = 4, /* of the dynamic ones, the rules about other VMs */
+    PF_CLASS = 1,   /* depends on what the VM needs and the host has */
+    PF_ITSELF = 2,  /* and on which VM it is: its host, its name, what was refused of it */
+    PF_STATIC = 3,  /* both: does not depend on where other planned VMs go */
+    PF_DYNAMIC = 4, /* does */
+    PF_COMPANY = 8, /* of the dynamic ones, the rules about other VMs */
 };
 /* The first filter of the asked sets that says no; ret_why may be NULL. */
 bool plan_filter(const struct plan_world *w, const struct plan_ask *q, int sets,
                  struct reason *ret_why);
-/* Sum of weights of soft rules that vm on host would break. */
-int64_t plan_soft_cost(const struct plan_world *w, int vm, int host);
+/* Is the rule about hosts alone (else: about which VMs are where)? */
+bool plan_rule_about_hosts(const struct rule *r);
+/* Was anything refused of this VM, at any host? */
+bool plan_any_refused(const struct plan_world *w, int vm);
 /* The "no" learnt by asking (a refusal of the request; host -1: of the VM itself), or NULL. */
 const struct reason *plan_refused(const struct plan_world *w, int vm, int host, bool cold);
 /* Reasons that stopping the VM for the move does away with. */
@@ -67,6 +74,15 @@ bool plan_cold_lifts(int code);
 size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm, bool cold,
                        struct reason **list, size_t *n);
 
+/* A VM that may move, and how. */
+struct plan_wanted {
+    int vm;
+    int wish;        /* wanted host, -1 none */
+    bool as_is;      /* live, or as a definition */
+    bool cold;       /* stopped, moved, started */
+    bool must_leave; /* its present host is no place for it */
+};
+
 /* ---- order.c --------------------------------------------------------------------------------- */
 void plan_order(const struct snapshot *s, const struct policy *p, struct plan_move *moves,
                 size_t n);
@@ -75,4 +91,4 @@ void plan_order(const struct snapshot *s, const struct policy *p, struct plan_mo
 /* Why vm, which is not placed, can go nowhere: one reason per host, nearest way out first. */
 void plan_explain_stay(struct plan_world *w, int vm, bool cold, struct plan_stay *ret);
 /* Why this host for this VM. Gives. */
-char *plan_why(const struct plan_world *w, int vm, int host, const uint8_t *allowed, bool wished);
+char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host);

@@ -3,16 +3,23 @@
 
 #include "scheduler/solve/internal.h"
 
-/* An item of the group leaves domain a and comes to domain b ≠ a (−1: none): violations that come. */
-static int price_of_group(const struct solve_state *s, int g, int a, int b)
+/* What a step does to one group: as many of it as the item counts for leave domain a and come to
+ * domain b ≠ a (−1: none). */
+struct turn {
+    int g, times, a, b;
+};
+
+/* Violations that come. */
+static int price_of_group(const struct solve_state *s, const struct turn *t)
 {
-    const struct solve_group *x = &s->p->groups[g];
-    int na = a >= 0 ? count_in(s, g, a) : 0, nb = b >= 0 ? count_in(s, g, b) : 0;
-    int used = s->domains_used[g], then = used - (a >= 0 && na == 1) + (b >= 0 && nb == 0);
+    const struct solve_group *x = &s->p->groups[t->g];
+    int na = t->a >= 0 ? count_in(s, t->g, t->a) : 0, nb = t->b >= 0 ? count_in(s, t->g, t->b) : 0;
+    int used = s->domains_used[t->g];
+    int then = used - (t->a >= 0 && na == t->times) + (t->b >= 0 && nb == 0);
     switch ((enum solve_group_kind)x->kind) {
     case GROUP_APART:
-        return (a >= 0 ? above(na - 1, x->limit) - above(na, x->limit) : 0) +
-               (b >= 0 ? above(nb + 1, x->limit) - above(nb, x->limit) : 0);
+        return (t->a >= 0 ? above(na - t->times, x->limit) - above(na, x->limit) : 0) +
+               (t->b >= 0 ? above(nb + t->times, x->limit) - above(nb, x->limit) : 0);
     case GROUP_SPREAD:
         return above(x->limit, then) - above(x->limit, used);
     case GROUP_TOGETHER:
@@ -23,11 +30,11 @@ static int price_of_group(const struct solve_state *s, int g, int a, int b)
     return 0;
 }
 
-/* The same for what groups demand of each other; by: +1 comes to d, −1 leaves it. */
-static int near_price(const struct solve_state *s, int g, int d, int by)
+/* The same for what groups demand of each other, at one end; by: +1 comes to d, −1 leaves it. */
+static int near_end(const struct solve_state *s, const struct turn *t, int d, int by)
 {
-    int price = 0;
-    if (d < 0 || count_in(s, g, d) != (by > 0 ? 0 : 1))
+    int price = 0, g = t->g;
+    if (d < 0 || count_in(s, g, d) != (by > 0 ? 0 : t->times))
         return 0; /* the group was there before, and is after */
     for (int k = s->near_start[g]; k < s->near_start[g + 1]; k++) {
         const struct solve_near *x = &s->p->near[s->near_of[k]];
@@ -39,56 +46,74 @@ static int near_price(const struct solve_state *s, int g, int d, int by)
     return price;
 }
 
+static int near_price(const struct solve_state *s, const struct turn *t)
+{
+    return s->p->n_near ? near_end(s, t, t->a, -1) + near_end(s, t, t->b, 1) : 0;
+}
+
 void group_add(struct solve_state *s, int g, int d, int by)
 {
     if (d < 0)
         return;
     uint16_t *n = &s->count[s->row[g] + (size_t)d];
-    assert(by > 0 ? *n < UINT16_MAX : *n > 0);
+    assert(*n + by >= 0 && *n + by <= UINT16_MAX);
+    s->domains_used[g] += (*n + by > 0) - (*n > 0);
     *n = (uint16_t)(*n + by);
-    s->domains_used[g] += by > 0 ? *n == 1 : -(*n == 0);
 }
 
-static bool shares(const struct problem *p, int item, int g)
+static int times_in(const struct problem *p, int item, int g)
 {
+    int n = 0;
     for (int k = p->group_start[item]; k < p->group_start[item + 1]; k++)
-        if (p->group_of[k] == g)
-            return true;
-    return false;
+        n += p->group_of[k] == g;
+    return n;
 }
 
 /* The domains between which the item will count otherwise. False: in none. */
-static bool group_ends(const struct problem *p, const struct step *q, int g, int *ret_a, int *ret_b)
+static bool group_ends(const struct problem *p, const struct step *q, struct turn *t)
 {
-    const struct solve_group *x = &p->groups[g];
-    if (q->partner >= 0 && !x->held && shares(p, q->partner, g))
+    const struct solve_group *x = &p->groups[t->g];
+    if (q->partner >= 0 && !x->held && times_in(p, q->partner, t->g) == t->times)
         return false;
-    int a = domain_of(p, x->level, q->from), b = domain_of(p, x->level, q->to);
+    t->a = domain_of(p, x->level, q->from);
+    t->b = domain_of(p, x->level, q->to);
     if (x->held) {
         int home = domain_of(p, x->level, p->home[q->item]);
-        a = a == home ? -1 : a;
-        b = b == home ? -1 : b;
+        t->a = t->a == home ? -1 : t->a;
+        t->b = t->b == home ? -1 : t->b;
     }
-    *ret_a = a;
-    *ret_b = b;
-    return a != b;
+    return t->a != t->b;
+}
+
+/* The next group that the step touches, from *k on. */
+static bool next_turn(const struct problem *p, const struct step *q, int *k, struct turn *t)
+{
+    int end = p->n_groups ? p->group_start[q->item + 1] : 0;
+    while (*k < end) {
+        *t = (struct turn){.g = p->group_of[*k]};
+        for (; *k < end && p->group_of[*k] == t->g; ++*k)
+            t->times++;
+        if (group_ends(p, q, t))
+            return true;
+    }
+    return false;
+}
+
+static int first_turn(const struct problem *p, const struct step *q)
+{
+    return p->n_groups ? p->group_start[q->item] : 0;
 }
 
 /* False: something hard becomes worse. */
 bool group_price(const struct solve_state *s, const struct step *q, struct solve_score *ret)
 {
     const struct problem *p = s->p;
-    if (!has_groups(p, q->item))
-        return true;
-    for (int k = p->group_start[q->item]; k < p->group_start[q->item + 1]; k++) {
-        int g = p->group_of[k], a, b;
-        if (!group_ends(p, q, g, &a, &b))
-            continue;
-        int price = price_of_group(s, g, a, b);
-        int near = near_price(s, g, a, -1) + near_price(s, g, b, 1);
-        if (!q->lenient && ((price > 0 && p->groups[g].tier == TIER_HARD) || near > 0))
+    struct turn t;
+    for (int k = first_turn(p, q); next_turn(p, q, &k, &t);) {
+        int price = price_of_group(s, &t), near = near_price(s, &t);
+        if (!q->lenient && ((price > 0 && p->groups[t.g].tier == TIER_HARD) || near > 0))
             return false;
-        ret->tier[p->groups[g].tier] += price * p->groups[g].weight;
+        ret->tier[p->groups[t.g].tier] += price * p->groups[t.g].weight;
         ret->tier[TIER_HARD] += near;
     }
     return true;
@@ -96,39 +121,30 @@ bool group_price(const struct solve_state *s, const struct step *q, struct solve
 
 void group_apply(struct solve_state *s, const struct step *q, bool undo)
 {
-    const struct problem *p = s->p;
-    if (!has_groups(p, q->item))
-        return;
-    for (int k = p->group_start[q->item]; k < p->group_start[q->item + 1]; k++) {
-        int g = p->group_of[k], a, b;
-        if (!group_ends(p, q, g, &a, &b))
-            continue;
-        group_add(s, g, undo ? b : a, -1);
-        group_add(s, g, undo ? a : b, 1);
+    struct turn t;
+    for (int k = first_turn(s->p, q); next_turn(s->p, q, &k, &t);) {
+        group_add(s, t.g, undo ? t.b : t.a, -t.times);
+        group_add(s, t.g, undo ? t.a : t.b, t.times);
     }
 }
 
 void group_worse(const struct solve_state *s, const struct step *q, int *worse, int *near)
 {
-    const struct problem *p = s->p;
-    for (int k = has_groups(p, q->item) ? p->group_start[q->item] : 0;
-         has_groups(p, q->item) && k < p->group_start[q->item + 1]; k++) {
-        int g = p->group_of[k], a, b;
-        if (!group_ends(p, q, g, &a, &b))
-            continue;
-        worse[g] += price_of_group(s, g, a, b);
-        *near += near_price(s, g, a, -1) + near_price(s, g, b, 1);
+    struct turn t;
+    for (int k = first_turn(s->p, q); next_turn(s->p, q, &k, &t);) {
+        worse[t.g] += price_of_group(s, &t);
+        *near += near_price(s, &t);
     }
 }
 
 bool group_stays_fair(const struct solve_state *s, const struct step *q, const int *worse)
 {
     const struct problem *p = s->p;
-    for (int k = has_groups(p, q->item) ? p->group_start[q->item] : 0;
-         has_groups(p, q->item) && k < p->group_start[q->item + 1]; k++) {
-        int g = p->group_of[k], a, b, kind = p->groups[g].kind;
-        if (p->groups[g].tier == TIER_HARD && (kind == GROUP_APART || kind == GROUP_TOGETHER) &&
-            group_ends(p, q, g, &a, &b) && worse[g] + price_of_group(s, g, a, b) > 0)
+    struct turn t;
+    for (int k = first_turn(p, q); next_turn(p, q, &k, &t);) {
+        int kind = p->groups[t.g].kind;
+        if (p->groups[t.g].tier == TIER_HARD && (kind == GROUP_APART || kind == GROUP_TOGETHER) &&
+            worse[t.g] + price_of_group(s, &t) > 0)
             return false;
     }
     return true;

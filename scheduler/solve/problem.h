@@ -104,7 +104,8 @@ struct problem {
     /* domains: of machine m at level l: domain[l * n_machines + m]; −1: in none, counts nowhere */
     int n_levels;
     const int *domain, *n_domains;
-    /* groups; of item i: group_of[group_start[i]] … group_of[group_start[i + 1] − 1] */
+    /* groups; of item i: group_of[group_start[i]] … group_of[group_start[i + 1] − 1], ascending; one
+     * named n times counts the item n times */
     const struct solve_group *groups;
     int n_groups;
     const int *group_start, *group_of;

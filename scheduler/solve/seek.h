@@ -14,7 +14,9 @@ struct seek {
     const struct solve_limits *l;
     int64_t steps, asked; /* asked: steps when `stop` was asked last */
     bool ended, disturb;
-    bool *ours;    /* per item: it needed a place, so it may be moved about freely */
+    bool *ours; /* per item: it needed a place, so it may be moved about freely */
+    int *start; /* per item: where it was at the beginning */
+    uint8_t *start_variant;
     bool *busy;    /* per item: in the chain that is being tried */
     int64_t *most; /* per resource: the largest capacity */
 };

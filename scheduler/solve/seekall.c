@@ -5,7 +5,7 @@
 #include "scheduler/solve/seek.h"
 
 enum {
-    FEW = 12,           /* items in play */
+    FEW = 24,           /* items in play */
     LOOKS = 1 << 20,    /* prices asked, unless everything is small */
     POLISH = 1 << 15,   /* more prices asked once every item has a place */
     SMALL = 6,          /* items */

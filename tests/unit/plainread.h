@@ -33,11 +33,11 @@ static inline int plain_count(const struct problem *p, const int *at, int g, int
     for (int k = 0; k < p->n_fixed; k++)
         n += p->fixed[k].group == g && dom[p->fixed[k].machine] == d ? p->fixed[k].count : 0;
     for (int i = 0; i < p->n_items; i++) {
-        bool member = false;
+        int times = 0;
         for (int k = p->group_start[i]; k < p->group_start[i + 1]; k++)
-            member |= p->group_of[k] == g;
+            times += p->group_of[k] == g;
         bool here = at[i] >= 0 && dom[at[i]] == d;
-        n += member && (here || (x->held && p->home[i] >= 0 && dom[p->home[i]] == d));
+        n += here || (x->held && p->home[i] >= 0 && dom[p->home[i]] == d) ? times : 0;
     }
     return n;
 }

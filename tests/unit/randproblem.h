@@ -134,7 +134,7 @@ static inline void rp_groups(struct randproblem *r, struct rng *g)
     struct problem *p = &r->p;
     struct solve_group *groups = rp_own(r, RP_GROUPS, sizeof(*groups));
     int *start = rp_own(r, RP_ITEMS + 1, sizeof(*start));
-    int *of = rp_own(r, RP_ITEMS * RP_GROUPS, sizeof(*of));
+    int *of = rp_own(r, RP_ITEMS * (RP_GROUPS + 1), sizeof(*of));
     struct solve_near *near = rp_own(r, 2, sizeof(*near));
     struct solve_fixed *fixed = rp_own(r, 1, sizeof(*fixed));
     for (int k = 0; k < RP_GROUPS; k++)
@@ -153,6 +153,10 @@ static inline void rp_groups(struct randproblem *r, struct rng *g)
             if (!rng_below(g, 5) &&
                 (k < 5 || start[i + 1] == start[i] || of[start[i + 1] - 1] != 4))
                 of[start[i + 1]++] = k;
+        if (start[i + 1] > start[i] && !rng_below(g, 4)) { /* its last group counts it twice */
+            of[start[i + 1]] = of[start[i + 1] - 1];
+            start[i + 1]++;
+        }
     }
     near[0] = (struct solve_near){4, 5};
     fixed[0] = (struct solve_fixed){.group = 0, .machine = (int)rp_in(g, 0, 5), .count = 2};

@@ -1,0 +1,228 @@
+/* plan_make: the request becomes a problem, the engine solves it, and what it found is asked of the
+ * filters once more before it is a plan. */
+#include <assert.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/plan/translate.h"
+#include "scheduler/solve/place.h"
+#include "scheduler/solve/solve.h"
+
+/* Prices asked of the engine: it answers some millions a second, so a drain that has no solution costs
+ * well under a second, and one of a large fleet is not polished for longer than it was searched. */
+enum { PLACE_STEPS = 1000000, POLISH_STEPS = 20000 };
+
+struct making {
+    struct plan_world w;
+    const struct plan_request *r;
+    uint64_t seed;
+    struct plan_wanted *list; /* VMs that may move */
+    size_t n;
+    struct plan *plan;
+};
+
+/* ---- who may move at all ---------------------------------------------------------------------- */
+
+static void add_refusal(const struct plan_world *w, int vm, bool cold, struct reason **list,
+                        size_t *n)
+{
+    const struct reason *why = plan_refused(w, vm, -1, cold);
+    if (!why)
+        return;
+    struct reason *slot = vec_add(list, n);
+    shape_copy(&reason_shape, slot, why);
+    free(slot->host);
+    slot->host = NULL;
+}
+
+static void reasons_done(struct reason *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        shape_done(&reason_shape, &list[i]);
+    free(list);
+}
+
+/* May the VM move at all, and how? If not, it is a stay with the reasons. */
+static bool may_move(struct making *k, int vm, struct plan_wanted *ret)
+{
+    const struct plan_world *w = &k->w;
+    struct plan_stay stay = {.vm = vm};
+    struct reason *unlifted = NULL;
+    size_t n_unlifted = 0;
+    plan_vm_reasons(w->s, w->p, vm, false, &stay.reasons, &stay.n_reasons);
+    add_refusal(w, vm, false, &stay.reasons, &stay.n_reasons);
+    plan_vm_reasons(w->s, w->p, vm, true, &unlifted, &n_unlifted);
+    add_refusal(w, vm, true, &unlifted, &n_unlifted);
+    *ret = (struct plan_wanted){.vm = vm, .wish = -1, .as_is = !stay.n_reasons, .must_leave = true};
+    ret->cold = k->r->allow_cold && plan_counts(w->s, vm) && !n_unlifted;
+    reasons_done(unlifted, n_unlifted);
+    if (!ret->as_is && !ret->cold) {
+        *vec_add(&k->plan->stays, &k->plan->n_stays) = stay;
+        return false;
+    }
+    reasons_done(stay.reasons, stay.n_reasons);
+    return true;
+}
+
+static void collect(struct making *k, int *planned)
+{
+    const struct plan_request *r = k->r;
+    cleanup(freep) bool *seen = xcalloc(k->w.s->n_vms, sizeof(*seen));
+    for (size_t i = 0; i < r->n_vms; i++) {
+        int vm = r->vms[i];
+        assert(vm >= 0 && (size_t)vm < k->w.s->n_vms);
+        if (seen[vm])
+            continue;
+        seen[vm] = true;
+        if (!may_move(k, vm, &k->list[k->n]))
+            continue;
+        if (r->wish)
+            k->list[k->n].wish = r->wish[i];
+        planned[k->n++] = vm;
+    }
+}
+
+/* ---- the engine's answer ---------------------------------------------------------------------- */
+
+static bool is_cold(const struct plan_world *w, const struct plan_wanted *x, int host)
+{
+    struct plan_ask q = {.vm = x->vm, .host = host};
+    return !x->as_is || !plan_filter(w, &q, PF_STATIC, NULL);
+}
+
+/* Put what the filters allow; returns whether all of it. */
+static void put_checked(struct making *k, const int *to)
+{
+    struct plan_world *w = &k->w;
+    for (size_t i = 0; i < k->n; i++) {
+        struct plan_ask q = {.vm = k->list[i].vm, .host = to[i]};
+        if (to[i] < 0 || w->f.to[q.vm] >= 0)
+            continue;
+        q.cold = is_cold(w, &k->list[i], to[i]);
+        if (plan_filter(w, &q, PF_STATIC | PF_DYNAMIC, NULL))
+            plan_world_put(w, q.vm, q.host);
+    }
+    for (size_t i = 0; i < k->n; i++) /* what is left stays where it is … */
+        w->f.leaving[k->list[i].vm] = w->f.to[k->list[i].vm] >= 0;
+    for (bool again = true; again;) { /* … and those bound to it with it */
+        again = false;
+        for (size_t i = 0; i < k->n; i++) {
+            struct plan_ask q = {.vm = k->list[i].vm, .host = w->f.to[k->list[i].vm]};
+            if (q.host < 0 || plan_filter(w, &q, PF_COMPANY, NULL))
+                continue;
+            plan_world_take(w, q.vm);
+            w->f.leaving[q.vm] = false;
+            again = true;
+        }
+    }
+    for (size_t i = 0; i < k->n; i++)
+        w->f.leaving[k->list[i].vm] = true;
+}
+
+/* The VMs of `which` that have no place yet. */
+static void place(struct making *k, const struct plan_wanted *which, size_t n, bool cold)
+{
+    struct translation t;
+    struct solve_state s;
+    struct translate_goal goal = {.cold = cold, .max_moves = -1};
+    cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
+    translate(&k->w, which, n, &goal, &t);
+    solve_init(&s, &t.p);
+    for (int i = 0; i < t.p.n_items; i++)
+        solve_do_remove(&s, i);
+    solve_place(&s, &(struct solve_limits){.seed = k->seed, .steps = PLACE_STEPS}, false);
+    solve_improve(&s, &(struct solve_limits){.seed = k->seed, .steps = POLISH_STEPS});
+    for (size_t i = 0; i < k->n; i++)
+        to[i] = -1;
+    cleanup(freep) int *at = xcalloc(k->w.s->n_vms, sizeof(*at));
+    for (int i = 0; i < t.p.n_items; i++)
+        for (int j = t.start[i]; j < t.start[i + 1]; j++)
+            at[t.vms[j]] = s.at[i] + 1;
+    for (size_t i = 0; i < k->n; i++)
+        to[i] = at[k->list[i].vm] - 1;
+    put_checked(k, to);
+    solve_done(&s);
+    translation_done(&t);
+}
+
+static void place_all(struct making *k)
+{
+    cleanup(freep) struct plan_wanted *rest = xcalloc(k->n, sizeof(*rest));
+    size_t n = 0;
+    for (size_t i = 0; i < k->n; i++)
+        k->w.f.leaving[k->list[i].vm] = true;
+    place(k, k->list, k->n, false);
+    for (size_t i = 0; i < k->n; i++)
+        if (k->list[i].cold && k->w.f.to[k->list[i].vm] < 0)
+            rest[n++] = k->list[i];
+    if (n) /* live elsewhere is better than cold: only what found no place */
+        place(k, rest, n, true);
+}
+
+/* ---- the plan --------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b, void *ctx)
+{
+    const struct plan_wanted *x = a, *y = b;
+    const struct snapshot *s = ctx;
+    int cx = plan_counts(s, x->vm), cy = plan_counts(s, y->vm);
+    int64_t mx = vm_need_bytes(s->vms[x->vm].v), my = vm_need_bytes(s->vms[y->vm].v);
+    if (cx != cy)
+        return cy - cx;
+    if (mx != my)
+        return mx > my ? -1 : 1;
+    return x->vm - y->vm;
+}
+
+static void write_plan(struct making *k)
+{
+    const struct snapshot *s = k->w.s;
+    for (size_t i = 0; i < k->n; i++) {
+        const struct plan_wanted *x = &k->list[i];
+        int to = k->w.f.to[x->vm];
+        if (to < 0) {
+            struct plan_stay *stay = vec_add(&k->plan->stays, &k->plan->n_stays);
+            stay->vm = x->vm;
+            plan_explain_stay(&k->w, x->vm, k->r->allow_cold && plan_counts(s, x->vm), stay);
+            assert(stay->n_reasons);
+            continue;
+        }
+        *vec_add(&k->plan->moves, &k->plan->n_moves) = (struct plan_move){
+            .vm = x->vm,
+            .from = s->vms[x->vm].host,
+            .to = to,
+            .live = !is_cold(&k->w, x, to) && s->vms[x->vm].v->state != VM_SHUTOFF,
+            .why = plan_why(&k->w, x, to),
+        };
+    }
+}
+
+void plan_make(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
+               uint64_t seed, struct plan *ret)
+{
+    cleanup(freep) struct plan_wanted *list = xcalloc(r->n_vms, sizeof(*list));
+    cleanup(freep) int *planned = xcalloc(r->n_vms, sizeof(*planned));
+    struct making k = {.r = r, .seed = seed, .list = list, .plan = ret};
+    *ret = (struct plan){0};
+    plan_world_init(&k.w, s, p, r, planned, 0);
+    collect(&k, planned);
+    k.w.n_planned = k.n;
+    if (k.n > 1)
+        qsort_r(list, k.n, sizeof(*list), by_size, (void *)(uintptr_t)s);
+    if (k.n)
+        place_all(&k);
+    write_plan(&k);
+    plan_order(s, p, ret->moves, ret->n_moves);
+    plan_world_done(&k.w);
+}
+
+void plan_done(struct plan *p)
+{
+    for (size_t i = 0; i < p->n_moves; i++)
+        free(p->moves[i].why);
+    free(p->moves);
+    for (size_t i = 0; i < p->n_stays; i++)
+        reasons_done(p->stays[i].reasons, p->stays[i].n_reasons);
+    free(p->stays);
+    *p = (struct plan){0};
+}

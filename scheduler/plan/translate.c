@@ -1,0 +1,533 @@
+#include "scheduler/plan/translate.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/plan/classes.h"
+
+enum { PAGE = 4096 };
+/* A wish for a host is worth more than all soft rules together, which weigh at most 1000 each. */
+static const int64_t WISH_WEIGHT = INT64_C(1) << 32;
+
+struct work {
+    const struct plan_world *w;
+    const struct plan_wanted *list;
+    size_t n;
+    const struct translate_goal *g;
+    struct translation *t;
+    int *item_of; /* per VM, -1: it stays */
+    /* being built; owned by the translation in the end */
+    struct solve_group *groups;
+    size_t n_groups;
+    struct solve_fixed *fixed;
+    size_t n_fixed;
+    int *domain; /* level by level */
+    size_t n_domain;
+    int *n_domains;
+    size_t n_levels;
+    int plain_level[3]; /* by enum domain_level, -1: not built yet */
+    struct solve_set *sets;
+    size_t n_sets;
+    struct pair *members; /* (item, group) */
+    size_t n_members;
+    struct pair *prefers; /* (item, set) */
+    size_t n_prefers;
+};
+struct pair {
+    int item, what;
+    int64_t weight;
+};
+
+static void *own(struct work *k, void *p)
+{
+    *vec_add(&k->t->owned, &k->t->n_owned) = p;
+    return p;
+}
+
+static void *array(struct work *k, size_t n, size_t size)
+{
+    return own(k, xcalloc(n ? n : 1, size));
+}
+
+static size_t n_hosts(const struct work *k)
+{
+    return k->w->s->n_hosts;
+}
+
+static int64_t pages_up(int64_t bytes)
+{
+    return (bytes + PAGE - 1) / PAGE;
+}
+
+/* ---- items ------------------------------------------------------------------------------------ */
+
+static int find_root(int *parent, int i)
+{
+    while (parent[i] != i)
+        i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+/* VMs that a hard affinity rule binds to one host go together. */
+static void bind_together(const struct work *k, int *parent)
+{
+    const struct policy *p = k->w->p;
+    for (size_t r = 0; r < p->n_rules; r++) {
+        const struct rule_match *m = &k->w->match[r];
+        int first = -1;
+        if (p->rules[r].kind != RULE_AFFINITY || !p->rules[r].hard ||
+            p->rules[r].across != ACROSS_HOST)
+            continue;
+        for (size_t i = 0; i < m->n_members; i++) {
+            int at = k->item_of[m->members[i]];
+            if (at < 0)
+                continue;
+            if (first >= 0)
+                parent[find_root(parent, at)] = find_root(parent, first);
+            first = first < 0 ? at : first;
+        }
+    }
+}
+
+/* item_of: first the place in the list, then the item. */
+static void make_items(struct work *k)
+{
+    struct translation *t = k->t;
+    cleanup(freep) int *parent = xcalloc(k->n, sizeof(*parent));
+    cleanup(freep) int *item = xcalloc(k->n, sizeof(*item));
+    k->item_of = array(k, k->w->s->n_vms, sizeof(*k->item_of));
+    for (size_t i = 0; i < k->w->s->n_vms; i++)
+        k->item_of[i] = -1;
+    for (size_t i = 0; i < k->n; i++) {
+        parent[i] = (int)i;
+        k->item_of[k->list[i].vm] = (int)i;
+    }
+    bind_together(k, parent);
+    t->start = array(k, k->n + 1, sizeof(*t->start));
+    t->vms = array(k, k->n, sizeof(*t->vms));
+    int n = 0;
+    for (size_t i = 0; i < k->n; i++)
+        if (parent[i] == (int)i)
+            item[i] = n++;
+    t->p.n_items = n;
+    cleanup(freep) int *fill = xcalloc((size_t)n + 1, sizeof(*fill));
+    for (size_t i = 0; i < k->n; i++) {
+        item[i] = item[find_root(parent, (int)i)];
+        fill[item[i]]++;
+    }
+    for (int i = 0; i < n; i++) {
+        t->start[i + 1] = t->start[i] + fill[i];
+        fill[i] = t->start[i];
+    }
+    for (size_t i = 0; i < k->n; i++) {
+        t->vms[fill[item[i]]++] = k->list[i].vm;
+        k->item_of[k->list[i].vm] = item[i];
+    }
+}
+
+static void size_items(struct work *k)
+{
+    struct problem *p = &k->t->p;
+    const struct snapshot *s = k->w->s;
+    int64_t *size = array(k, (size_t)p->n_items * N_RES, sizeof(*size));
+    int64_t *need = array(k, (size_t)p->n_items, sizeof(*need));
+    int64_t *cost = array(k, (size_t)p->n_items, sizeof(*cost));
+    int *home = array(k, (size_t)p->n_items, sizeof(*home));
+    for (size_t i = 0; i < k->n; i++) {
+        int vm = k->list[i].vm, at = k->item_of[vm];
+        int64_t *x = &size[(size_t)at * N_RES];
+        struct plan_load l = plan_need(s->vms[vm].v);
+        if (plan_counts(s, vm)) {
+            x[RES_MEM] += pages_up(l.mem_bytes);
+            x[RES_VCPU] += l.vcpus;
+            x[RES_HUGE] += pages_up(l.huge_bytes);
+        }
+        x[RES_WEIGHT] += pages_up(l.mem_bytes);
+        /* leaving a running VM behind is worse than leaving any number of shut-off ones */
+        if (k->list[i].must_leave)
+            need[at] += plan_counts(s, vm) ? (int64_t)k->n + 1 : 1;
+        cost[at] += k->g->price_per_move + k->g->price_per_gib * l.mem_bytes / GIB;
+        home[at] = s->vms[vm].host;
+    }
+    p->size = size;
+    p->need = need;
+    p->move_cost = cost;
+    p->home = home;
+}
+
+/* ---- hosts ------------------------------------------------------------------------------------ */
+
+static void make_machines(struct work *k)
+{
+    const struct plan_world *w = k->w;
+    struct problem *p = &k->t->p;
+    int64_t *cap = array(k, n_hosts(k) * N_RES, sizeof(*cap));
+    int64_t *base = array(k, n_hosts(k) * N_RES, sizeof(*base));
+    for (size_t h = 0; h < n_hosts(k); h++) {
+        int64_t *c = &cap[h * N_RES], *b = &base[h * N_RES];
+        int64_t mem = plan_mem_capacity(w, (int)h), cpus = plan_vcpu_capacity(w, (int)h);
+        c[RES_MEM] = mem > 0 ? mem / PAGE : 0;
+        c[RES_VCPU] = cpus < 0 ? INT64_MAX / 4 : cpus;
+        c[RES_HUGE] = w->s->hosts[h].h->hugepage_total_bytes / PAGE;
+        c[RES_WEIGHT] = INT64_MAX / 4;
+        b[RES_MEM] = pages_up(w->load[h].mem_bytes);
+        b[RES_VCPU] = w->load[h].vcpus;
+        b[RES_HUGE] = pages_up(w->load[h].huge_bytes);
+        b[RES_WEIGHT] = b[RES_MEM];
+    }
+    for (int i = 0; i < p->n_items; i++) /* items are no base: the state adds them at home */
+        for (int r = 0; r < N_RES; r++)
+            base[(size_t)p->home[i] * N_RES + (size_t)r] -=
+                r == RES_WEIGHT ? p->size[(size_t)i * N_RES + RES_MEM]
+                                : p->size[(size_t)i * N_RES + (size_t)r];
+    p->n_machines = (int)n_hosts(k);
+    p->n_res = N_RES;
+    p->n_variants = 1;
+    p->cap = cap;
+    p->base = base;
+    p->held_res = 1u << RES_MEM | 1u << RES_VCPU | 1u << RES_HUGE;
+}
+
+static void make_terms(struct work *k)
+{
+    struct problem *p = &k->t->p;
+    int64_t *level = array(k, n_hosts(k), sizeof(*level));
+    int64_t *cpus = array(k, n_hosts(k), sizeof(*cpus));
+    int64_t *high = array(k, n_hosts(k), sizeof(*high));
+    struct solve_term *t = array(k, 3, sizeof(*t));
+    for (size_t h = 0; h < n_hosts(k); h++) {
+        int64_t cap = p->cap[h * N_RES + RES_MEM], v = p->cap[h * N_RES + RES_VCPU];
+        level[h] = cap > 0 ? cap : 1;
+        cpus[h] = v > 0 ? v : 1;
+        high[h] = (int64_t)((__int128)level[h] * k->g->relieve_ppm / 1000000);
+    }
+    const struct policy *pol = k->w->p;
+    int n = 0;
+    t[n++] = (struct solve_term){.kind = TERM_SQUARE,
+                                 .tier = TIER_COST,
+                                 .res = RES_WEIGHT,
+                                 .weight = k->g->balance ? pol->balance.weight_mem : 1,
+                                 .level = level};
+    if (k->g->balance && pol->balance.weight_cpu)
+        t[n++] = (struct solve_term){.kind = TERM_SQUARE,
+                                     .tier = TIER_COST,
+                                     .res = RES_VCPU,
+                                     .weight = pol->balance.weight_cpu,
+                                     .level = cpus};
+    if (k->g->relieve_ppm)
+        t[n++] = (struct solve_term){
+            .kind = TERM_ABOVE, .tier = TIER_LOAD, .res = RES_MEM, .weight = 1, .level = high};
+    p->terms = t;
+    p->n_terms = n;
+    p->max_moves = k->g->max_moves;
+}
+
+/* ---- failure domains -------------------------------------------------------------------------- */
+
+/* Hosts in one domain of the level have one number; -1: the host does not say in which it is. */
+static int *number_domains(const struct work *k, int across, int *ret_n)
+{
+    size_t n = n_hosts(k);
+    int *of = xcalloc(n ? n : 1, sizeof(*of));
+    cleanup(freep) size_t *first = xcalloc(n ? n : 1, sizeof(*first));
+    int count = 0;
+    for (size_t h = 0; h < n; h++) {
+        const struct host *x = k->w->s->hosts[h].h;
+        of[h] = across == ACROSS_HOST ? count : -1;
+        bool named = across == ACROSS_ZONE ? x->zone != NULL : x->rack != NULL;
+        for (int d = 0; across != ACROSS_HOST && named && d < count && of[h] < 0; d++)
+            if (same_domain(across, x, k->w->s->hosts[first[d]].h) == SAME_YES)
+                of[h] = d;
+        if (of[h] < 0 && (across == ACROSS_HOST || named))
+            of[h] = count;
+        if (of[h] == count)
+            first[count++] = h;
+    }
+    *ret_n = count;
+    return of;
+}
+
+static int add_level(struct work *k, const int *of, int n)
+{
+    for (size_t h = 0; h < n_hosts(k); h++)
+        *vec_add(&k->domain, &k->n_domain) = of[h];
+    *vec_add(&k->n_domains, &k->n_levels) = n;
+    return (int)k->n_levels - 1;
+}
+
+/* The level of the rule's domains; hosts that the rule does not select are in none. */
+static int level_of(struct work *k, const struct rule *r, const struct rule_match *m)
+{
+    int n;
+    bool all = true;
+    for (size_t h = 0; h < n_hosts(k); h++)
+        all = all && (r->kind != RULE_MAX_VMS || m->hosts[h]);
+    if (all && k->plain_level[r->across] >= 0)
+        return k->plain_level[r->across];
+    cleanup(freep) int *of = number_domains(k, r->across, &n);
+    for (size_t h = 0; !all && h < n_hosts(k); h++)
+        of[h] = m->hosts[h] ? of[h] : -1;
+    int level = add_level(k, of, n);
+    if (all)
+        k->plain_level[r->across] = level;
+    return level;
+}
+
+/* ---- rules about which VMs are where ----------------------------------------------------------- */
+
+static int add_group(struct work *k, struct solve_group g)
+{
+    *vec_add(&k->groups, &k->n_groups) = g;
+    return (int)k->n_groups - 1;
+}
+
+static void add_member(struct work *k, int item, int group)
+{
+    *vec_add(&k->members, &k->n_members) = (struct pair){.item = item, .what = group};
+}
+
+static void add_fixed(struct work *k, int group, int host)
+{
+    if (host >= 0)
+        *vec_add(&k->fixed, &k->n_fixed) =
+            (struct solve_fixed){.group = group, .machine = host, .count = 1};
+}
+
+static bool group_for(const struct rule *r, struct solve_group *ret)
+{
+    bool held = r->hard;
+    switch ((enum rule_kind)r->kind) {
+    case RULE_ANTI_AFFINITY:
+        *ret = (struct solve_group){.kind = GROUP_APART, .limit = 1, .held = held};
+        break;
+    case RULE_MAX_VMS:
+        *ret = (struct solve_group){.kind = GROUP_APART, .limit = (int)r->max, .held = held};
+        break;
+    case RULE_AFFINITY:
+        *ret = (struct solve_group){.kind = GROUP_TOGETHER};
+        break;
+    case RULE_HOST_REQUIRED:
+    case RULE_HOST_FORBIDDEN:
+    case RULE_EXCLUDE:
+    case RULE_MAINTENANCE_ONLY:
+        return false;
+    }
+    ret->tier = r->hard ? TIER_HARD : TIER_SOFT;
+    ret->weight = r->hard ? 1 : r->weight;
+    return true;
+}
+
+static void make_rule_groups(struct work *k)
+{
+    const struct plan_world *w = k->w;
+    for (size_t r = 0; r < w->p->n_rules; r++) {
+        const struct rule_match *m = &w->match[r];
+        struct solve_group g;
+        bool any = false;
+        for (size_t i = 0; i < m->n_members && !any; i++)
+            any = k->item_of[m->members[i]] >= 0;
+        if (!any || !group_for(&w->p->rules[r], &g))
+            continue;
+        g.level = level_of(k, &w->p->rules[r], m);
+        int group = add_group(k, g);
+        for (size_t i = 0; i < m->n_members; i++) {
+            int vm = m->members[i], item = k->item_of[vm];
+            if (item >= 0) {
+                add_member(k, item, group);
+            } else if (!w->name_shared[vm] || plan_counts(w->s, vm)) {
+                /* a definition left behind elsewhere may be one of an item: filter.c knows */
+                add_fixed(k, group, w->f.at[vm]);
+                add_fixed(k, group, w->f.to[vm]);
+            }
+        }
+    }
+}
+
+static int by_name(const void *a, const void *b, void *ctx)
+{
+    const struct snapshot *s = ctx;
+    int x = *(const int *)a, y = *(const int *)b;
+    int c = strcmp(s->vms[x].v->name, s->vms[y].v->name);
+    return c ? c : x - y;
+}
+
+/* Two of one name cannot be on one host. */
+static void make_name_groups(struct work *k)
+{
+    const struct snapshot *s = k->w->s;
+    cleanup(freep) int *list = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < k->n; i++)
+        if (k->w->name_shared[k->list[i].vm])
+            *vec_add(&list, &n) = k->list[i].vm;
+    if (n < 2)
+        return;
+    qsort_r(list, n, sizeof(*list), by_name, (void *)(uintptr_t)s);
+    int group = -1;
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(s->vms[list[i]].v->name, s->vms[list[i - 1]].v->name)) {
+            group = -1;
+            continue;
+        }
+        if (group < 0) {
+            struct rule host = {.kind = RULE_ANTI_AFFINITY, .across = ACROSS_HOST};
+            group = add_group(k, (struct solve_group){.kind = GROUP_APART,
+                                                      .limit = 1,
+                                                      .level = level_of(k, &host, NULL),
+                                                      .tier = TIER_HARD,
+                                                      .weight = 1});
+            add_member(k, k->item_of[list[i - 1]], group);
+        }
+        add_member(k, k->item_of[list[i]], group);
+    }
+}
+
+/* ---- where items may and would like to be ------------------------------------------------------- */
+
+static int add_set(struct work *k, uint64_t *bits)
+{
+    vec_add(&k->sets, &k->n_sets)->bits = own(k, bits);
+    return (int)k->n_sets - 1;
+}
+
+static uint64_t *empty_set(const struct work *k)
+{
+    return xcalloc(plan_set_words(n_hosts(k)) + 1, sizeof(uint64_t));
+}
+
+/* Of an item of several VMs: hosts that may take them all. */
+static void make_allowed(struct work *k)
+{
+    struct plan_classes c;
+    struct problem *p = &k->t->p;
+    size_t words = plan_set_words(n_hosts(k));
+    plan_classes_make(k->w, k->list, k->n, k->g->cold, &c);
+    int *allow = array(k, (size_t)p->n_items, sizeof(*allow));
+    for (int i = 0; i < p->n_items; i++)
+        allow[i] = -1;
+    for (size_t i = 0; i < c.n_sets; i++)
+        add_set(k, take(c.sets[i]));
+    for (size_t i = 0; i < k->n; i++) {
+        int *a = &allow[k->item_of[k->list[i].vm]], more = c.class_of[i];
+        if (*a >= 0 && *a != more) {
+            uint64_t *both = empty_set(k);
+            for (size_t x = 0; x < words; x++)
+                both[x] = k->sets[*a].bits[x] & k->sets[more].bits[x];
+            more = add_set(k, both);
+        }
+        *a = more;
+    }
+    plan_classes_done(&c);
+    p->allow = allow;
+}
+
+static void prefer(struct work *k, int item, int set, int64_t weight)
+{
+    *vec_add(&k->prefers, &k->n_prefers) = (struct pair){item, set, weight};
+}
+
+static void make_preferred(struct work *k)
+{
+    const struct plan_world *w = k->w;
+    for (size_t i = 0; i < k->n; i++) {
+        if (k->list[i].wish < 0)
+            continue;
+        uint64_t *bits = empty_set(k);
+        bits[k->list[i].wish >> 6] |= UINT64_C(1) << (k->list[i].wish & 63);
+        prefer(k, k->item_of[k->list[i].vm], add_set(k, bits), WISH_WEIGHT);
+    }
+    for (size_t r = 0; r < w->p->n_rules; r++) {
+        const struct rule *x = &w->p->rules[r];
+        const struct rule_match *m = &w->match[r];
+        int set = -1;
+        if (x->hard || !plan_rule_about_hosts(x))
+            continue;
+        for (size_t i = 0; i < m->n_members; i++) {
+            int item = k->item_of[m->members[i]];
+            if (item < 0)
+                continue;
+            if (set < 0) {
+                uint64_t *bits = empty_set(k);
+                for (size_t h = 0; h < n_hosts(k); h++)
+                    if (rule_defs[x->kind]->allows(x, m, &w->f, m->members[i], (int)h, NULL))
+                        bits[h >> 6] |= UINT64_C(1) << (h & 63);
+                set = add_set(k, bits);
+            }
+            prefer(k, item, set, x->weight);
+        }
+    }
+}
+
+/* ---- all of it -------------------------------------------------------------------------------- */
+
+static int by_item(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+    return x->item != y->item ? (x->item < y->item ? -1 : 1)
+                              : (x->what > y->what) - (x->what < y->what);
+}
+
+/* Pairs (item, what), sorted by item: start[item] … start[item + 1]. */
+static int *index_pairs(struct work *k, struct pair *list, size_t n)
+{
+    int *start = array(k, (size_t)k->t->p.n_items + 1, sizeof(*start));
+    if (n > 1)
+        qsort(list, n, sizeof(*list), by_item);
+    for (size_t i = 0; i < n; i++)
+        start[list[i].item + 1]++;
+    for (int i = 0; i < k->t->p.n_items; i++)
+        start[i + 1] += start[i];
+    return start;
+}
+
+static void finish(struct work *k)
+{
+    struct problem *p = &k->t->p;
+    int *of = array(k, k->n_members, sizeof(*of));
+    struct solve_prefer *pref = array(k, k->n_prefers, sizeof(*pref));
+    p->group_start = index_pairs(k, k->members, k->n_members);
+    for (size_t i = 0; i < k->n_members; i++)
+        of[i] = k->members[i].what;
+    p->prefer_start = index_pairs(k, k->prefers, k->n_prefers);
+    for (size_t i = 0; i < k->n_prefers; i++)
+        pref[i] = (struct solve_prefer){k->prefers[i].what, k->prefers[i].weight};
+    free(k->members);
+    free(k->prefers);
+    p->group_of = of;
+    p->prefer = pref;
+    p->groups = own(k, k->groups);
+    p->n_groups = (int)k->n_groups;
+    p->fixed = own(k, k->fixed);
+    p->n_fixed = (int)k->n_fixed;
+    p->domain = own(k, k->domain);
+    p->n_domains = own(k, k->n_domains);
+    p->n_levels = (int)k->n_levels;
+    p->sets = own(k, k->sets);
+    p->n_sets = (int)k->n_sets;
+}
+
+void translate(const struct plan_world *w, const struct plan_wanted *list, size_t n,
+               const struct translate_goal *g, struct translation *ret)
+{
+    *ret = (struct translation){0};
+    struct work k = {.w = w, .list = list, .n = n, .g = g, .t = ret, .plain_level = {-1, -1, -1}};
+    make_items(&k);
+    size_items(&k);
+    make_machines(&k);
+    make_terms(&k);
+    make_rule_groups(&k);
+    make_name_groups(&k);
+    make_allowed(&k);
+    make_preferred(&k);
+    finish(&k);
+}
+
+void translation_done(struct translation *t)
+{
+    for (size_t i = 0; i < t->n_owned; i++)
+        free(t->owned[i]);
+    free(t->owned);
+    *t = (struct translation){0};
+}

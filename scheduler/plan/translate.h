@@ -1,0 +1,34 @@
+/* scheduler/plan/translate.h: a request as an abstract re-assignment problem.   PURE.   Inside the
+ * planner only.
+ * Purpose  Items are the VMs that a request may move; VMs bound to one host by hard affinity rules are
+ *          one item. All other VMs are load and counts that stay. Machines are the snapshot's hosts.
+ * Units    memory in pages of 4 KiB (sizes rounded up, capacities down), vCPUs, huge-page memory in
+ *          4 KiB.
+ * Exact    what the engine finds is asked of filter.c once more (plan.c): where the problem cannot say
+ *          all (definitions left behind, racks that are not named), filter.c has the last word.
+ * Owner    borrows the world and the list; translation_done releases.   Thread any. */
+#pragma once
+
+#include "scheduler/plan/world.h"
+#include "scheduler/solve/state.h"
+
+enum { RES_MEM, RES_VCPU, RES_HUGE, RES_WEIGHT, N_RES };
+
+struct translate_goal {
+    bool cold;    /* hosts that only a cold move may use are allowed, too */
+    bool balance; /* even load over all hosts; else only where new VMs go counts */
+    /* what a move costs beside the balance, where SOLVE_UNIT is what one full host costs */
+    int64_t price_per_move, price_per_gib;
+    int max_moves;       /* -1 any */
+    int64_t relieve_ppm; /* load of a host above it is overload; 0: none is */
+};
+struct translation {
+    struct problem p;
+    int *start, *vms; /* VMs of item i: vms[start[i]] … vms[start[i + 1] − 1] */
+    void **owned;
+    size_t n_owned;
+};
+
+void translate(const struct plan_world *w, const struct plan_wanted *list, size_t n,
+               const struct translate_goal *g, struct translation *ret);
+void translation_done(struct translation *t);
