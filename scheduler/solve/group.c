@@ -1,7 +1,12 @@
 /* Groups: how many items of one kind a failure domain has, and what that costs. */
 #include <assert.h>
 
+#include "lib/base/mem.h"
 #include "scheduler/solve/internal.h"
+
+/* A group with few members is a list of domains: searched as fast as a row is looked up, and 20,000
+ * groups on 10,000 machines would be 400 MB of rows. Two cache lines. */
+enum { LIST_UP_TO = 16 };
 
 /* What a step does to one group: as many of it as the item counts for leave domain a and come to
  * domain b ≠ a (−1: none). */
@@ -51,10 +56,60 @@ static int near_price(const struct solve_state *s, const struct turn *t)
     return s->p->n_near ? near_end(s, t, t->a, -1) + near_end(s, t, t->b, 1) : 0;
 }
 
+/* Items of the group and fixed ones; twice where they count at home too: cells it may need. */
+static int *count_members(const struct problem *p)
+{
+    int *n = xcalloc((size_t)p->n_groups, sizeof(*n));
+    for (int k = p->n_groups ? p->group_start[p->n_items] - 1 : -1; k >= 0; k--)
+        n[p->group_of[k]] += p->groups[p->group_of[k]].held ? 2 : 1;
+    for (int k = 0; k < p->n_fixed; k++)
+        n[p->fixed[k].group]++;
+    return n;
+}
+
+void group_init(struct solve_state *s)
+{
+    const struct problem *p = s->p;
+    size_t rows = 0, cells = 0, n = (size_t)p->n_groups;
+    int *members = count_members(p);
+    s->row = xcalloc(n, sizeof(*s->row));
+    s->listed = xcalloc(n, sizeof(*s->listed));
+    s->domains_used = xcalloc(n, sizeof(*s->domains_used));
+    for (int g = 0; g < p->n_groups; g++) {
+        s->listed[g] = members[g] <= LIST_UP_TO && n_domains(p, g) > members[g];
+        size_t *end = s->listed[g] ? &cells : &rows;
+        s->row[g] = *end;
+        *end += (size_t)(s->listed[g] ? members[g] : n_domains(p, g));
+    }
+    s->n_counts = rows;
+    s->n_cells = cells;
+    s->count = xcalloc(rows, sizeof(*s->count));
+    s->cell = xcalloc(cells, sizeof(*s->cell));
+    free(members);
+}
+
+static void list_add_to(struct solve_state *s, int g, int d, int by)
+{
+    struct solve_cell *c = find_cell(s, g, d);
+    if (!c) {
+        assert(by > 0);
+        c = &s->cell[s->row[g] + (size_t)s->domains_used[g]++];
+        *c = (struct solve_cell){.domain = d};
+    }
+    c->count += by;
+    assert(c->count >= 0);
+    if (c->count == 0)
+        *c = s->cell[s->row[g] + (size_t)--s->domains_used[g]];
+}
+
 void group_add(struct solve_state *s, int g, int d, int by)
 {
     if (d < 0)
         return;
+    if (s->listed[g]) {
+        list_add_to(s, g, d, by);
+        return;
+    }
     uint16_t *n = &s->count[s->row[g] + (size_t)d];
     assert(*n + by >= 0 && *n + by <= UINT16_MAX);
     s->domains_used[g] += (*n + by > 0) - (*n > 0);

@@ -23,9 +23,21 @@ static inline int above(int count, int limit)
     return count > limit ? count - limit : 0;
 }
 
+static inline struct solve_cell *find_cell(const struct solve_state *s, int g, int d)
+{
+    struct solve_cell *c = &s->cell[s->row[g]];
+    for (int k = s->domains_used[g]; k > 0; k--, c++)
+        if (c->domain == d)
+            return c;
+    return NULL;
+}
+
 static inline int count_in(const struct solve_state *s, int g, int d)
 {
-    return s->count[s->row[g] + (size_t)d];
+    if (!s->listed[g])
+        return s->count[s->row[g] + (size_t)d];
+    const struct solve_cell *c = find_cell(s, g, d);
+    return c ? c->count : 0;
 }
 
 static inline bool has_groups(const struct problem *p, int item)
@@ -50,9 +62,21 @@ static inline void list_add(struct solve_state *s, int item, int m)
 /* ---- price.c ---------------------------------------------------------------------------------- */
 /* Load in SOLVE_UNIT of a level. */
 int64_t price_units(int64_t load, int64_t level);
-/* Everything that depends on one machine's load alone. */
-struct solve_score price_machine(const struct problem *p, int m, const int64_t *load,
-                                 const int64_t *held);
+/* The terms of single machines, in runs of one kind and tier; what the terms read of a machine lies
+ * side by side. */
+struct price_table {
+    struct solve_term *term;
+    int n, n_runs;
+    struct price_run {
+        int kind, tier, first, end;
+    } run[TERM_SPREAD * SOLVE_TIERS];
+    int64_t *level; /* [machine * n + term] */
+};
+struct price_table *price_table_new(const struct problem *p);
+void price_table_free(struct price_table *x);
+/* Everything that depends on one machine's load, and on the room left on it, alone. */
+struct solve_score price_machine(const struct solve_state *s, int m, const int64_t *load,
+                                 const int64_t *room);
 /* TERM_SPREAD, of the sums of all machines' loads (in units) and of their squares. */
 int64_t price_spread(const struct problem *p, const struct solve_term *t, int64_t sum,
                      int64_t sum2);
@@ -72,6 +96,8 @@ void group_apply(struct solve_state *s, const struct step *q, bool undo);
 void group_worse(const struct solve_state *s, const struct step *q, int *worse, int *near);
 /* False: a hard group that items to come can only violate more would be above worse[g] ≤ 0. */
 bool group_stays_fair(const struct solve_state *s, const struct step *q, const int *worse);
+/* Rows and lists, with nothing in them. */
+void group_init(struct solve_state *s);
 /* One item more (+1) or less (−1) of group g in domain d; d −1: nothing. */
 void group_add(struct solve_state *s, int g, int d, int by);
 

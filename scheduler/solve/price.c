@@ -1,6 +1,7 @@
 /* What a machine's load and an item's place cost. */
 #include <math.h>
 
+#include "lib/base/mem.h"
 #include "scheduler/solve/internal.h"
 
 /* ---- what one machine costs ------------------------------------------------------------------- */
@@ -15,48 +16,89 @@ static int64_t square(int64_t u)
     return (int64_t)((__int128)u * u / SOLVE_UNIT);
 }
 
-static int64_t blocks(int64_t room, int64_t block)
+static int64_t positive(int64_t x)
 {
-    return room > 0 ? room / block : 0;
+    return x > 0 ? x : 0;
 }
 
-static int64_t term_cost(const struct problem *p, const struct solve_term *t, int m,
-                         const int64_t *load)
+/* Runs over the terms, so that the loops below have nothing to choose. */
+struct price_table *price_table_new(const struct problem *p)
 {
-    const int64_t *cap = &p->cap[(size_t)m * (size_t)p->n_res];
-    int64_t x;
-    switch ((enum solve_term_kind)t->kind) {
-    case TERM_ABOVE:
-        x = load[t->res] - t->level[m];
-        return x > 0 ? t->weight * x : 0;
-    case TERM_RATIO:
-        x = t->ratio * (cap[t->res] - load[t->res]) - (cap[t->res2] - load[t->res2]);
-        return x > 0 ? t->weight * x : 0;
-    case TERM_SQUARE:
-        return t->weight * square(price_units(load[t->res], t->level[m]));
-    case TERM_BLOCKS:
-        return -t->weight * blocks(cap[t->res] - load[t->res], t->block);
-    case TERM_SPREAD:
-        return 0;
-    }
-    return 0;
-}
-
-/* Of machine m with these loads and holds. */
-struct solve_score price_machine(const struct problem *p, int m, const int64_t *load,
-                                 const int64_t *held)
-{
-    struct solve_score c = {0};
-    for (int k = 0; k < p->n_terms; k++)
-        c.tier[p->terms[k].tier] += term_cost(p, &p->terms[k], m, load);
-    if (p->over_weight) {
-        const int64_t *cap = &p->cap[(size_t)m * (size_t)p->n_res];
-        for (int r = 0; r < p->n_res; r++) {
-            int64_t over = load[r] + held[r] - cap[r];
-            if (over > 0)
-                c.tier[TIER_HARD] += p->over_weight[r] * over;
+    struct price_table *x = xcalloc(1, sizeof(*x));
+    size_t n = (size_t)p->n_terms;
+    x->term = xcalloc(n, sizeof(*x->term));
+    for (int kind = TERM_ABOVE; kind < TERM_SPREAD; kind++)
+        for (int tier = 0; tier < SOLVE_TIERS; tier++) {
+            int first = x->n;
+            for (size_t k = 0; k < n; k++)
+                if (p->terms[k].kind == kind && p->terms[k].tier == tier && p->terms[k].weight)
+                    x->term[x->n++] = p->terms[k];
+            if (x->n > first)
+                x->run[x->n_runs++] =
+                    (struct price_run){.kind = kind, .tier = tier, .first = first, .end = x->n};
         }
+    x->level = xcalloc((size_t)p->n_machines * (size_t)x->n, sizeof(*x->level));
+    for (int m = 0; m < p->n_machines; m++)
+        for (int k = 0; k < x->n; k++) {
+            const struct solve_term *t = &x->term[k];
+            const int64_t *cap = &p->cap[(size_t)m * (size_t)p->n_res];
+            x->level[(size_t)m * (size_t)x->n + (size_t)k] =
+                t->kind == TERM_RATIO    ? t->ratio * cap[t->res] - cap[t->res2]
+                : t->kind == TERM_BLOCKS ? cap[t->res]
+                                         : t->level[m];
+        }
+    return x;
+}
+
+void price_table_free(struct price_table *x)
+{
+    if (!x)
+        return;
+    free(x->term);
+    free(x->level);
+    free(x);
+}
+
+static int64_t run_cost(const struct price_table *x, const struct price_run *run,
+                        const int64_t *level, const int64_t *load)
+{
+    int64_t sum = 0;
+    const struct solve_term *t = &x->term[run->first], *end = &x->term[run->end];
+    level += run->first;
+    switch ((enum solve_term_kind)run->kind) {
+    case TERM_ABOVE:
+        for (; t < end; t++)
+            sum += t->weight * positive(load[t->res] - *level++);
+        break;
+    case TERM_RATIO:
+        for (; t < end; t++)
+            sum += t->weight * positive(*level++ - t->ratio * load[t->res] + load[t->res2]);
+        break;
+    case TERM_SQUARE:
+        for (; t < end; t++)
+            sum += t->weight * square(price_units(load[t->res], *level++));
+        break;
+    case TERM_BLOCKS:
+        for (; t < end; t++)
+            sum -= t->weight * (positive(*level++ - load[t->res]) / t->block);
+        break;
+    case TERM_SPREAD:
+        break;
     }
+    return sum;
+}
+
+/* Of machine m with these loads and this room left. */
+struct solve_score price_machine(const struct solve_state *s, int m, const int64_t *load,
+                                 const int64_t *room)
+{
+    const struct price_table *x = s->prices;
+    struct solve_score c = {0};
+    for (int k = 0; k < x->n_runs; k++)
+        c.tier[x->run[k].tier] +=
+            run_cost(x, &x->run[k], &x->level[(size_t)m * (size_t)x->n], load);
+    for (int r = 0; s->p->over_weight && r < s->p->n_res; r++)
+        c.tier[TIER_HARD] += s->p->over_weight[r] * positive(-room[r]);
     return c;
 }
 

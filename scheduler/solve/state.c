@@ -55,10 +55,10 @@ static void batch_apply(struct solve_state *s, const struct batch_change *c)
 
 /* ---- loads ------------------------------------------------------------------------------------ */
 
-/* Loads of one machine as they would be. */
+/* One machine as it would be. */
 struct then {
     int machine;
-    int64_t load[SOLVE_MAX_RES], held[SOLVE_MAX_RES];
+    int64_t load[SOLVE_MAX_RES], room[SOLVE_MAX_RES];
 };
 
 static void then_init(const struct solve_state *s, int m, struct then *t)
@@ -66,35 +66,58 @@ static void then_init(const struct solve_state *s, int m, struct then *t)
     size_t n = (size_t)s->p->n_res;
     t->machine = m;
     memcpy(t->load, &s->load[(size_t)m * n], n * sizeof(*t->load));
-    memcpy(t->held, &s->held[(size_t)m * n], n * sizeof(*t->held));
+    memcpy(t->room, &s->room[(size_t)m * n], n * sizeof(*t->room));
 }
 
 /* The item comes (+1) or leaves (−1). */
-static void then_add(const struct problem *p, struct then *t, int item, int variant, int sign)
+static void then_add(const struct solve_state *s, struct then *t, int item, int variant, int sign)
 {
+    const struct problem *p = s->p;
     const int64_t *size = solve_size(p, item, variant);
-    for (int r = 0; r < p->n_res; r++)
+    for (int r = 0; r < p->n_res; r++) {
         t->load[r] += sign * size[r];
+        t->room[r] -= sign * size[r];
+    }
     if (!p->held_res || p->home[item] != t->machine)
         return;
     size = solve_size(p, item, home_variant(p, item));
     for (int r = 0; r < p->n_res; r++)
-        if (p->held_res >> r & 1)
-            t->held[r] -= sign * size[r];
+        t->room[r] += sign * size[r] & ~s->staying[r];
 }
 
 /* Within capacity, or at least no worse than now. */
 static bool then_fits(const struct solve_state *s, const struct then *t)
 {
-    const struct problem *p = s->p;
-    size_t at = (size_t)t->machine * (size_t)p->n_res;
-    for (int r = 0; r < p->n_res; r++) {
-        int64_t full = t->load[r] + t->held[r];
-        if (full > p->cap[at + (size_t)r] &&
-            full > s->load[at + (size_t)r] + s->held[at + (size_t)r])
+    const int64_t *room = &s->room[(size_t)t->machine * (size_t)s->p->n_res];
+    for (int r = 0; r < s->p->n_res; r++)
+        if (t->room[r] < 0 && t->room[r] < room[r])
             return false;
-    }
     return true;
+}
+
+/* What most steps fail of, asked first: item `in` comes to m in variant v, `out` (−1 none) leaves it in
+ * the same. Exact where staying items take the same room in all variants; elsewhere silent. */
+static bool no_room(const struct solve_state *s, int m, int in, int v, int out)
+{
+    static const int64_t none[SOLVE_MAX_RES];
+    const struct problem *p = s->p;
+    if (p->held_res && p->n_variants > 1)
+        return false;
+    const int64_t *room = &s->room[(size_t)m * (size_t)p->n_res], *a = solve_size(p, in, v),
+                  *b = out < 0 ? none : solve_size(p, out, v);
+    if (p->held_res && (p->home[in] == m || (out >= 0 && p->home[out] == m))) {
+        int64_t come = p->home[in] == m ? 0 : -1, go = out >= 0 && p->home[out] == m ? 0 : -1;
+        for (int r = 0; r < p->n_res; r++) {
+            int64_t more = (a[r] & (come | s->staying[r])) - (b[r] & (go | s->staying[r]));
+            if (more > room[r] && more > 0)
+                return true;
+        }
+        return false;
+    }
+    for (int r = 0; r < p->n_res; r++)
+        if (a[r] - b[r] > room[r] && a[r] > b[r])
+            return true;
+    return false;
 }
 
 static void spread_shift(const struct solve_state *s, const struct solve_term *x,
@@ -112,7 +135,7 @@ static void then_price(const struct solve_state *s, const struct then *t, int n,
                        struct solve_score *ret)
 {
     for (int i = 0; i < n; i++) {
-        struct solve_score c = price_machine(s->p, t[i].machine, t[i].load, t[i].held);
+        struct solve_score c = price_machine(s, t[i].machine, t[i].load, t[i].room);
         for (int k = 0; k < SOLVE_TIERS; k++)
             ret->tier[k] += c.tier[k] - s->machine[t[i].machine].tier[k];
     }
@@ -142,9 +165,11 @@ static void then_apply(struct solve_state *s, const struct then *t, int n)
     }
     for (int i = 0; i < n; i++) {
         size_t at = (size_t)t[i].machine * n_res;
+        for (size_t r = 0; r < n_res; r++)
+            s->held[at + r] = p->cap[at + r] - t[i].load[r] - t[i].room[r];
         memcpy(&s->load[at], t[i].load, n_res * sizeof(*t[i].load));
-        memcpy(&s->held[at], t[i].held, n_res * sizeof(*t[i].held));
-        s->machine[t[i].machine] = price_machine(p, t[i].machine, t[i].load, t[i].held);
+        memcpy(&s->room[at], t[i].room, n_res * sizeof(*t[i].room));
+        s->machine[t[i].machine] = price_machine(s, t[i].machine, t[i].load, t[i].room);
     }
 }
 
@@ -193,12 +218,14 @@ static bool try_shift(const struct solve_state *s, const struct step *q, int v,
     if ((from == m && s->variant[item] == v) || !moves_left(s, more) ||
         (!q->lenient && !may_take(p, item, m, v)))
         return false;
+    if (from != m && !q->lenient && no_room(s, m, item, v, -1))
+        return false;
     struct then t[2];
     int n = from >= 0 && from != m ? 2 : 1;
     then_init(s, m, &t[0]);
     if (from == m)
-        then_add(p, &t[0], item, s->variant[item], -1);
-    then_add(p, &t[0], item, v, 1);
+        then_add(s, &t[0], item, s->variant[item], -1);
+    then_add(s, &t[0], item, v, 1);
     if (!q->lenient && !then_fits(s, &t[0]))
         return false;
     struct solve_score d = {0};
@@ -206,7 +233,7 @@ static bool try_shift(const struct solve_state *s, const struct step *q, int v,
         return false;
     if (n == 2) {
         then_init(s, from, &t[1]);
-        then_add(p, &t[1], item, s->variant[item], -1);
+        then_add(s, &t[1], item, s->variant[item], -1);
         /* its home may keep more room for it than it took of late, in another variant */
         if (p->n_variants > 1 && !q->lenient && !then_fits(s, &t[1]))
             return false;
@@ -258,18 +285,17 @@ static void seat(struct solve_state *s, const struct step *q, int v)
 
 static void shift(struct solve_state *s, int item, int m, int v)
 {
-    const struct problem *p = s->p;
     int from = s->at[item], n = 0;
     struct then t[2];
     if (m >= 0) {
         then_init(s, m, &t[n]);
         if (from == m)
-            then_add(p, &t[n], item, s->variant[item], -1);
-        then_add(p, &t[n++], item, v, 1);
+            then_add(s, &t[n], item, s->variant[item], -1);
+        then_add(s, &t[n++], item, v, 1);
     }
     if (from >= 0 && from != m) {
         then_init(s, from, &t[n]);
-        then_add(p, &t[n++], item, s->variant[item], -1);
+        then_add(s, &t[n++], item, s->variant[item], -1);
     }
     then_apply(s, t, n);
     seat(s, &(struct step){.item = item, .from = from, .to = m, .partner = -1}, v);
@@ -285,13 +311,12 @@ void solve_do_shift(struct solve_state *s, int item, int m, int v, const struct 
 /* a and b as they would sit after the swap. */
 static void swap_then(const struct solve_state *s, int a, int b, struct then t[2])
 {
-    const struct problem *p = s->p;
     then_init(s, s->at[a], &t[0]);
     then_init(s, s->at[b], &t[1]);
-    then_add(p, &t[0], a, s->variant[a], -1);
-    then_add(p, &t[1], b, s->variant[b], -1);
-    then_add(p, &t[0], b, s->variant[a], 1);
-    then_add(p, &t[1], a, s->variant[b], 1);
+    then_add(s, &t[0], a, s->variant[a], -1);
+    then_add(s, &t[1], b, s->variant[b], -1);
+    then_add(s, &t[0], b, s->variant[a], 1);
+    then_add(s, &t[1], a, s->variant[b], 1);
 }
 
 bool solve_try_swap(struct solve_state *s, int a, int b, struct solve_score *ret)
@@ -302,6 +327,8 @@ bool solve_try_swap(struct solve_state *s, int a, int b, struct solve_score *ret
         return false;
     int more_a = away_change(s, a, mb, vb), more_b = away_change(s, b, ma, va);
     if (!moves_left(s, more_a + more_b))
+        return false;
+    if (no_room(s, mb, a, vb, b) || no_room(s, ma, b, va, a))
         return false;
     struct then t[2];
     swap_then(s, a, b, t);
@@ -354,7 +381,7 @@ void solve_do_remove(struct solve_state *s, int item)
     struct then t;
     assert(m >= 0);
     then_init(s, m, &t);
-    then_add(p, &t, item, v, -1);
+    then_add(s, &t, item, v, -1);
     group_price(s, &q, &d);
     then_price(s, &t, 1, &d);
     items_price(s, item, -1, v, &d);

@@ -13,20 +13,28 @@ struct solve_state {
     uint8_t *variant; /* per item */
     int64_t *load;    /* [machine * n_res + res]: base and the items on it */
     int64_t *held;    /* the same shape: items that left this home and still take room there */
+    int64_t *room;    /* the same shape: capacity less load and held; < 0: too full */
     struct solve_score *machine; /* per machine: its part of the score */
     struct solve_score score;    /* of everything */
     int n_moved;                 /* items away from home */
     /* items of machine m: first[m], next[first[m]], … −1 */
     int *first, *next, *prev;
-    /* groups: items of group g in domain d: count[row[g] + d] */
+    /* groups: items of group g in domain d: count[row[g] + d]; or, where `listed`, in one of
+     * cell[row[g]] … domains_used[g] of them, in no order */
     uint16_t *count;
-    size_t *row;
+    struct solve_cell {
+        int domain, count;
+    } * cell;
+    size_t *row, n_counts, n_cells;
+    bool *listed;
     int *domains_used;
     int *near_start, *near_of; /* per group: its solve_near, ids; a first, then b */
     /* batches */
     int *batch_moved, *batch_hist, batch_most;
     /* TERM_SPREAD, per term: sums over machines of the load and its square, and its cost; or NULL */
     int64_t *sum, *sum2, *spread;
+    struct price_table *prices; /* the terms, laid out for reading */
+    int64_t *staying;           /* per resource: all bits, 0 where an item's home keeps its room */
 };
 
 /* Everything at home. */

@@ -8,15 +8,8 @@
 static void init_groups(struct solve_state *s)
 {
     const struct problem *p = s->p;
-    size_t rows = 0, n = (size_t)p->n_groups;
-    s->row = xcalloc(n + 1, sizeof(*s->row));
-    for (int g = 0; g < p->n_groups; g++) {
-        s->row[g] = rows;
-        rows += (size_t)n_domains(p, g);
-    }
-    s->row[n] = rows;
-    s->count = xcalloc(rows, sizeof(*s->count));
-    s->domains_used = xcalloc(n, sizeof(*s->domains_used));
+    size_t n = (size_t)p->n_groups;
+    group_init(s);
     s->near_start = xcalloc(n + 2, sizeof(*s->near_start));
     s->near_of = xcalloc(2 * (size_t)p->n_near, sizeof(*s->near_of));
     int *fill = s->near_start + 1; /* becomes start[] once every slot is filled */
@@ -93,6 +86,9 @@ void solve_init(struct solve_state *s, const struct problem *p)
         .first = xcalloc(machines, sizeof(*s->first)),
         .load = xcalloc(machines * n_res, sizeof(*s->load)),
         .held = xcalloc(machines * n_res, sizeof(*s->held)),
+        .room = xcalloc(machines * n_res, sizeof(*s->room)),
+        .prices = price_table_new(p),
+        .staying = xcalloc(n_res, sizeof(*s->staying)),
         .machine = xcalloc(machines, sizeof(*s->machine)),
     };
     for (int m = 0; m < p->n_machines; m++)
@@ -107,9 +103,13 @@ void solve_init(struct solve_state *s, const struct problem *p)
         s->batch_hist = xcalloc(items + 2, sizeof(*s->batch_hist));
         s->batch_hist[0] = p->n_batches;
     }
+    for (size_t r = 0; r < n_res; r++)
+        s->staying[r] = p->held_res >> r & 1 ? 0 : -1;
+    for (size_t k = 0; k < machines * n_res; k++)
+        s->room[k] = p->cap[k] - s->load[k];
     for (int m = 0; m < p->n_machines; m++)
         s->machine[m] =
-            price_machine(p, m, &s->load[(size_t)m * n_res], &s->held[(size_t)m * n_res]);
+            price_machine(s, m, &s->load[(size_t)m * n_res], &s->room[(size_t)m * n_res]);
     init_spread(s);
     s->score = solve_score_whole(s);
 }
@@ -123,9 +123,12 @@ void solve_done(struct solve_state *s)
     free(s->first);
     free(s->load);
     free(s->held);
+    free(s->room);
     free(s->machine);
     free(s->count);
+    free(s->cell);
     free(s->row);
+    free(s->listed);
     free(s->domains_used);
     free(s->near_start);
     free(s->near_of);
@@ -134,6 +137,8 @@ void solve_done(struct solve_state *s)
     free(s->sum);
     free(s->sum2);
     free(s->spread);
+    price_table_free(s->prices);
+    free(s->staying);
     *s = (struct solve_state){0};
 }
 
@@ -156,8 +161,10 @@ void solve_copy(struct solve_state *dst, const struct solve_state *src)
     copy(dst->first, src->first, machines, sizeof(*src->first));
     copy(dst->load, src->load, loads, sizeof(*src->load));
     copy(dst->held, src->held, loads, sizeof(*src->held));
+    copy(dst->room, src->room, loads, sizeof(*src->room));
     copy(dst->machine, src->machine, machines, sizeof(*src->machine));
-    copy(dst->count, src->count, src->row[p->n_groups], sizeof(*src->count));
+    copy(dst->count, src->count, src->n_counts, sizeof(*src->count));
+    copy(dst->cell, src->cell, src->n_cells, sizeof(*src->cell));
     copy(dst->domains_used, src->domains_used, (size_t)p->n_groups, sizeof(*src->domains_used));
     copy(dst->batch_moved, src->batch_moved, (size_t)p->n_batches, sizeof(*src->batch_moved));
     copy(dst->batch_hist, src->batch_hist, items + 2, sizeof(*src->batch_hist));
@@ -189,7 +196,7 @@ struct solve_score solve_score_whole(const struct solve_state *s)
     struct solve_score c = {0};
     for (int m = 0; m < p->n_machines; m++) {
         size_t at = (size_t)m * (size_t)p->n_res;
-        struct solve_score x = price_machine(p, m, &s->load[at], &s->held[at]);
+        struct solve_score x = price_machine(s, m, &s->load[at], &s->room[at]);
         solve_score_add(&c, &x);
     }
     for (int i = 0; i < p->n_items; i++)
