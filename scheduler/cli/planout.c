@@ -8,11 +8,24 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
+static void forecast_cells(struct table *t, const struct move_forecast *f)
+{
+    char starts[TIME_BYTES], takes[TIME_BYTES], pause[FMT_BYTES];
+    bool ends = f->end_us >= 0;
+    table_text(t, C_NONE, f->start_us < 0 ? "?" : time_about(starts, f->start_us));
+    table_text(t, f->never ? C_WARN : C_NONE,
+               f->never ? "never"
+               : ends   ? time_about(takes, f->end_us - f->start_us)
+                        : "?");
+    table_text(t, C_NONE, f->pause_us < 0 ? "?" : fmt_duration(pause, f->pause_us));
+}
+
 static int moves_table(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
         {"VM", false, false},    {"FROM", false, false}, {"TO", false, false},
         {"MEMORY", false, true}, {"HOW", false, false},  {"WHY", false, false},
+        {"STARTS", true, true},  {"TAKES", true, true},  {"PAUSE", true, true},
         {"UUID", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
@@ -27,6 +40,7 @@ static int moves_table(struct cli *c, const struct run_view *v)
                    : m->offline ? "shut off"
                                 : "COLD");
         table_text(&t, C_NONE, m->why);
+        forecast_cells(&t, &m->forecast);
         table_text(&t, C_NONE, m->vm);
     }
     int code = v->n_moves ? table_print(c, &t) : X_DONE;
@@ -34,28 +48,58 @@ static int moves_table(struct cli *c, const struct run_view *v)
     return code;
 }
 
+enum { BLIND_SHOWN = 3 };
+
+static void add_blind(char **s, const struct run_forecast *f)
+{
+    text_add(s, " · time unknown: no link speed of ");
+    for (size_t i = 0; i < f->n_blind && i < BLIND_SHOWN; i++)
+        text_add(s, "%s%s", i ? ", " : "", f->blind[i]);
+    if (f->n_blind > BLIND_SHOWN)
+        text_add(s, " and %zu more", f->n_blind - BLIND_SHOWN);
+    text_add(s, " (migration.link of agent.yaml)");
+}
+
+/* What nobody knows is said, not guessed. */
+static void add_forecast(char **s, const struct run_view *v, int64_t cold)
+{
+    const struct run_forecast *f = &v->run.forecast;
+    char a[FMT_BYTES], t[TIME_BYTES];
+    if (f->peak > 0)
+        text_add(s, " · peak %lld at once", (long long)f->peak);
+    else if (v->run.parallel > 0)
+        text_add(s, " · at most %lld at once", (long long)v->run.parallel);
+    if (f->n_blind)
+        add_blind(s, f);
+    else if (f->makespan_us >= 0)
+        text_add(s, " · ≈%s%s%s", time_about(t, f->makespan_us),
+                 f->writers ? " if guests write little" : "",
+                 cold ? ", and as long as cold ones take" : "");
+    if (f->never)
+        text_add(s, " · %lld would not converge", (long long)f->never);
+    if (f->bytes > 0)
+        text_add(s, " · %s over the wire", fmt_bytes(a, f->bytes));
+    if (f->pause_us > 0)
+        text_add(s, " · worst pause ≈%s", fmt_duration(a, f->pause_us));
+    else if (f->pause_limit_us > 0 && f->bytes > 0)
+        text_add(s, " · pauses up to %s", fmt_duration(a, f->pause_limit_us));
+}
+
 /* Plan: 8 moves, 0 blocked, 0 stopped · ... */
 static void plan_line(FILE *f, const struct run_view *v, int64_t stopped, int64_t blocked)
 {
     const struct run *r = &v->run;
-    char a[FMT_BYTES], *s = NULL;
-    int64_t bytes = 0, cold = 0;
-    for (size_t i = 0; i < v->n_moves; i++) {
-        const struct move *m = &v->moves[i];
-        bytes += m->offline ? 0 : m->mem_bytes;
-        cold += !m->live && !m->offline;
-    }
+    char *s = NULL;
+    int64_t cold = 0;
+    for (size_t i = 0; i < v->n_moves; i++)
+        cold += !v->moves[i].live && !v->moves[i].offline;
     text_add(&s, "Plan: %s, %lld blocked, %lld stopped",
              text_count((int64_t)v->n_moves, "move", "moves"), (long long)blocked,
              (long long)stopped);
     if (cold)
         text_add(&s, ", %lld cold", (long long)cold);
-    if (v->n_moves && r->parallel > 0)
-        text_add(&s, " · at most %lld at once", (long long)r->parallel);
-    if (v->n_moves && r->bound_us >= 0)
-        text_add(&s, " · not faster than %s (link)", fmt_duration(a, r->bound_us));
     if (v->n_moves)
-        text_add(&s, " · %s of memory", fmt_bytes(a, bytes));
+        add_forecast(&s, v, cold);
     if (r->policy_commit)
         text_add(&s, " · policy %.7s %s", r->policy_commit,
                  r->policy_clean ? "clean" : "with local changes");

@@ -1,21 +1,8 @@
-/* When a queued move gets its turn: as many at once as the links need, and the next in good time.
- *
- * More at once than a link needs makes every copy longer, and with it the last pass: the pause of the
- * guest. Fewer leave it idle: while one guest is handed over, and above all while the next QEMU starts
- * (2 to 5 s before the first byte, as long as copying 256 MiB at 1 Gbit/s). */
+/* When a queued move gets its turn: scheduler/plan/turns.h, asked for both of its links. */
 #include "scheduler/core/internal.h"
+#include "scheduler/plan/turns.h"
 
-/* Two: one has the link while the other's guest is stopped and handed over. Eight: half of what an
- * agent takes, and of libvirtd's 20 workers. */
-enum { STREAMS_MIN = 2, STREAMS_MAX = 8 };
-#define FULL_PPM    700000    /* of a link; TCP carries 96 %, but rates are read once a second */
-#define YOUNG_US    (3 * SEC) /* before that a stream's rate says nothing yet */
 #define LEAD_MAX_US (20 * SEC)
-
-struct load { /* one direction of one host's link */
-    int64_t active, rest_bytes, rate_Bps;
-    bool unsettled; /* somebody has not reached his rate yet */
-};
 
 /* The best of what it sends now and what it has sent on average: between two passes, and at the moment
  * when another stream ends, one of them is too low. */
@@ -36,13 +23,13 @@ static int64_t rest_of(const struct core *c, const struct move_slot *m)
     }
     const struct host_slot *from = host_find(c, m->m.from);
     const struct vm_slot *v = from ? vm_find(from, m->m.vm) : NULL;
-    int64_t rss = v ? v->vm.rss_bytes : -1; /* pages never touched are not sent */
-    return rss > 0 && rss < m->m.mem_bytes ? rss : m->m.mem_bytes;
+    return v ? turns_first_bytes(&v->vm) : m->m.mem_bytes;
 }
 
-static struct load load_of(const struct core *c, const char *host, bool in)
+static struct turns_link link_of(const struct core *c, const char *host, bool in)
 {
-    struct load l = {0};
+    const struct host_slot *h = host_find(c, host);
+    struct turns_link l = {.link_bps = h ? h->rec.last.link_bps : -1};
     for (size_t i = 0; i < c->n_moves; i++) {
         const struct move_slot *m = c->moves[i];
         if (!move_active(m) || m->m.offline || !str_eq(in ? m->m.to : m->m.from, host))
@@ -57,23 +44,8 @@ static struct load load_of(const struct core *c, const char *host, bool in)
 
 static bool link_has_room(const struct core *c, const char *host, bool in)
 {
-    const struct host_slot *h = host_find(c, host);
-    struct load l = load_of(c, host, in);
-    int64_t share = c->policy.migration.link_share_ppm;
-    bool capped = share < 1000000 || c->policy.migration.bandwidth_Bps > 0;
-    if (l.active < STREAMS_MIN)
-        return true;
-    if (l.active >= (capped ? AUTO_ACTIVE : STREAMS_MAX))
-        return false;
-    int64_t link_Bps = h ? h->rec.last.link_bps / 8 : -1;
-    if (link_Bps <= 0) /* nothing is known of it: what flows now is all it can carry */
-        link_Bps = l.unsettled ? -1 : l.rate_Bps;
-    double link = (double)link_Bps * (double)share / 1e6;
-    if (link <= 0)
-        return l.active < AUTO_ACTIVE;
-    if ((double)l.rest_bytes * 1e6 < link * (double)c->lead_us)
-        return true; /* it would run dry before the next one's first byte */
-    return !l.unsettled && (double)l.rate_Bps * 1e6 < link * FULL_PPM;
+    struct turns_link l = link_of(c, host, in);
+    return turns_link_has_room(&c->policy, &l, c->lead_us);
 }
 
 static bool below_limit(const struct core *c, const struct move_slot *m, int64_t limit)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "scheduler/core/internal.h"
+#include "scheduler/plan/turns.h"
 
 void set_str(char **slot, const char *value)
 {

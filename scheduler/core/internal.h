@@ -13,8 +13,7 @@
 #include "scheduler/plan/plan.h"
 
 /* Why these: docs/timelines.md. */
-enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, AUTO_ACTIVE = 3,
-       PAUSE_PASSES = 6 }; /* idle guests need 3 or 4 */
+enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32 };
 #define ASK_TIMEOUT_US (40 * SEC)      /* > the agent's own 30 s deadline for Ceph and libvirt */
 #define PROBE_TIMEOUT_US (12 * SEC)    /* then that side counts as silent for this round */
 #define PROBE_EVERY_US (500 * MSEC)
@@ -22,9 +21,6 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32, A
 #define STARTUP_GRACE_US (15 * SEC)    /* agents reconnect with up to 10 s of jitter */
 #define SOURCE_GONE_US (90 * SEC)      /* > 30 s watch expiry + libvirt's 30 s keepalive, twice over */
 #define RETRY_DELAY_US (5 * SEC)
-#define PAUSE_FIRST_US (100 * MSEC)    /* downtime: auto */
-#define PAUSE_MAX_US (300 * MSEC)      /* QEMU's own default */
-#define LEAD_FIRST_US (3 * SEC)        /* until the first moves have shown how long a start takes */
 #define SILENT_COPY_US (20 * SEC)      /* > the agent's deadline for one question to libvirt */
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
 

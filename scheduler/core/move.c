@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "scheduler/core/internal.h"
+#include "scheduler/plan/turns.h"
 
 bool move_active(const struct move_slot *m)
 {
@@ -152,14 +153,11 @@ static void start_copy(struct core *c, struct move_slot *m)
         b->post_copy = c->policy.migration.post_copy;
         b->multifd = c->policy.migration.multifd;
         b->multifd_channels = c->policy.migration.multifd_channels;
-        b->bandwidth_Bps = c->policy.migration.bandwidth_Bps;
         b->downtime_us = c->policy.migration.downtime_us;
         if (!b->downtime_us && b->live)
             b->downtime_us = PAUSE_FIRST_US;
         const struct host_slot *from = host_find(c, m->m.from);
-        int64_t link = from->rec.last.link_bps, share = c->policy.migration.link_share_ppm;
-        if (!b->bandwidth_Bps && link > 0 && share > 0 && share < 1000000)
-            b->bandwidth_Bps = link / 8 / 1000000 * share / AUTO_ACTIVE;
+        b->bandwidth_Bps = turns_cap_Bps(&c->policy, from->rec.last.link_bps);
     }
     m->copy_start_us = c->now_us;
     m->gave_up = false;

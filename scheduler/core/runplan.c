@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scheduler/core/internal.h"
+#include "scheduler/plan/forecast.h"
 
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried)
@@ -378,9 +379,40 @@ static void note_plan(struct core *c, struct run_slot *r, const struct snapshot 
     }
 }
 
+static void keep_forecast(struct run *r, const struct snapshot *s, const struct forecast *f)
+{
+    r->forecast.makespan_us = f->makespan_us;
+    r->forecast.bound_us = f->bound_us;
+    r->forecast.bytes = f->bytes;
+    r->forecast.peak = f->peak;
+    r->forecast.pause_us = f->pause_us;
+    r->forecast.pause_limit_us = f->pause_limit_us;
+    r->forecast.never = f->never;
+    r->forecast.writers = f->writers;
+    for (size_t i = 0; i < f->n_blind; i++)
+        *vec_add(&r->forecast.blind, &r->forecast.n_blind) = xstrdup(s->hosts[f->blind[i]].h->name);
+}
+
+static struct move_forecast forecast_of(const struct forecast_move *m)
+{
+    return (struct move_forecast){.start_us = m->start_us,
+                                  .end_us = m->end_us,
+                                  .pause_us = m->pause_us,
+                                  .bytes = m->bytes,
+                                  .never = m->never};
+}
+
+/* Those that join a run under way are in no forecast. */
 static void create_moves(struct core *c, struct run_slot *r, const struct snapshot *s,
                          const struct plan *p)
 {
+    struct forecast f = {0};
+    struct forecast_how how = {.parallel = r->run.parallel, .lead_us = c->lead_us};
+    bool joins = r->run.state == RUN_RUNNING;
+    if (!joins) {
+        forecast_make(s, &c->policy, p, &how, &f);
+        keep_forecast(&r->run, s, &f);
+    }
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *mv = &p->moves[i];
         const struct vm *v = s->vms[mv->vm].v;
@@ -388,10 +420,13 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
             continue;
         struct move_slot *m =
             move_new(c, r, v, s->hosts[mv->from].h->name, mv, s->hosts[mv->to].h->name);
-        if (r->run.state == RUN_RUNNING)
+        if (joins)
             say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
                 v->name, m->m.from);
+        else
+            m->m.forecast = forecast_of(&f.moves[i]);
     }
+    forecast_done(&f);
 }
 
 static void start_run(struct core *c, struct run_slot *r)
@@ -422,7 +457,8 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
     r->dirty = true;
     for (size_t i = 0; i < p->n_stays; i++)
         r->run.vms += vm_active(s->vms[p->stays[i].vm].v->state);
-    for (size_t i = 0; i < p->n_moves; i++) /* also when the run is refused: "1 of 23 cannot leave" */
+    for (size_t i = 0; i < p->n_moves;
+         i++) /* also when the run is refused: "1 of 23 cannot leave" */
         r->run.vms += vm_active(s->vms[p->moves[i].vm].v->state);
     size_t blocked = blocked_count(r);
     if (r->run.state == RUN_RUNNING) {
@@ -490,7 +526,8 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
             cleanup(freep) char *text =
                 p.stays[0].n_reasons ? reason_sentence(&p.stays[0].reasons[0]) : xstrdup("?");
             set_str(&m->m.note, text);
-            m->no_target = p.stays[0].n_reasons ? (enum reason_code)p.stays[0].reasons[0].code : R_NONE;
+            m->no_target =
+                p.stays[0].n_reasons ? (enum reason_code)p.stays[0].reasons[0].code : R_NONE;
         }
     }
     plan_done(&p);

@@ -18,6 +18,15 @@ SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped), SF_BOO
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
       SF_INT(T, jobs), SF_INT(T, watchers));
 #undef T
+#define T struct run_forecast
+SHAPE(run_forecast_shape, T, SF_INT_OR(T, makespan_us, -1), SF_INT_OR(T, bound_us, -1),
+      SF_INT_OR(T, bytes, -1), SF_INT_OR(T, peak, -1), SF_INT_OR(T, pause_us, -1),
+      SF_INT_OR(T, pause_limit_us, -1), SF_INT(T, never), SF_INT(T, writers), SF_STRS(T, blind));
+#undef T
+#define T struct move_forecast
+SHAPE(move_forecast_shape, T, SF_INT_OR(T, start_us, -1), SF_INT_OR(T, end_us, -1),
+      SF_INT_OR(T, pause_us, -1), SF_INT_OR(T, bytes, -1), SF_BOOL(T, never));
+#undef T
 #define T struct run
 SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_ENUM(T, state, run_state_names), SF_STR(T, host), SF_STR(T, actor), SF_STR(T, reason),
@@ -28,7 +37,8 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved), SF_INT(T, moving),
       SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped), SF_INT(T, bytes),
       SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1), SF_INT_OR(T, eta_wall_us, -1),
-      SF_STR(T, message), SF_LIST(T, stays, &stay_shape), SF_OBJ(T, proof, &proof_shape));
+      SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message), SF_LIST(T, stays, &stay_shape),
+      SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
@@ -37,10 +47,11 @@ SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT
 SHAPE(move_shape, T, SF_INT_REQ(T, id), SF_INT_REQ(T, run), SF_STR_REQ(T, vm), SF_STR(T, vm_name),
       SF_STR(T, from), SF_STR(T, to), SF_ENUM(T, state, job_state_names), SF_BOOL(T, live),
       SF_BOOL(T, offline), SF_INT(T, attempt), SF_STR(T, why), SF_INT(T, mem_bytes),
-      SF_LIST(T, disks, &disk_shape), SF_INT(T, queued_wall_us), SF_INT(T, prepared_wall_us),
-      SF_INT(T, copy_wall_us), SF_INT(T, ended_wall_us), SF_OBJ(T, progress, &progress_shape),
-      SF_INT_OR(T, total_us, -1), SF_INT_OR(T, setup_us, -1), SF_INT_OR(T, downtime_us, -1),
-      SF_INT_OR(T, bytes, -1), SF_INT_OR(T, iterations, -1), SF_INT_OR(T, rate_Bps, -1),
+      SF_OBJ(T, forecast, &move_forecast_shape), SF_LIST(T, disks, &disk_shape),
+      SF_INT(T, queued_wall_us), SF_INT(T, prepared_wall_us), SF_INT(T, copy_wall_us),
+      SF_INT(T, ended_wall_us), SF_OBJ(T, progress, &progress_shape), SF_INT_OR(T, total_us, -1),
+      SF_INT_OR(T, setup_us, -1), SF_INT_OR(T, downtime_us, -1), SF_INT_OR(T, bytes, -1),
+      SF_INT_OR(T, iterations, -1), SF_INT_OR(T, rate_Bps, -1),
       SF_LIST(T, ceph_src, &image_fact_shape), SF_LIST(T, ceph_dst, &image_fact_shape),
       SF_LIST(T, ceph_after, &image_fact_shape), SF_INT(T, confirmed_wall_us),
       SF_INT(T, proven_wall_us), SF_STR(T, code), SF_STR(T, error),

@@ -43,6 +43,17 @@ struct proof { /* that a drained host is empty */
     int64_t wall_us;
     int64_t running, defined, jobs, watchers; /* domains, libvirt jobs, image watchers left there */
 };
+/* What carrying out the plan was expected to take when it was made: scheduler/plan/forecast.h. */
+struct run_forecast {
+    int64_t makespan_us, bound_us, bytes, peak, pause_us, pause_limit_us; /* -1 unknown */
+    int64_t never, writers; /* moves that do not converge; whose guest's writing is not known */
+    char **blind;           /* hosts whose link speed is not known */
+    size_t n_blind;
+};
+struct move_forecast {
+    int64_t start_us, end_us, pause_us, bytes; /* from the first turn on; -1 unknown */
+    bool never;                                /* does not converge */
+};
 struct run {
     int64_t id;
     int kind, state;         /* enum run_kind, run_state */
@@ -65,6 +76,7 @@ struct run {
     int64_t longest_pause_us;
     int64_t bound_us;        /* bytes / link rate; -1 unknown */
     int64_t eta_wall_us;     /* -1 unknown */
+    struct run_forecast forecast;
     char *message;           /* the present state in one sentence */
     struct stay *stays;
     size_t n_stays;
@@ -83,6 +95,7 @@ struct move {
     int64_t attempt;         /* 1.. */
     char *why;               /* the planner's reason for this target */
     int64_t mem_bytes;       /* reserved at the destination */
+    struct move_forecast forecast;
     struct disk *disks;      /* as they were at the start: probes need them */
     size_t n_disks;
     int64_t queued_wall_us, prepared_wall_us, copy_wall_us, ended_wall_us;
@@ -212,7 +225,7 @@ struct explain_view {
     size_t n_moves;
 };
 
-extern const struct shape stay_shape, proof_shape, run_shape, attempt_shape, move_shape,
+extern const struct shape stay_shape, proof_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape, move_shape,
     host_rec_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
     hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,
     explain_view_shape;

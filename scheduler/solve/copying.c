@@ -49,14 +49,29 @@ static int64_t written(const struct copying *c, int64_t us)
     return us <= c->hot_us ? hot : hot + mul_div(us - c->hot_us, c->dirty_Bps, 1000000);
 }
 
+static int settle(const struct copying *c, int64_t Bps, int64_t limit_us, int64_t *ret_rest_us)
+{
+    int pass = 0;
+    *ret_rest_us = mul_div(c->mem_bytes, 1000000, Bps);
+    while (*ret_rest_us > limit_us && pass < PASSES_MAX) {
+        int64_t next = mul_div(written(c, *ret_rest_us), 1000000, Bps);
+        if (next >= *ret_rest_us)
+            break;
+        *ret_rest_us = next;
+        pass++;
+    }
+    return pass;
+}
+
+int copying_passes(const struct copying *c, int64_t Bps, int64_t limit_us)
+{
+    int64_t rest_us;
+    return settle(c, Bps, limit_us, &rest_us);
+}
+
 int64_t copying_pause_us(const struct copying *c, int64_t Bps, int64_t limit_us)
 {
-    int64_t us = mul_div(c->mem_bytes, 1000000, Bps);
-    for (int pass = 0; us > limit_us && pass < PASSES_MAX; pass++) {
-        int64_t next = mul_div(written(c, us), 1000000, Bps);
-        if (next >= us)
-            break;
-        us = next;
-    }
-    return us;
+    int64_t rest_us;
+    settle(c, Bps, limit_us, &rest_us);
+    return rest_us;
 }

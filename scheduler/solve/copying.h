@@ -20,6 +20,8 @@ int64_t copying_need_Bps(const struct copying *c);
 int64_t copying_us(const struct copying *c, int64_t Bps);
 /* What is sent in all; −1 as above. */
 int64_t copying_bytes(const struct copying *c, int64_t Bps);
+/* Passes until the rest takes at most limit_us, the first included; or until it gets no smaller. */
+int copying_passes(const struct copying *c, int64_t Bps, int64_t limit_us);
 /* How long the guest stands still for the last rest: at most limit_us where the passes get that
  * small; else as small as they get. */
 int64_t copying_pause_us(const struct copying *c, int64_t Bps, int64_t limit_us);

@@ -146,6 +146,36 @@ static void a_number_is_a_number(void **state)
     assert_int_equal(flow(10, 1000, 1000), 1);
 }
 
+/* The same rule gives planned moves their turn: what the forecast says at first is what happens. */
+static void the_forecast_is_what_happens(void **state)
+{
+    (void)state;
+    link_speed(INT64_C(10000000000));
+    drain_of(16, 128 * MIB, 0);
+    const struct run_forecast *said = &core_run(f.core, run)->forecast;
+    assert_int_equal(said->peak, 8);
+    assert_int_equal(copying(), said->peak);
+    assert_in_range(said->bytes, 16 * 128 * MIB - 1000, 16 * 128 * MIB + 1000);
+    assert_true(said->makespan_us >= said->bound_us && said->bound_us > 0);
+    assert_int_equal(said->writers, 16);
+    assert_int_equal(core_move(f.core, 1)->forecast.start_us, 0);
+    assert_true(core_move(f.core, 16)->forecast.start_us > 0);
+    assert_int_equal(core_move(f.core, 16)->forecast.pause_us, -1);
+}
+
+static void the_forecast_names_unknown_links(void **state)
+{
+    (void)state;
+    link_speed(-1);
+    drain_of(2, 4 * GIB, 0);
+    const struct run_forecast *said = &core_run(f.core, run)->forecast;
+    assert_int_equal(said->makespan_us, -1);
+    assert_int_equal(said->peak, -1);
+    assert_true(said->n_blind >= 2);
+    assert_string_equal(said->blind[0], "h1");
+    assert_int_equal(core_move(f.core, 1)->forecast.end_us, -1);
+}
+
 static void a_full_destination_is_left_alone(void **state)
 {
     (void)state;
@@ -187,6 +217,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_an_unknown_link_three, setup, teardown),
         cmocka_unit_test_setup_teardown(a_share_stays_a_share, setup, teardown),
         cmocka_unit_test_setup_teardown(a_number_is_a_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_forecast_is_what_happens, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_forecast_names_unknown_links, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_destination_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_that_takes_long_is_learnt, setup, teardown),
     };

@@ -192,6 +192,12 @@ static void joining_and_detaching(void **state)
     "\"live\":true,"                                                                               \
     "\"mem_bytes\":4294967296,\"why\":\"most free memory\"}"
 
+#define TIMED_MOVE                                                                                 \
+    "{\"id\":1,\"run\":42,\"vm\":\"u\",\"vm_name\":\"web\",\"from\":\"h1\",\"to\":\"h2\","         \
+    "\"live\":true,"                                                                               \
+    "\"mem_bytes\":4294967296,\"why\":\"most free memory\",\"forecast\":{\"start_us\":120000000,"  \
+    "\"end_us\":200000000}}"
+
 static void a_dry_run(void **state)
 {
     (void)state;
@@ -200,7 +206,10 @@ static void a_dry_run(void **state)
                                        {RUN, 0,
                                         "{\"run\":{\"id\":42,\"state\":\"planned\",\"dry_run\":"
                                         "true,\"host\":\"h1\",\"vms\":1,\"parallel\":4,"
-                                        "\"bound_us\":31000000,\"policy_commit\":\"3f2a1c9abc\","
+                                        "\"forecast\":{\"makespan_us\":41000000,\"peak\":1,"
+                                        "\"bytes\":4509715660,\"pause_us\":123000,"
+                                        "\"pause_limit_us\":300000},"
+                                        "\"policy_commit\":\"3f2a1c9abc\","
                                         "\"policy_clean\":true},\"moves\":[" MOVE "]}"},
                                        {0}};
     static const char *const same[] = {"plan drain h1", "drain h1 --dry-run", "drain h1 -n"};
@@ -211,9 +220,9 @@ static void a_dry_run(void **state)
         assert_string_equal(o.out, "VM      FROM  TO  MEMORY  HOW   WHY\n"
                                    "vm/web  h1    h2   4 GiB  live  most free memory\n"
                                    "\n"
-                                   "Plan: 1 move, 0 blocked, 0 stopped · at most 4 at once · not "
-                                   "faster than 31 s (link) · "
-                                   "4 GiB of memory · policy 3f2a1c9 clean\n");
+                                   "Plan: 1 move, 0 blocked, 0 stopped · peak 1 at once · ≈41 s · "
+                                   "4.2 GiB over the wire · worst pause ≈123 ms · policy 3f2a1c9 "
+                                   "clean\n");
         assert_string_equal(o.err, "nothing was changed · drover drain h1 --parallel 4 does it\n");
     }
     fake_run(&o, good, "plan drain h1 --detailed-exitcode", false, NULL);
@@ -239,6 +248,38 @@ static void a_dry_run(void **state)
     contains(o.out, "cannot leave:\n  vm/gpu     a host device is attached\n"
                     "  ways out:  drover drain h1 --on-blocked leave   drain the other 1\n");
     contains(o.out, "Plan: 1 move, 1 blocked, 0 stopped");
+    outcome_done(&o);
+}
+
+static void a_plan_with_unknowns(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    const struct fake_answer writers[] = {
+        {POST, 0, CREATED},
+        {RUN, 0,
+         "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\",\"vms\":1,"
+         "\"forecast\":{\"makespan_us\":480000000,\"peak\":4,\"bytes\":4294967296,"
+         "\"pause_limit_us\":300000,\"writers\":1,\"never\":1}},\"moves\":[" TIMED_MOVE "]}"},
+        {0}};
+    fake_run(&o, writers, "plan drain h1", false, NULL);
+    fake_run(&o, writers, "plan drain h1 -o wide", false, NULL);
+    contains(o.out, "STARTS  TAKES  PAUSE  UUID\n");
+    contains(o.out, "  2 min   80 s      ?  u\n");
+    contains(o.out, "Plan: 1 move, 0 blocked, 0 stopped · peak 4 at once · ≈8 min if guests write "
+                    "little · 1 would not converge · 4 GiB over the wire · pauses up to 300 ms\n");
+    const struct fake_answer blind[] = {
+        {POST, 0, CREATED},
+        {RUN, 0,
+         "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\",\"vms\":1,"
+         "\"forecast\":{\"bytes\":4294967296,\"pause_limit_us\":50000,"
+         "\"blind\":[\"h1\",\"h2\",\"h3\",\"h4\",\"h5\"]}},\"moves\":[" MOVE "]}"},
+        {0}};
+    fake_run(&o, blind, "plan drain h1", false, NULL);
+    contains(o.out,
+             "Plan: 1 move, 0 blocked, 0 stopped · time unknown: no link speed of h1, h2, h3 "
+             "and 2 more (migration.link of agent.yaml) · 4 GiB over the wire · pauses up to "
+             "50 ms\n");
     outcome_done(&o);
 }
 
@@ -278,6 +319,7 @@ int main(void)
         cmocka_unit_test(how_it_ends),
         cmocka_unit_test(joining_and_detaching),
         cmocka_unit_test(a_dry_run),
+        cmocka_unit_test(a_plan_with_unknowns),
         cmocka_unit_test(short_verbs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,350 @@
+/* The plan, played: from one event to the next, as the core and the links would have it. */
+#include "scheduler/plan/forecast.h"
+
+#include <assert.h>
+
+#include "lib/base/mem.h"
+#include "scheduler/plan/turns.h"
+#include "scheduler/plan/world.h"
+#include "scheduler/solve/timetable.h"
+
+#define WIRE_PPM 960000 /* of a link's rate is payload: TCP over Ethernet */
+#define TAIL_US  SEC    /* hand-over, then libvirt and Ceph are asked where it runs */
+#define OFF_US   SEC    /* a definition is moved */
+#define WHOLE    INT64_C(1000000000000)
+
+enum stage { WAITING, STARTING, COPYING, PROVING, ENDED };
+struct flow {
+    int from, to;
+    bool live, written_known;
+    enum stage stage;
+    int64_t since_us, until_us; /* of the stage; a copy is given up then */
+    int64_t limit_us;           /* of the copy */
+    struct copying copy;
+    int64_t cap_Bps, rate_Bps, left; /* left: of the copy, in parts of WHOLE */
+    double sent_bytes;
+};
+struct side { /* one direction of a host's link */
+    struct turns_link turns;
+    int64_t rest_Bps, sharers; /* while rates are being shared out */
+    bool used;
+};
+struct play {
+    const struct snapshot *s;
+    const struct policy *p;
+    int64_t limit, lead_us, now_us;
+    struct flow *flows;
+    size_t n;
+    struct side *sides; /* [2 · host + incoming] */
+    int64_t active;
+    struct forecast *f;
+};
+
+static bool has_turn(const struct flow *w)
+{
+    return w->stage >= STARTING && w->stage <= PROVING;
+}
+
+static int side_of(const struct flow *w, bool in)
+{
+    return in ? 2 * w->to + 1 : 2 * w->from;
+}
+
+static int64_t payload_Bps(int64_t link_bps)
+{
+    return (int64_t)((double)link_bps / 8e6 * WIRE_PPM);
+}
+
+/* ---- shares ------------------------------------------------------------------------------------- */
+
+static int64_t fair(const struct play *y, const struct flow *w)
+{
+    int64_t least = w->cap_Bps > 0 ? w->cap_Bps : INT64_MAX;
+    for (int in = 0; in < 2; in++) {
+        const struct side *d = &y->sides[side_of(w, in)];
+        least = d->rest_Bps / d->sharers < least ? d->rest_Bps / d->sharers : least;
+    }
+    return least;
+}
+
+/* Each stream gets as much as it can without taking from one that has less. */
+static void share(struct play *y)
+{
+    for (size_t i = 0; i < 2 * y->s->n_hosts; i++)
+        y->sides[i].rest_Bps = payload_Bps(y->sides[i].turns.link_bps);
+    size_t left = 0;
+    for (size_t i = 0; i < y->n; i++) {
+        struct flow *w = &y->flows[i];
+        if (w->stage != COPYING)
+            continue;
+        w->rate_Bps = -1;
+        left++;
+        for (int in = 0; in < 2; in++)
+            y->sides[side_of(w, in)].sharers++;
+    }
+    for (; left > 0; left--) {
+        struct flow *least = NULL;
+        for (size_t i = 0; i < y->n; i++) {
+            struct flow *w = &y->flows[i];
+            if (w->stage == COPYING && w->rate_Bps < 0 && (!least || fair(y, w) < fair(y, least)))
+                least = w;
+        }
+        least->rate_Bps = fair(y, least);
+        for (int in = 0; in < 2; in++) {
+            struct side *d = &y->sides[side_of(least, in)];
+            d->rest_Bps -= least->rate_Bps;
+            d->sharers--;
+        }
+    }
+}
+
+/* ---- turns --------------------------------------------------------------------------------------- */
+
+/* What the core would see of a move that has its turn. */
+static void count(struct play *y, const struct flow *w)
+{
+    y->active += w->live;
+    for (int in = 0; in < 2 && w->live; in++) {
+        struct turns_link *l = &y->sides[side_of(w, in)].turns;
+        l->active++;
+        l->rate_Bps += w->rate_Bps;
+        l->rest_bytes += (int64_t)((double)w->copy.mem_bytes * (double)w->left / (double)WHOLE);
+        l->unsettled |=
+            w->stage == STARTING || (w->stage == COPYING && y->now_us - w->since_us < YOUNG_US);
+    }
+}
+
+static bool may_start(const struct play *y, const struct flow *w)
+{
+    const struct turns_link *out = &y->sides[side_of(w, false)].turns;
+    const struct turns_link *in = &y->sides[side_of(w, true)].turns;
+    if (y->limit > 0)
+        return y->active < y->limit && out->active < y->limit && in->active < y->limit;
+    return !w->live || (turns_link_has_room(y->p, out, y->lead_us) &&
+                        turns_link_has_room(y->p, in, y->lead_us));
+}
+
+static void begin(struct play *y, struct flow *w)
+{
+    y->f->moves[w - y->flows].start_us = w->since_us = y->now_us;
+    w->stage = w->live ? STARTING : PROVING;
+    w->until_us = y->now_us + (w->live ? y->lead_us : OFF_US);
+    count(y, w);
+}
+
+static void give_turns(struct play *y)
+{
+    y->active = 0;
+    for (size_t i = 0; i < 2 * y->s->n_hosts; i++)
+        y->sides[i].turns = (struct turns_link){.link_bps = y->sides[i].turns.link_bps};
+    for (size_t i = 0; i < y->n; i++)
+        if (has_turn(&y->flows[i]))
+            count(y, &y->flows[i]);
+    for (size_t i = 0; i < y->n; i++)
+        if (y->flows[i].stage == WAITING && may_start(y, &y->flows[i]))
+            begin(y, &y->flows[i]);
+    y->f->peak = y->active > y->f->peak ? y->active : y->f->peak;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------- */
+
+static int64_t pause_of(const struct play *y, const struct flow *w)
+{
+    int64_t limit = y->p->migration.downtime_us;
+    if (limit > 0)
+        return copying_pause_us(&w->copy, w->rate_Bps, limit);
+    bool settles = copying_passes(&w->copy, w->rate_Bps, PAUSE_FIRST_US) <= PAUSE_PASSES;
+    return copying_pause_us(&w->copy, w->rate_Bps, settles ? PAUSE_FIRST_US : PAUSE_MAX_US);
+}
+
+/* When the copy is through at its present rate, or given up. */
+static int64_t copied_us(const struct play *y, const struct flow *w)
+{
+    int64_t us = copying_us(&w->copy, w->rate_Bps);
+    int64_t end = us < 0 ? INT64_MAX : y->now_us + (int64_t)((__int128)us * w->left / WHOLE) + 1;
+    return end < w->until_us ? end : w->until_us;
+}
+
+/* The next moment at which something changes, or at which turns are worth another look: each second as
+ * the core does, less often (a thousandth) the longer it lasts. */
+static int64_t next_us(const struct play *y)
+{
+    int64_t next = INT64_MAX, look = y->now_us + (y->now_us / 1000 > SEC ? y->now_us / 1000 : SEC);
+    bool waiting = false;
+    for (size_t i = 0; i < y->n; i++) {
+        const struct flow *w = &y->flows[i];
+        int64_t at = w->stage == COPYING ? copied_us(y, w) : has_turn(w) ? w->until_us : INT64_MAX;
+        next = at < next ? at : next;
+        waiting |= w->stage == WAITING;
+    }
+    return waiting && next < INT64_MAX && look < next ? look : next;
+}
+
+static void copy_on(struct flow *w, int64_t us)
+{
+    int64_t whole_us = copying_us(&w->copy, w->rate_Bps);
+    w->sent_bytes += (double)w->rate_Bps * (double)us / 1e6;
+    if (whole_us > 0)
+        w->left -= (int64_t)((__int128)us * WHOLE / whole_us);
+    if (whole_us == 0 || w->left < 0)
+        w->left = 0;
+}
+
+/* To the time `to`; then every stage that is over ends. */
+static bool advance(struct play *y, int64_t to_us)
+{
+    bool streams = false;
+    for (size_t i = 0; i < y->n; i++)
+        if (y->flows[i].stage == COPYING)
+            copy_on(&y->flows[i], to_us - y->now_us);
+    y->now_us = to_us;
+    for (size_t i = 0; i < y->n; i++) {
+        struct flow *w = &y->flows[i];
+        struct forecast_move *m = &y->f->moves[i];
+        if (w->stage == STARTING && w->until_us <= to_us) {
+            w->stage = COPYING;
+            w->since_us = to_us;
+            w->until_us = w->limit_us < INT64_MAX ? to_us + w->limit_us : INT64_MAX;
+            streams = true;
+        } else if (w->stage == COPYING && (w->left == 0 || w->until_us <= to_us)) {
+            m->never = w->left > 0;
+            m->pause_us = m->never || !w->written_known ? -1 : pause_of(y, w);
+            w->stage = PROVING;
+            w->until_us = to_us + TAIL_US;
+            streams = true;
+        } else if (w->stage == PROVING && w->until_us <= to_us) {
+            w->stage = ENDED;
+            m->end_us = m->never ? -1 : to_us;
+        }
+    }
+    return streams;
+}
+
+static void play(struct play *y)
+{
+    for (;;) {
+        give_turns(y);
+        int64_t next = next_us(y);
+        if (next == INT64_MAX)
+            break;
+        if (advance(y, next))
+            share(y);
+    }
+}
+
+/* ---- before and after ------------------------------------------------------------------------------ */
+
+static struct flow flow_of(const struct play *y, const struct plan_move *m)
+{
+    const struct vm *v = y->s->vms[m->vm].v;
+    int64_t gib = vm_need_bytes(v) / GIB, per_gib = y->p->migration.timeout_us_per_gib;
+    struct flow w = {.from = m->from, .to = m->to, .live = m->live, .left = WHOLE};
+    w.stage = !m->live && plan_counts(y->s, m->vm) ? ENDED : WAITING;
+    if (!m->live)
+        return w;
+    w.written_known = v->dirty_Bps >= 0;
+    w.copy = (struct copying){.mem_bytes = turns_first_bytes(v),
+                              .dirty_Bps = v->dirty_Bps > 0 ? v->dirty_Bps : 0};
+    w.cap_Bps = turns_cap_Bps(y->p, y->s->hosts[m->from].h->link_bps);
+    w.limit_us = per_gib > 0 ? per_gib * (gib < 2 ? 2 : gib) : INT64_MAX;
+    return w;
+}
+
+/* The hosts that a copy of the plan uses and whose link nobody named. */
+static void find_blind(struct play *y)
+{
+    struct forecast *f = y->f;
+    for (size_t i = 0; i < y->n; i++)
+        for (int in = 0; in < 2 && y->flows[i].live; in++)
+            y->sides[side_of(&y->flows[i], in)].used = true;
+    for (size_t h = 0; h < y->s->n_hosts; h++)
+        if (y->s->hosts[h].h->link_bps <= 0 && (y->sides[2 * h].used || y->sides[2 * h + 1].used))
+            *(int *)vec_add(&f->blind, &f->n_blind) = (int)h;
+}
+
+static int64_t bound_us(const struct play *y)
+{
+    size_t n_sides = 2 * y->s->n_hosts;
+    cleanup(freep) struct tt_link *links = xcalloc(n_sides + 1, sizeof(*links));
+    cleanup(freep) struct tt_move *moves = xcalloc(y->n + 1, sizeof(*moves));
+    cleanup(freep) int *uses = xcalloc(3 * y->n + 1, sizeof(*uses));
+    struct tt_problem p = {.moves = moves, .links = links, .n_links = (int)n_sides + 1};
+    for (size_t i = 0; i <= n_sides; i++) /* the last: of the run as such */
+        links[i] = (struct tt_link){.Bps = i < n_sides ? payload_Bps(y->sides[i].turns.link_bps)
+                                                       : INT64_MAX,
+                                    .most = y->limit > 0 ? (int)y->limit : 0};
+    for (size_t i = 0; i < y->n; i++) {
+        const struct flow *w = &y->flows[i];
+        if (!w->live)
+            continue;
+        int *use = &uses[3 * p.n_moves];
+        use[0] = side_of(w, false);
+        use[1] = side_of(w, true);
+        use[2] = (int)n_sides;
+        moves[p.n_moves++] = (struct tt_move){.copy = w->copy,
+                                              .lead_us = y->lead_us,
+                                              .tail_us = TAIL_US,
+                                              .max_Bps = w->cap_Bps,
+                                              .links = use,
+                                              .n_links = 3,
+                                              .from = -1,
+                                              .to = -1};
+    }
+    return timetable_bound(&p);
+}
+
+static void sum_up(struct play *y)
+{
+    struct forecast *f = y->f;
+    f->makespan_us = f->n_blind ? -1 : 0;
+    for (size_t i = 0; i < y->n; i++) {
+        struct forecast_move *m = &f->moves[i];
+        const struct flow *w = &y->flows[i];
+        bool open = w->stage != ENDED; /* it has no turn, or goes round for ever */
+        m->never |= open && !f->n_blind;
+        m->bytes = f->n_blind ? w->copy.mem_bytes : (int64_t)w->sent_bytes;
+        f->bytes += m->bytes;
+        f->never += m->never;
+        f->writers += w->live && !w->written_known;
+        if (w->live && (f->pause_us < 0 || m->pause_us < 0))
+            f->pause_us = -1;
+        else if (w->live)
+            f->pause_us = m->pause_us > f->pause_us ? m->pause_us : f->pause_us;
+        if (!f->n_blind && m->end_us > f->makespan_us)
+            f->makespan_us = m->end_us;
+    }
+}
+
+void forecast_make(const struct snapshot *s, const struct policy *p, const struct plan *plan,
+                   const struct forecast_how *how, struct forecast *ret)
+{
+    struct play y = {.s = s, .p = p, .lead_us = how->lead_us, .n = plan->n_moves, .f = ret};
+    y.limit = how->parallel > 0 ? how->parallel : p->migration.parallel;
+    cleanup(freep) struct flow *flows = y.flows = xcalloc(y.n + 1, sizeof(*flows));
+    cleanup(freep) struct side *sides = y.sides = xcalloc(2 * s->n_hosts + 1, sizeof(*sides));
+    int64_t downtime = p->migration.downtime_us;
+    *ret = (struct forecast){.moves = xcalloc(y.n + 1, sizeof(*ret->moves)),
+                             .n_moves = y.n,
+                             .bound_us = -1,
+                             .peak = -1,
+                             .pause_limit_us = downtime > 0 ? downtime : PAUSE_MAX_US};
+    for (size_t h = 0; h < 2 * s->n_hosts; h++)
+        sides[h].turns.link_bps = s->hosts[h / 2].h->link_bps;
+    for (size_t i = 0; i < y.n; i++) {
+        flows[i] = flow_of(&y, &plan->moves[i]);
+        ret->moves[i] = (struct forecast_move){.start_us = -1, .end_us = -1, .pause_us = -1};
+    }
+    find_blind(&y);
+    if (!ret->n_blind) {
+        play(&y);
+        ret->bound_us = bound_us(&y);
+    }
+    sum_up(&y);
+}
+
+void forecast_done(struct forecast *f)
+{
+    free(f->moves);
+    free(f->blind);
+    *f = (struct forecast){0};
+}
