@@ -6,7 +6,7 @@
 #define AT(m) .off = offsetof(struct policy, m)
 #define SET(a)                                                                                     \
     {                                                                                              \
-        (a), ARRAY_LEN(a)                                                                          \
+        .keys = (a), .n = ARRAY_LEN(a)                                                             \
     }
 #define NAMES(a) .names = (a), .n_names = ARRAY_LEN(a)
 
@@ -14,7 +14,7 @@ static const struct key memory_keys[] = {
     {"overcommit", KT_RATIO, AT(capacity.mem_overcommit_ppm), .min = 100000, .max = 10000000,
      .doc = "Part of a host's memory that VMs may be given: 1.0 is all of it."},
     {"reserve", KT_BYTES, AT(capacity.mem_reserve_bytes), .min = 0, .max = 1024 * 1024 * GIB,
-     .doc = "Memory kept for the host itself."},
+     .example = "4GiB", .doc = "Memory kept for the host itself."},
 };
 static const struct keyset memory_set = SET(memory_keys);
 
@@ -34,12 +34,12 @@ static const struct keyset capacity_set = SET(capacity_keys);
 static const struct key migration_keys[] = {
     {"transport", KT_ENUM, AT(migration.transport), NAMES(transport_names),
      .doc = "Encryption of the migration data stream."},
-    {"parallel", KT_PARALLEL, AT(migration.parallel), .min = 1, .max = 64,
+    {"parallel", KT_INT, AT(migration.parallel), .zero = "auto", .min = 1, .max = 64,
      .doc = "Moves in flight per host and direction."},
     {"link_share", KT_PERCENT, AT(migration.link_share_ppm), .min = 10000, .max = 1000000,
      .doc = "Part of the migration link that moves may use."},
     {"timeout", KT_PER_GIB, AT(migration.timeout_us_per_gib), .min = SEC, .max = 86400 * SEC,
-     .doc = "Time a copy may take per GiB of memory before it is given up."},
+     .example = "800s/GiB", .doc = "Time a copy may take per GiB of memory before it is given up."},
     {"retries", KT_INT, AT(migration.retries), .min = 0, .max = LIM_RETRIES,
      .doc = "Further targets that are tried after a failed move."},
     {"live", KT_BOOL, AT(migration.live), .doc = "Move running VMs without stopping them."},
@@ -56,10 +56,10 @@ static const struct key migration_keys[] = {
      .doc = "Allow switching to the destination before all memory is there."},
     {"multifd", KT_MULTIFD, AT(migration.multifd), .min = 2, .max = 64,
      .doc = "Several connections per move: true, false or their number."},
-    {"bandwidth", KT_BANDWIDTH, AT(migration.bandwidth_Bps), .min = 125000,
-     .max = INT64_C(125000000000), .doc = "Bandwidth of one move."},
-    {"downtime", KT_PAUSE, AT(migration.downtime_us), .min = MSEC, .max = 2000 * SEC,
-     .doc = "Longest planned pause of a VM."},
+    {"bandwidth", KT_BITRATE, AT(migration.bandwidth_Bps), .zero = "auto", .example = "8Gbit",
+     .min = 125000, .max = INT64_C(125000000000), .doc = "Bandwidth of one move."},
+    {"downtime", KT_DURATION, AT(migration.downtime_us), .zero = "auto", .example = "300ms",
+     .min = MSEC, .max = 2000 * SEC, .doc = "Longest planned pause of a VM."},
     {.name = "network", .type = KT_UNSUPPORTED},
     {.name = "ladder", .type = KT_UNSUPPORTED},
 };
@@ -71,10 +71,55 @@ static const struct key drain_keys[] = {
     {"order", KT_ENUM, AT(drain.order), NAMES(drain_order_names), .doc = "Which VMs leave first."},
     {"bring_home", KT_BOOL, AT(drain.bring_home),
      .doc = "On resume, bring back the VMs that the drain moved away."},
-    {"shutdown_timeout", KT_DURATION, AT(drain.shutdown_timeout_us), .min = SEC, .max = 86400 * SEC,
-     .doc = "Time for a VM that is to be shut down; then it runs on."},
+    {"shutdown_timeout", KT_DURATION, AT(drain.shutdown_timeout_us), .example = "3m", .min = SEC,
+     .max = 86400 * SEC, .doc = "Time for a VM that is to be shut down; then it runs on."},
 };
 static const struct keyset drain_set = SET(drain_keys);
+
+static const struct key weight_keys[] = {
+    {"cpu", KT_INT, AT(balance.weight_cpu), .min = 0, .max = 100, .doc = "Weight of CPU load."},
+    {"memory", KT_INT, AT(balance.weight_mem), .min = 0, .max = 100,
+     .doc = "Weight of memory in use."},
+};
+static int check_weights(const struct reading *r, const struct ynode *n)
+{
+    if (r->p->balance.weight_cpu || r->p->balance.weight_mem)
+        return 0;
+    return fail_at(r, n, "balance.weights", "one of cpu and memory must have a weight");
+}
+static const struct keyset weight_set = {
+    .keys = weight_keys, .n = ARRAY_LEN(weight_keys), .check = check_weights};
+
+static const struct key balance_keys[] = {
+    {"schedule", KT_SCHEDULE, AT(balance.schedule), .zero = "never",
+     .doc = "When to look, as five fields of cron."},
+    {"window", KT_WINDOW, AT(balance.window), .zero = "always",
+     .doc = "When moves may start: days, times and zone."},
+    {"imbalance", KT_PERCENT, AT(balance.imbalance_ppm), .min = 10000, .max = 1000000,
+     .doc = "Difference between the fullest and the emptiest host that is let be."},
+    {"sustained", KT_INT, AT(balance.sustained), .min = 1, .max = 100,
+     .doc = "Looks in a row that must find it."},
+    {"min_gain", KT_PERCENT, AT(balance.min_gain_ppm), .min = 10000, .max = 1000000,
+     .doc = "A plan that improves less is not worth its moves."},
+    {"max_moves", KT_INT, AT(balance.max_moves), .min = 1, .max = 10000,
+     .doc = "Moves of one run."},
+    {"cooldown", KT_DURATION, AT(balance.cooldown_us), .zero = "none", .example = "6h", .min = SEC,
+     .max = 30 * 86400 * SEC, .doc = "Time for which a VM that moved is left alone."},
+    {"weights", KT_SECTION, .sub = &weight_set, .doc = "What load is made of."},
+    {"approve", KT_ENUM, AT(balance.approve), NAMES(approve_names),
+     .doc = "Whether a scheduled plan waits for an operator."},
+    {"mode", KT_ENUM, AT(balance.mode), NAMES(balance_mode_names), .doc = "What a run is after."},
+};
+static const struct keyset balance_set = SET(balance_keys);
+
+static const struct key budget_keys[] = {
+    {"moves_per_vm_per_day", KT_INT, AT(budget.moves_per_vm_per_day), .zero = "unlimited", .min = 1,
+     .max = 1000, .doc = "Moves of one VM in 24 hours."},
+    {"pause_per_vm_per_day", KT_DURATION, AT(budget.pause_per_vm_per_day_us), .zero = "unlimited",
+     .example = "2s", .min = MSEC, .max = 86400 * SEC,
+     .doc = "Sum of pauses of one VM in 24 hours."},
+};
+static const struct keyset budget_set = SET(budget_keys);
 
 static const struct key top_keys[] = {
     {"version", KT_VERSION, .doc = "Version of the policy language."},
@@ -82,8 +127,8 @@ static const struct key top_keys[] = {
     {"migration", KT_SECTION, .sub = &migration_set, .doc = "How VMs move."},
     {"rules", KT_RULES, .doc = "Where VMs may be."},
     {"drain", KT_SECTION, .sub = &drain_set, .doc = "How hosts are emptied."},
-    {.name = "balance", .type = KT_UNSUPPORTED},
-    {.name = "budget", .type = KT_UNSUPPORTED},
+    {"balance", KT_SECTION, .sub = &balance_set, .doc = "How VMs are spread over hosts."},
+    {"budget", KT_SECTION, .sub = &budget_set, .doc = "What one VM may be asked to bear."},
     {.name = "failover", .type = KT_UNSUPPORTED},
 };
 const struct keyset policy_keys = SET(top_keys);

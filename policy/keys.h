@@ -12,17 +12,17 @@ enum key_type {
     KT_SECTION,     /* sub */
     KT_RULES,       /* list of rules */
     KT_BOOL,        /* bool */
-    KT_INT,         /* int64_t */
-    KT_BYTES,       /* int64_t bytes, "4GiB" */
-    KT_RATIO,       /* int64_t ppm, 1.5 */
-    KT_PERCENT,     /* int64_t ppm, "80%" */
     KT_ENUM,        /* int, names */
-    KT_PER_GIB,     /* int64_t µs, "800s/GiB" */
-    KT_PARALLEL,    /* int64_t, "auto" = 0 */
     KT_MULTIFD,     /* bool and channels */
-    KT_BANDWIDTH,   /* int64_t bytes/s, "8Gbit"; "auto" = 0 */
-    KT_PAUSE,       /* int64_t µs, "300ms"; "auto" = 0 */
-    KT_DURATION,    /* int64_t µs, "3m" */
+    KT_INT,         /* int64_t, and so are the quantities below */
+    KT_BYTES,       /* "4GiB" */
+    KT_RATIO,       /* ppm, 1.5 */
+    KT_PERCENT,     /* ppm, "80%" */
+    KT_BITRATE,     /* bytes/s, "8Gbit" */
+    KT_DURATION,    /* µs, "3m" */
+    KT_PER_GIB,     /* µs, "800s/GiB" */
+    KT_SCHEDULE,    /* char *, calendar.h */
+    KT_WINDOW,      /* char *, calendar.h */
     KT_UNSUPPORTED, /* designed, not built */
 };
 struct keyset;
@@ -31,14 +31,19 @@ struct key {
     enum key_type type;
     size_t off;
     int64_t min, max;
+    const char *zero;    /* of numbers and texts: a word that stands for 0 or NULL ("auto") */
+    const char *example; /* for messages */
     const char *const *names;
     size_t n_names;
     const struct keyset *sub;
     const char *doc;
 };
+struct reading;
 struct keyset {
     const struct key *keys;
     size_t n;
+    /* What the section's values must be together; n: the section. NULL: nothing. */
+    int (*check)(const struct reading *r, const struct ynode *n);
 };
 extern const struct keyset policy_keys;
 /* Rule kinds that the language has and this version does not. */
@@ -62,6 +67,7 @@ int value_enum(const struct reading *r, const struct ynode *n, const char *path,
 int rules_read(const struct reading *r, const struct ynode *n);
 
 /* Errors. Return -EBADMSG. */
+int fail_at(const struct reading *r, const struct ynode *n, const char *path, const char *what);
 int fail_value(const struct reading *r, const struct ynode *n, const char *path,
                const char *expected);
 int fail_unknown(const struct reading *r, const struct ynode *n, const char *path,

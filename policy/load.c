@@ -135,7 +135,7 @@ static int read_section(const struct reading *r, const struct keyset *set, const
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return set->check ? set->check(r, n) : 0;
 }
 
 static int read_file(const char *dir, const char *rel, struct policy *p, struct err *e)

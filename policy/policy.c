@@ -9,6 +9,9 @@
 const char *const on_blocked_names[4] = {"refuse", "leave", "cold", "shutdown"};
 const char *const drain_order_names[3] = {"fastest", "smallest-first", "largest-first"};
 const char *const transport_names[2] = {"tls", "tcp"};
+const char *const balance_mode_names[5] = {"repair-rules", "relieve", "balance", "make-room",
+                                           "consolidate"};
+const char *const approve_names[2] = {"manual", "auto"};
 const char *const rule_kind_names[7] = {"anti_affinity",   "affinity", "host_required",
                                         "host_forbidden",  "max_vms",  "exclude",
                                         "maintenance_only"};

@@ -28,6 +28,8 @@ enum approve { APPROVE_MANUAL, APPROVE_AUTO };
 extern const char *const on_blocked_names[4];
 extern const char *const drain_order_names[3];
 extern const char *const transport_names[2];
+extern const char *const balance_mode_names[5];
+extern const char *const approve_names[2];
 
 /* Which VMs or hosts: every given part must match (labels: all of them; names: any pattern). */
 struct selector {

@@ -87,17 +87,10 @@ static json_t *rules_schema(void)
     return json_pack("{s:s,s:o}", "type", "array", "items", rule);
 }
 
-static json_t *key_schema(const struct key *k)
+/* Numbers and texts; the schema knows the form, and of plain numbers the bounds. */
+static json_t *scalar_schema(const struct key *k)
 {
     switch (k->type) {
-    case KT_VERSION:
-        return json_pack("{s:i}", "const", 1);
-    case KT_SECTION:
-        return keyset_schema(k->sub);
-    case KT_RULES:
-        return rules_schema();
-    case KT_BOOL:
-        return json_pack("{s:s}", "type", "boolean");
     case KT_INT:
         return whole(k->min, k->max);
     case KT_BYTES:
@@ -108,25 +101,44 @@ static json_t *key_schema(const struct key *k)
                          "maximum", (double)k->max / 1e6);
     case KT_PERCENT:
         return text("^(100(\\.0+)?|[1-9][0-9]?(\\.[0-9]+)?)%$");
-    case KT_ENUM:
-        return words(k->names, k->n_names);
-    case KT_PER_GIB:
-        return text("^" DURATION "/GiB$");
-    case KT_PARALLEL:
-        return either(json_pack("{s:s}", "const", "auto"), whole(k->min, k->max));
-    case KT_MULTIFD:
-        return either(json_pack("{s:s}", "type", "boolean"), whole(k->min, k->max));
-    case KT_BANDWIDTH:
-        return either(json_pack("{s:s}", "const", "auto"),
-                      text("^" NUMBER " ?(bit|kbit|Mbit|Gbit)(/s)?$"));
-    case KT_PAUSE:
-        return either(json_pack("{s:s}", "const", "auto"), text("^" DURATION "$"));
+    case KT_BITRATE:
+        return text("^" NUMBER " ?(bit|kbit|Mbit|Gbit)(/s)?$");
     case KT_DURATION:
         return text("^" DURATION "$");
+    case KT_PER_GIB:
+        return text("^" DURATION "/GiB$");
+    case KT_SCHEDULE:
+        return text("^ *([^ ]+ +){4}[^ ]+ *$");
+    case KT_WINDOW:
+        return text("^ *[A-Za-z,-]+ +[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} +[A-Za-z0-9_+/-]+ *$");
+    case KT_VERSION:
+    case KT_SECTION:
+    case KT_RULES:
+    case KT_BOOL:
+    case KT_ENUM:
+    case KT_MULTIFD:
     case KT_UNSUPPORTED:
         break;
     }
     return NULL;
+}
+
+static json_t *key_schema(const struct key *k)
+{
+    if (k->type == KT_VERSION)
+        return json_pack("{s:i}", "const", 1);
+    if (k->type == KT_SECTION)
+        return keyset_schema(k->sub);
+    if (k->type == KT_RULES)
+        return rules_schema();
+    if (k->type == KT_BOOL)
+        return json_pack("{s:s}", "type", "boolean");
+    if (k->type == KT_ENUM)
+        return words(k->names, k->n_names);
+    if (k->type == KT_MULTIFD)
+        return either(json_pack("{s:s}", "type", "boolean"), whole(k->min, k->max));
+    json_t *scalar = scalar_schema(k);
+    return scalar && k->zero ? either(json_pack("{s:s}", "const", k->zero), scalar) : scalar;
 }
 
 static json_t *keyset_schema(const struct keyset *set)

@@ -4,7 +4,13 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "policy/calendar.h"
 #include "policy/keys.h"
+
+int fail_at(const struct reading *r, const struct ynode *n, const char *path, const char *what)
+{
+    return err_set(r->e, -EBADMSG, "%s:%d:%d: %s: %s", r->file, n->line, n->col, path, what);
+}
 
 int fail_value(const struct reading *r, const struct ynode *n, const char *path,
                const char *expected)
@@ -102,11 +108,6 @@ static bool decimal_ppm(const char *s, int64_t *ret)
     return true;
 }
 
-static bool is_auto(const struct ynode *n)
-{
-    return n->kind == Y_SCALAR && str_eq(n->text, "auto");
-}
-
 /* The text of a scalar with a unit behind a number; bare numbers have none, except 0. */
 static const char *with_unit(const struct ynode *n)
 {
@@ -138,138 +139,176 @@ static bool per_gib_us(const struct ynode *n, int64_t *ret)
     return !digits_only(duration) && parse_duration(duration, ret, NULL) == 0;
 }
 
-/* The kinds of value that are one integer with a unit: what is expected, and how it is read. */
-static bool read_quantity(const struct key *k, const struct ynode *n, int64_t *ret)
+static bool read_number(const struct key *k, const struct ynode *n, int64_t *ret)
 {
     const char *text = with_unit(n);
     switch (k->type) {
+    case KT_INT:
+        return n->kind == Y_SCALAR && !n->quoted && digits_only(n->text) &&
+               parse_int(n->text, k->min, k->max, ret, NULL) == 0;
     case KT_BYTES:
         return text && parse_bytes(text, ret, NULL) == 0;
-    case KT_BANDWIDTH:
+    case KT_BITRATE:
         if (!text || parse_bitrate(text, ret, NULL) < 0)
             return false;
         *ret /= 8;
         return true;
-    case KT_PAUSE:
     case KT_DURATION:
         return text && parse_duration(text, ret, NULL) == 0;
+    case KT_PER_GIB:
+        return per_gib_us(n, ret);
     case KT_RATIO:
         return n->kind == Y_SCALAR && !n->quoted && decimal_ppm(n->text, ret);
     case KT_PERCENT:
         return percent_ppm(n, ret);
-    case KT_PER_GIB:
-        return per_gib_us(n, ret);
     case KT_VERSION:
     case KT_SECTION:
     case KT_RULES:
     case KT_BOOL:
-    case KT_INT:
     case KT_ENUM:
-    case KT_PARALLEL:
     case KT_MULTIFD:
+    case KT_SCHEDULE:
+    case KT_WINDOW:
     case KT_UNSUPPORTED:
         break;
     }
     return false;
 }
 
-static const char *expected_quantity(enum key_type type)
+/* How numbers of a kind are called and written: bounds in the largest unit that divides them. */
+static const struct notation {
+    const char *what;
+    struct {
+        const char *name;
+        int64_t factor;
+    } units[5];
+} notations[] = {
+    [KT_INT] = {"a whole number", {{"", 1}}},
+    [KT_BYTES] = {"a size",
+                  {{"TiB", 1024 * GIB}, {"GiB", GIB}, {"MiB", MIB}, {"KiB", KIB}, {"", 1}}},
+    [KT_RATIO] = {"a number", {{"", 1000000}}},
+    [KT_PERCENT] = {"a percentage", {{"%", 10000}}},
+    [KT_BITRATE] = {"a bit rate", {{"Gbit", 125000000}, {"Mbit", 125000}}},
+    [KT_DURATION] =
+        {"a duration",
+         {{"d", 86400 * SEC}, {"h", 3600 * SEC}, {"m", 60 * SEC}, {"s", SEC}, {"ms", MSEC}}},
+    [KT_PER_GIB] = {"a duration per GiB",
+                    {{"h/GiB", 3600 * SEC}, {"m/GiB", 60 * SEC}, {"s/GiB", SEC}}},
+};
+
+static char *bound_text(enum key_type type, int64_t v)
 {
-    static const char *const texts[] = {
-        [KT_BYTES] = "a size with its unit such as 512MiB or 4GiB",
-        [KT_BANDWIDTH] = "auto, or a bit rate from 1Mbit to 1000Gbit such as 8Gbit",
-        [KT_PAUSE] = "auto, or a duration from 1ms to 2000s such as 300ms",
-        [KT_DURATION] = "a duration from 1s to 24h such as 3m",
-        [KT_RATIO] = "a number such as 1.5",
-        [KT_PERCENT] = "a percentage from 1% to 100%",
-        [KT_PER_GIB] = "a duration per GiB from 1s/GiB to 24h/GiB such as 800s/GiB",
-        [KT_UNSUPPORTED] = NULL,
-    };
-    return texts[type];
+    const struct notation *t = &notations[type];
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(t->units) && t->units[i + 1].name && v % t->units[i].factor)
+        i++;
+    return xasprintf("%g%s", (double)v / (double)t->units[i].factor, v ? t->units[i].name : "");
 }
 
-static int value_quantity(const struct reading *r, const struct key *k, const struct ynode *n,
-                          const char *path, int64_t *ret)
+static int fail_number(const struct reading *r, const struct key *k, const struct ynode *n,
+                       const char *path)
 {
-    int64_t v;
-    char expected[96];
-    snprintf(expected, sizeof(expected), "%s", expected_quantity(k->type));
-    if (k->type == KT_RATIO)
-        snprintf(expected, sizeof(expected), "a number from %g to %g", (double)k->min / 1e6,
-                 (double)k->max / 1e6);
-    if (!read_quantity(k, n, &v) || v < k->min || v > k->max)
-        return fail_value(r, n, path, expected);
+    cleanup(freep) char *min = bound_text(k->type, k->min);
+    cleanup(freep) char *max = bound_text(k->type, k->max);
+    cleanup(freep) char *expected =
+        xasprintf("%s%s%s from %s to %s%s%s", k->zero ? k->zero : "", k->zero ? ", or " : "",
+                  notations[k->type].what, min, max, k->example ? ", such as " : "",
+                  k->example ? k->example : "");
+    return fail_value(r, n, path, expected);
+}
+
+static bool is_zero_word(const struct key *k, const struct ynode *n)
+{
+    return k->zero && n->kind == Y_SCALAR && str_eq(n->text, k->zero);
+}
+
+static int value_number(const struct reading *r, const struct key *k, const struct ynode *n,
+                        const char *path, int64_t *ret)
+{
+    int64_t v = 0;
+    if (!is_zero_word(k, n) && (!read_number(k, n, &v) || v < k->min || v > k->max))
+        return fail_number(r, k, n, path);
     *ret = v;
     return 0;
 }
 
+static int value_text(const struct reading *r, const struct key *k, const struct ynode *n,
+                      const char *path, char **ret)
+{
+    bool schedule = k->type == KT_SCHEDULE, none = is_zero_word(k, n);
+    struct err why;
+    if (n->kind != Y_SCALAR)
+        return fail_value(r, n, path,
+                          schedule ? "never, or the five fields of cron"
+                                   : "always, or days, times and zone");
+    if (!none && (schedule ? schedule_check(n->text, &why) : window_check(n->text, &why)) < 0)
+        return fail_at(r, n, path, why.msg);
+    free(*ret);
+    *ret = none ? NULL : xstrdup(n->text);
+    return 0;
+}
+
+/* true, false, or a number of channels. */
 static int value_multifd(const struct reading *r, const struct key *k, const struct ynode *n,
                          const char *path)
 {
     struct policy *p = r->p;
-    if (value_bool(&(struct reading){.file = r->file}, n, path, &p->migration.multifd) == 0) {
-        p->migration.multifd_channels = POLICY_MULTIFD_CHANNELS;
-        return 0;
+    const struct reading quiet = {.file = r->file};
+    int64_t channels = POLICY_MULTIFD_CHANNELS;
+    if (value_bool(&quiet, n, path, &p->migration.multifd) < 0) {
+        if (value_int(&quiet, n, path, k->min, k->max, &channels) < 0) {
+            cleanup(freep) char *expected =
+                xasprintf("true, false or a number of channels from %lld to %lld",
+                          (long long)k->min, (long long)k->max);
+            return fail_value(r, n, path, expected);
+        }
+        p->migration.multifd = true;
     }
-    int64_t channels;
-    if (value_int(&(struct reading){.file = r->file}, n, path, k->min, k->max, &channels) < 0) {
-        char expected[96];
-        snprintf(expected, sizeof(expected),
-                 "true, false or a number of channels from %lld to %lld", (long long)k->min,
-                 (long long)k->max);
-        return fail_value(r, n, path, expected);
-    }
-    p->migration.multifd = true;
     p->migration.multifd_channels = channels;
     return 0;
+}
+
+static int value_version(const struct reading *r, const struct ynode *n, const char *path)
+{
+    int64_t version;
+    if (value_int(r, n, path, 0, 999999, &version) < 0)
+        return -EBADMSG;
+    if (version == 1)
+        return 0;
+    return err_set(r->e, -EBADMSG,
+                   "%s:%d:%d: version %lld of the policy language is not known to this version of "
+                   "Drover, which knows 1",
+                   r->file, n->line, n->col, (long long)version);
 }
 
 int value_read(const struct reading *r, const struct key *k, const struct ynode *n,
                const char *path)
 {
     void *member = (char *)r->p + k->off;
-    int64_t version;
     switch (k->type) {
     case KT_VERSION:
-        if (value_int(r, n, path, 0, 999999, &version) < 0)
-            return -EBADMSG;
-        if (version != 1)
-            return err_set(r->e, -EBADMSG,
-                           "%s:%d:%d: version %lld of the policy language is not "
-                           "known to this version of Drover, which knows 1",
-                           r->file, n->line, n->col, (long long)version);
-        return 0;
+        return value_version(r, n, path);
     case KT_BOOL:
         return value_bool(r, n, path, member);
-    case KT_INT:
-        return value_int(r, n, path, k->min, k->max, member);
     case KT_ENUM:
         return value_enum(r, n, path, k->names, k->n_names, member);
     case KT_MULTIFD:
         return value_multifd(r, k, n, path);
-    case KT_PARALLEL:
-        if (is_auto(n))
-            *(int64_t *)member = 0;
-        else if (value_int(&(struct reading){.file = r->file}, n, path, k->min, k->max, member) < 0)
-            return fail_value(r, n, path, "auto, or a whole number from 1 to 64");
-        return 0;
-    case KT_BANDWIDTH:
-    case KT_PAUSE:
-        if (is_auto(n)) {
-            *(int64_t *)member = 0;
-            return 0;
-        }
-        return value_quantity(r, k, n, path, member);
+    case KT_INT:
     case KT_BYTES:
     case KT_RATIO:
     case KT_PERCENT:
-    case KT_PER_GIB:
+    case KT_BITRATE:
     case KT_DURATION:
-        return value_quantity(r, k, n, path, member);
+    case KT_PER_GIB:
+        return value_number(r, k, n, path, member);
+    case KT_SCHEDULE:
+    case KT_WINDOW:
+        return value_text(r, k, n, path, member);
     case KT_SECTION:
     case KT_RULES:
     case KT_UNSUPPORTED:
-        break; /* not scalars: the loader reads them */
+        break; /* the loader reads them */
     }
     return fail_value(r, n, path, "a value");
 }

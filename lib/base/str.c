@@ -46,6 +46,8 @@ static int parse_quantity(const char **s, const struct unit *units, size_t n, in
     double v = strtod(*s, &end);
     if (errno)
         return -ERANGE;
+    if (end > *s + strspn(*s, "0123456789.")) /* strtod also reads 1e9 and 0x10 */
+        return -EINVAL;
     while (*end == ' ')
         end++;
     size_t len = strcspn(end, "0123456789 ");

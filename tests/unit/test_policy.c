@@ -164,6 +164,13 @@ static void test_defaults(void **state)
     assert_false(p.migration.compressed || p.migration.post_copy || p.migration.multifd);
     assert_int_equal(p.drain.on_blocked, BLOCKED_REFUSE);
     assert_int_equal(p.drain.order, ORDER_FASTEST);
+    assert_int_equal(p.balance.imbalance_ppm, 200000);
+    assert_int_equal(p.balance.cooldown_us, 6 * 3600 * SEC);
+    assert_int_equal(p.balance.mode, BALANCE_EVEN);
+    assert_int_equal(p.balance.approve, APPROVE_MANUAL); /* nothing moves unasked */
+    assert_null(p.balance.schedule);
+    assert_null(p.balance.window);
+    assert_int_equal(p.budget.moves_per_vm_per_day, 0);
     assert_int_equal(p.n_rules, 0);
     assert_null(p.commit);
     assert_string_equal(p.dir, dir);
@@ -180,7 +187,31 @@ static const char *const every_key =
     "   compressed: true, auto_converge: false, post_copy: true, multifd: 8,\n"
     "   bandwidth: 8Gbit, downtime: 250ms}\n"
     "drain: {on_blocked: leave, order: smallest-first, bring_home: true, "
-    "shutdown_timeout: 10m}\n";
+    "shutdown_timeout: 10m}\n"
+    "balance:\n"
+    "  {mode: make-room, imbalance: 12.5%, min_gain: 1%, max_moves: 50, weights: {cpu: 0, memory: "
+    "3},\n"
+    "   schedule: \"0,30 8-18/2 1-7 jan,Jul-dec mon-fri\", window: \"Sat,Sun 00:00-24:00 "
+    "Etc/GMT+3\",\n"
+    "   sustained: 1, cooldown: none, approve: auto}\n"
+    "budget: {moves_per_vm_per_day: 4, pause_per_vm_per_day: 2s}\n";
+
+static void expect_balance(const struct policy *p)
+{
+    assert_int_equal(p->balance.mode, BALANCE_MAKE_ROOM);
+    assert_int_equal(p->balance.imbalance_ppm, 125000);
+    assert_int_equal(p->balance.min_gain_ppm, 10000);
+    assert_int_equal(p->balance.max_moves, 50);
+    assert_int_equal(p->balance.weight_cpu, 0);
+    assert_int_equal(p->balance.weight_mem, 3);
+    assert_string_equal(p->balance.schedule, "0,30 8-18/2 1-7 jan,Jul-dec mon-fri");
+    assert_string_equal(p->balance.window, "Sat,Sun 00:00-24:00 Etc/GMT+3");
+    assert_int_equal(p->balance.sustained, 1);
+    assert_int_equal(p->balance.cooldown_us, 0);
+    assert_int_equal(p->balance.approve, APPROVE_AUTO);
+    assert_int_equal(p->budget.moves_per_vm_per_day, 4);
+    assert_int_equal(p->budget.pause_per_vm_per_day_us, 2 * SEC);
+}
 
 static void test_every_key(void **state)
 {
@@ -207,17 +238,24 @@ static void test_every_key(void **state)
     assert_int_equal(p.drain.order, ORDER_SMALLEST_FIRST);
     assert_true(p.drain.bring_home);
     assert_int_equal(p.drain.shutdown_timeout_us, 600 * SEC);
+    expect_balance(&p);
     policy_done(&p);
     /* back to what "auto", true and false mean, in a later file */
     put(dir, "b.yaml",
         "version: 1\nmigration: {parallel: auto, bandwidth: auto, downtime: auto, "
-        "multifd: true}\ncapacity: {memory: {reserve: 0}}\n");
+        "multifd: true}\ncapacity: {memory: {reserve: 0}}\n"
+        "balance: {schedule: never, window: always}\n"
+        "budget: {moves_per_vm_per_day: unlimited, pause_per_vm_per_day: unlimited}\n");
     loads(dir, &p);
     assert_int_equal(p.migration.parallel, 0);
     assert_int_equal(p.migration.bandwidth_Bps, 0);
     assert_int_equal(p.migration.downtime_us, 0);
     assert_int_equal(p.migration.multifd_channels, POLICY_MULTIFD_CHANNELS);
     assert_int_equal(p.capacity.mem_reserve_bytes, 0);
+    assert_null(p.balance.schedule);
+    assert_null(p.balance.window);
+    assert_int_equal(p.budget.moves_per_vm_per_day, 0);
+    assert_int_equal(p.budget.pause_per_vm_per_day_us, 0);
     assert_int_equal(p.migration.retries, 0); /* untouched by the later file */
     policy_done(&p);
     remove_dir(dir);
@@ -356,6 +394,20 @@ static void test_reference_names_every_key(void **state)
         "order",
         "bring_home",
         "shutdown_timeout",
+        "mode",
+        "imbalance",
+        "min_gain",
+        "max_moves",
+        "weights",
+        "cpu",
+        "memory",
+        "schedule",
+        "window",
+        "sustained",
+        "cooldown",
+        "approve",
+        "moves_per_vm_per_day",
+        "pause_per_vm_per_day",
         "anti_affinity",
         "affinity",
         "host_required",
