@@ -27,7 +27,8 @@ static const struct keyset vcpu_set = SET(vcpu_keys);
 static const struct key capacity_keys[] = {
     {"memory", KT_SECTION, .sub = &memory_set, .doc = "Memory of a host."},
     {"vcpu", KT_SECTION, .sub = &vcpu_set, .doc = "CPUs of a host."},
-    {.name = "spare_hosts", .type = KT_UNSUPPORTED},
+    {"spare_hosts", KT_INT, AT(capacity.spare_hosts), .min = 0, .max = 64,
+     .doc = "Hosts that the fleet can lose and still run all VMs."},
 };
 static const struct keyset capacity_set = SET(capacity_keys);
 
@@ -132,5 +133,3 @@ static const struct key top_keys[] = {
     {.name = "failover", .type = KT_UNSUPPORTED},
 };
 const struct keyset policy_keys = SET(top_keys);
-
-const char *const rule_kinds_unsupported[2] = {"spread", "host_preferred"};

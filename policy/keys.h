@@ -46,8 +46,6 @@ struct keyset {
     int (*check)(const struct reading *r, const struct ynode *n);
 };
 extern const struct keyset policy_keys;
-/* Rule kinds that the language has and this version does not. */
-extern const char *const rule_kinds_unsupported[2];
 
 /* One file being read. */
 struct reading {
@@ -65,6 +63,9 @@ int value_enum(const struct reading *r, const struct ynode *n, const char *path,
                const char *const *names, size_t n_names, int *ret);
 /* Read the list of rules: appends to r->p->rules. */
 int rules_read(const struct reading *r, const struct ynode *n);
+
+/* "a, b, c". Gives. */
+char *list_text(const char *const *words, size_t n);
 
 /* Errors. Return -EBADMSG. */
 int fail_at(const struct reading *r, const struct ynode *n, const char *path, const char *what);

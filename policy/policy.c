@@ -12,9 +12,9 @@ const char *const transport_names[2] = {"tls", "tcp"};
 const char *const balance_mode_names[5] = {"repair-rules", "relieve", "balance", "make-room",
                                            "consolidate"};
 const char *const approve_names[2] = {"manual", "auto"};
-const char *const rule_kind_names[7] = {"anti_affinity",   "affinity", "host_required",
-                                        "host_forbidden",  "max_vms",  "exclude",
-                                        "maintenance_only"};
+const char *const rule_kind_names[RULE_KINDS] = {"anti_affinity",    "affinity", "host_required",
+                                                 "host_forbidden",   "max_vms",  "exclude",
+                                                 "maintenance_only", "spread",   "host_preferred"};
 const char *const domain_level_names[3] = {"host", "rack", "zone"};
 
 /* Each value is explained in docs/policy.md; the two that are not a plain "as libvirt does" are:

@@ -45,16 +45,20 @@ enum rule_kind {
     RULE_HOST_FORBIDDEN,
     RULE_MAX_VMS,
     RULE_EXCLUDE,          /* never moved by Drover */
-    RULE_MAINTENANCE_ONLY, /* moved by drains only */
+    RULE_MAINTENANCE_ONLY, /* moved for maintenance only */
+    RULE_SPREAD,
+    RULE_HOST_PREFERRED,
+    RULE_KINDS
 };
 enum domain_level { ACROSS_HOST, ACROSS_RACK, ACROSS_ZONE };
-extern const char *const rule_kind_names[7];
+extern const char *const rule_kind_names[RULE_KINDS];
 extern const char *const domain_level_names[3];
 struct rule {
     char *name;
     int kind, across; /* enum rule_kind, enum domain_level */
     struct selector vms, hosts;
     int64_t max; /* RULE_MAX_VMS */
+    int64_t min; /* RULE_SPREAD: domains */
     bool hard;
     int64_t weight;
     char *where; /* "rules/db.yaml:14" */
@@ -64,6 +68,7 @@ struct policy {
         int64_t mem_overcommit_ppm; /* 1000000 = none */
         int64_t mem_reserve_bytes;  /* kept for the host itself */
         int64_t vcpu_overcommit_ppm;
+        int64_t spare_hosts; /* the fleet can lose so many */
     } capacity;
     struct {
         int transport;              /* enum transport */

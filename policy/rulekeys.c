@@ -70,7 +70,7 @@ static int fail_missing(const struct reading *r, const struct ynode *n, const ch
 static int body_member(const struct reading *r, const struct rule_def *def, const struct ynode *m,
                        const char *path, struct rule *rule)
 {
-    const char *candidates[4] = {"vms"};
+    const char *candidates[5] = {"vms"};
     size_t n = 1;
     if (def->hosts_allowed)
         candidates[n++] = "hosts";
@@ -78,6 +78,8 @@ static int body_member(const struct reading *r, const struct rule_def *def, cons
         candidates[n++] = "across";
     if (def->max_required)
         candidates[n++] = "max";
+    if (def->min_required)
+        candidates[n++] = "min";
     cleanup(freep) char *sub = xasprintf("%s.%s", path, m->key);
     if (str_eq(m->key, "vms"))
         return read_selector(r, m, sub, &rule->vms);
@@ -88,10 +90,12 @@ static int body_member(const struct reading *r, const struct rule_def *def, cons
                           &rule->across);
     if (str_eq(m->key, "max") && def->max_required)
         return value_int(r, m, sub, 0, LIM_VMS_PER_HOST, &rule->max);
+    if (str_eq(m->key, "min") && def->min_required)
+        return value_int(r, m, sub, 2, LIM_SPREAD, &rule->min);
     return fail_unknown(r, m, path, candidates, n);
 }
 
-/* {vms: ..., hosts: ..., across: ..., max: ...}, as the kind allows. */
+/* {vms: ..., hosts: ..., across: ..., max: ..., min: ...}, as the kind allows. */
 static int read_body(const struct reading *r, const struct ynode *n, struct rule *rule)
 {
     const struct rule_def *def = rule_defs[rule->kind];
@@ -109,6 +113,8 @@ static int read_body(const struct reading *r, const struct ynode *n, struct rule
         return fail_missing(r, n, kind, "hosts");
     if (def->max_required && !ytree_get(n, "max"))
         return fail_missing(r, n, kind, "max");
+    if (def->min_required && !ytree_get(n, "min"))
+        return fail_missing(r, n, kind, "min");
     return 0;
 }
 
@@ -134,14 +140,10 @@ static int read_name(const struct reading *r, const struct ynode *n, struct rule
 
 static int read_kind(const struct reading *r, const struct ynode *n, struct rule *rule)
 {
-    static const char *const candidates[] = {
-        "name",          "hard",           "weight",  "anti_affinity", "affinity",
-        "host_required", "host_forbidden", "max_vms", "exclude",       "maintenance_only",
-    };
+    const char *candidates[RULE_KINDS + 3] = {"name", "hard", "weight"};
     int kind = kind_of(n->key);
-    for (size_t i = 0; i < ARRAY_LEN(rule_kinds_unsupported); i++)
-        if (str_eq(n->key, rule_kinds_unsupported[i]))
-            return fail_unsupported(r, n, "rules");
+    for (size_t i = 0; i < RULE_KINDS; i++)
+        candidates[3 + i] = rule_kind_names[i];
     if (kind < 0)
         return fail_unknown(r, n, "rules", candidates, ARRAY_LEN(candidates));
     if (rule->kind >= 0)
@@ -151,16 +153,19 @@ static int read_kind(const struct reading *r, const struct ynode *n, struct rule
     return read_body(r, n, rule);
 }
 
-/* A rule is hard unless it has a weight: `weight` says how much breaking it costs. */
+/* A rule is hard unless it has a weight (`weight` says how much breaking it costs) or is always soft. */
 static int read_strength(const struct reading *r, const struct ynode *n, struct rule *rule)
 {
     const struct ynode *hard = ytree_get(n, "hard"), *weight = ytree_get(n, "weight");
-    if ((hard || weight) && !rule_defs[rule->kind]->soft_allowed) {
-        const struct ynode *at = hard ? hard : weight;
-        return err_set(r->e, -EBADMSG, "%s:%d:%d: '%s' has no meaning for %s, which is always hard",
-                       r->file, at->key_line, at->key_col, at->key, rule_kind_names[rule->kind]);
-    }
-    rule->hard = !weight;
+    enum strength can = rule_defs[rule->kind]->strength;
+    const struct ynode *idle = can == HARD_OR_SOFT ? NULL : hard;
+    if (can == ALWAYS_HARD && !idle)
+        idle = weight;
+    if (idle)
+        return err_set(r->e, -EBADMSG, "%s:%d:%d: '%s' has no meaning for %s, which is always %s",
+                       r->file, idle->key_line, idle->key_col, idle->key,
+                       rule_kind_names[rule->kind], can == ALWAYS_HARD ? "hard" : "soft");
+    rule->hard = !weight && can != ALWAYS_SOFT;
     rule->weight = 1;
     if (hard && value_bool(r, hard, "hard", &rule->hard) < 0)
         return -EBADMSG;
@@ -190,12 +195,11 @@ static int read_rule(const struct reading *r, const struct ynode *n, struct rule
     }
     if (!rule->name)
         return fail_missing(r, n, "rules", "name");
-    if (rule->kind < 0)
-        return err_set(r->e, -EBADMSG,
-                       "%s:%d:%d: rule '%.60s' says nothing: add one of "
-                       "anti_affinity, affinity, host_required, host_forbidden, max_vms, exclude, "
-                       "maintenance_only",
-                       r->file, n->line, n->col, rule->name);
+    if (rule->kind < 0) {
+        cleanup(freep) char *kinds = list_text(rule_kind_names, RULE_KINDS);
+        return err_set(r->e, -EBADMSG, "%s:%d:%d: rule '%.60s' says nothing: add one of %s",
+                       r->file, n->line, n->col, rule->name, kinds);
+    }
     return read_strength(r, n, rule);
 }
 

@@ -60,6 +60,10 @@ static json_t *kind_schema(const struct rule_def *def)
         json_object_set_new(props, "max", whole(0, LIM_VMS_PER_HOST));
         json_array_append_new(required, json_string("max"));
     }
+    if (def->min_required) {
+        json_object_set_new(props, "min", whole(2, LIM_SPREAD));
+        json_array_append_new(required, json_string("min"));
+    }
     return json_pack("{s:s,s:s,s:b,s:o,s:o}", "description", def->doc, "type", "object",
                      "additionalProperties", 0, "required", required, "properties", props);
 }
@@ -74,9 +78,11 @@ static json_t *rules_schema(void)
         const char *kind = rule_kind_names[i];
         json_object_set_new(props, kind, kind_schema(rule_defs[i]));
         json_t *alternative = json_pack("{s:[s]}", "required", kind);
-        if (!rule_defs[i]->soft_allowed)
+        if (rule_defs[i]->strength == ALWAYS_HARD)
             json_object_set_new(alternative, "properties",
                                 json_pack("{s:b,s:b}", "hard", 0, "weight", 0));
+        if (rule_defs[i]->strength == ALWAYS_SOFT)
+            json_object_set_new(alternative, "properties", json_pack("{s:b}", "hard", 0));
         json_array_append_new(one_of, alternative);
     }
     json_t *hard_or_weight = json_pack("{s:[s,s],s:{s:{s:b}}}", "required", "hard", "weight",

@@ -27,7 +27,7 @@ int fail_value(const struct reading *r, const struct ynode *n, const char *path,
                    path, expected, got);
 }
 
-static char *list_text(const char *const *words, size_t n)
+char *list_text(const char *const *words, size_t n)
 {
     char *text = xstrdup(n ? words[0] : "");
     for (size_t i = 1; i < n; i++) {

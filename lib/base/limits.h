@@ -23,6 +23,7 @@ enum {
     LIM_CONFIG_BYTES = 1 << 20,
     LIM_POLICY_FILE_BYTES = 1 << 20,
     LIM_POLICY_FILES = 256,
+    LIM_SPREAD = 16,                 /* domains that a rule asks for: 2^n ways to be in flight */
     LIM_YAML_DEPTH = 16,
     LIM_RUNS_KEPT = 1000,
     LIM_RETRIES = 16,

@@ -20,10 +20,12 @@
     X(R_VCPU, "vcpu", "vCPU overcommit would be exceeded")                                         \
     X(R_SPARE, "spare_hosts", "the fleet could no longer lose a host")                             \
     X(R_ANTI_AFFINITY, "anti_affinity", "an anti-affine VM is there")                              \
+    X(R_SPREAD, "spread", "the VMs of a rule would be in too few places")                          \
     X(R_AFFINITY, "affinity", "its group is elsewhere")                                            \
     X(R_HOST_REQUIRED, "host_required", "a rule does not allow this host")                         \
     X(R_HOST_FORBIDDEN, "host_forbidden", "a rule forbids this host")                              \
     X(R_EXCLUDED, "excluded", "policy excludes the VM from moves")                                 \
+    X(R_MAINTENANCE_ONLY, "maintenance_only", "policy moves it for maintenance only")              \
     X(R_MAX_VMS, "max_vms", "the host holds as many VMs as allowed")                               \
     X(R_ARCH, "arch", "another architecture")                                                      \
     X(R_VIRT, "virt", "the virtualisation type is not available")                                  \

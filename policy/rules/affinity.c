@@ -36,6 +36,6 @@ const struct rule_def rule_affinity = {
     .doc = "All of these VMs in one host, rack or zone.",
     .vms_required = true,
     .across_allowed = true,
-    .soft_allowed = true,
+    .strength = HARD_OR_SOFT,
     .allows = allows,
 };

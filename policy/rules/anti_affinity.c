@@ -46,6 +46,6 @@ const struct rule_def rule_anti_affinity = {
     .doc = "No two of these VMs in one host, rack or zone.",
     .vms_required = true,
     .across_allowed = true,
-    .soft_allowed = true,
+    .strength = HARD_OR_SOFT,
     .allows = allows,
 };

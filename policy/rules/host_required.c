@@ -27,6 +27,6 @@ const struct rule_def rule_host_required = {
     .vms_required = true,
     .hosts_allowed = true,
     .hosts_required = true,
-    .soft_allowed = true,
+    .strength = HARD_OR_SOFT,
     .allows = allows,
 };

@@ -1,5 +1,5 @@
-/* maintenance_only: these VMs move for drains and for coming home after one, never for balance. Every
- * run of this version is one of the two, so the rule refuses nothing yet. */
+/* maintenance_only: these VMs move for drains and for coming home after one, never for balance. Asked of
+ * the request (scheduler/plan/movable.c): it refuses no host by itself. */
 #include "policy/rules/rules.h"
 
 const struct rule_def rule_maintenance_only = {

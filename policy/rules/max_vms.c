@@ -38,6 +38,6 @@ const struct rule_def rule_max_vms = {
     .hosts_allowed = true,
     .across_allowed = true,
     .max_required = true,
-    .soft_allowed = true,
+    .strength = HARD_OR_SOFT,
     .allows = allows,
 };

@@ -5,7 +5,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-const struct rule_def *const rule_defs[7] = {
+const struct rule_def *const rule_defs[RULE_KINDS] = {
     [RULE_ANTI_AFFINITY] = &rule_anti_affinity,
     [RULE_AFFINITY] = &rule_affinity,
     [RULE_HOST_REQUIRED] = &rule_host_required,
@@ -13,7 +13,34 @@ const struct rule_def *const rule_defs[7] = {
     [RULE_MAX_VMS] = &rule_max_vms,
     [RULE_EXCLUDE] = &rule_exclude,
     [RULE_MAINTENANCE_ONLY] = &rule_maintenance_only,
+    [RULE_SPREAD] = &rule_spread,
+    [RULE_HOST_PREFERRED] = &rule_host_preferred,
 };
+
+static bool domain_known(int level, const struct host *h)
+{
+    return level == ACROSS_HOST || (level == ACROSS_RACK ? h->rack : h->zone);
+}
+
+int *number_domains(int level, const struct fleet *f, int *ret_n)
+{
+    int *domain = xcalloc(f->n_hosts, sizeof(*domain));
+    cleanup(freep) size_t *first = xcalloc(f->n_hosts, sizeof(*first));
+    int n = 0;
+    for (size_t h = 0; h < f->n_hosts; h++) {
+        int d = level == ACROSS_HOST ? n : 0; /* each is a new one */
+        domain[h] = -1;
+        if (!domain_known(level, f->hosts[h]))
+            continue;
+        while (d < n && same_domain(level, f->hosts[first[d]], f->hosts[h]) != SAME_YES)
+            d++;
+        if (d == n)
+            first[n++] = h;
+        domain[h] = d;
+    }
+    *ret_n = n;
+    return domain;
+}
 
 /* A label that some rule asks for. Looked up per label of each VM, so that rules about other labels cost
  * a large fleet nothing. */
@@ -69,6 +96,8 @@ void rules_match(const struct policy *p, const struct fleet *f, struct rule_matc
         ret[r] = (struct rule_match){.hosts = xcalloc(f->n_hosts, sizeof(bool))};
         for (size_t h = 0; h < f->n_hosts; h++)
             ret[r].hosts[h] = selector_matches_host(&rule->hosts, f->hosts[h]);
+        if (rule_defs[rule->kind]->counts_domains)
+            ret[r].domain = number_domains(rule->across, f, &(int){0});
         if (rule->vms.n_labels)
             labels[n_labels++] = (struct wanted_label){&rule->vms.labels[0], r};
     }
@@ -87,6 +116,7 @@ void rule_match_done(struct rule_match *m)
 {
     free(m->members);
     free(m->hosts);
+    free(m->domain);
     *m = (struct rule_match){0};
 }
 

@@ -7,16 +7,6 @@
 #include "lib/base/str.h"
 #include "scheduler/plan/world.h"
 
-static const struct host *host_of(const struct plan_world *w, const struct plan_ask *q)
-{
-    return w->s->hosts[q->host].h;
-}
-
-static const struct vm *vm_of(const struct plan_world *w, const struct plan_ask *q)
-{
-    return w->s->vms[q->vm].v;
-}
-
 static bool same_host(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
     if (w->s->vms[q->vm].host != q->host)
@@ -334,104 +324,6 @@ static bool planned_names(const struct plan_world *w, const struct plan_ask *q, 
     return true;
 }
 
-/* ---- capacity --------------------------------------------------------------------------------- */
-
-/* What the host would have again once the moves that leave it are settled. */
-static int64_t leaving_bytes(const struct plan_world *w, int host)
-{
-    int64_t sum = 0;
-    for (size_t i = w->by_host_start[host]; i < w->by_host_start[host + 1]; i++) {
-        const struct snap_vm *v = &w->s->vms[w->by_host[i]];
-        if (v->host == host && v->moving_to >= 0 && v->moving_to != host &&
-            plan_counts(w->s, w->by_host[i]))
-            sum += plan_need(v->v).mem_bytes;
-    }
-    return sum;
-}
-
-static void say_memory(const struct plan_world *w, const struct plan_ask *q, int64_t need,
-                       int64_t cap, struct reason *ret)
-{
-    char a[FMT_BYTES], b[FMT_BYTES];
-    const char *name = host_of(w, q)->name;
-    int64_t have = cap - w->load[q->host].mem_bytes;
-    bool busy = cap >= 0 && have < need && have + leaving_bytes(w, q->host) >= need;
-    ret->code = busy ? R_DST_BUSY : R_MEMORY;
-    ret->need = xstrdup(fmt_bytes(a, need));
-    ret->need_n = need;
-    if (cap < 0) {
-        ret->have = xstrdup("its memory is not known");
-        ret->cure = xasprintf("look at the agent on %s: drover check %s", name, name);
-        return;
-    }
-    have = have > 0 ? have : 0;
-    ret->have_n = have;
-    ret->have = xasprintf("%s free", fmt_bytes(a, have));
-    if (busy)
-        ret->cure = xasprintf("wait for the moves that leave %s", name);
-    else if (need > cap)
-        ret->cure =
-            xasprintf("%s holds at most %s of VMs: add a larger host", name, fmt_bytes(b, cap));
-    else
-        ret->cure = xasprintf("free %s on %s", fmt_bytes(b, need - have), name);
-}
-
-static bool memory(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
-{
-    if (!plan_counts(w->s, q->vm))
-        return true;
-    int64_t need = plan_need(vm_of(w, q)).mem_bytes, cap = plan_mem_capacity(w, q->host);
-    if (cap >= 0 && w->load[q->host].mem_bytes + need <= cap)
-        return true;
-    if (ret)
-        say_memory(w, q, need, cap, ret);
-    return false;
-}
-
-static bool hugepages(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
-{
-    const struct vm *v = vm_of(w, q);
-    const struct host *h = host_of(w, q);
-    if (!v->hugepage_bytes || !plan_counts(w->s, q->vm))
-        return true;
-    bool same_size = !v->hugepage_size_bytes || v->hugepage_size_bytes == h->hugepage_size_bytes;
-    int64_t have = same_size ? h->hugepage_total_bytes - w->load[q->host].huge_bytes : 0;
-    if (have >= v->hugepage_bytes)
-        return true;
-    if (ret) {
-        char a[FMT_BYTES], b[FMT_BYTES];
-        have = have > 0 ? have : 0;
-        ret->code = R_HUGEPAGES;
-        ret->need_n = v->hugepage_bytes;
-        ret->have_n = have;
-        ret->need = xasprintf("%s in pages of %s", fmt_bytes(a, v->hugepage_bytes),
-                              fmt_bytes(b, v->hugepage_size_bytes));
-        ret->have = xasprintf("%s free", fmt_bytes(a, have));
-        ret->cure = xasprintf("add %s of huge pages on %s (vm.nr_hugepages)",
-                              fmt_bytes(a, v->hugepage_bytes - have), h->name);
-    }
-    return false;
-}
-
-static bool vcpus(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
-{
-    int64_t cap = plan_vcpu_capacity(w, q->host), need = vm_of(w, q)->vcpus;
-    if (cap < 0 || !plan_counts(w->s, q->vm) || w->load[q->host].vcpus + need <= cap)
-        return true;
-    if (ret) {
-        int64_t have = cap - w->load[q->host].vcpus;
-        have = have > 0 ? have : 0;
-        ret->code = R_VCPU;
-        ret->need_n = need;
-        ret->have_n = have;
-        ret->need = xasprintf("%lld vCPUs", (long long)need);
-        ret->have = xasprintf("%lld of %lld free", (long long)have, (long long)cap);
-        ret->cure = xasprintf("free %lld vCPUs on %s, or raise capacity.vcpu.overcommit",
-                              (long long)(need - have), host_of(w, q)->name);
-    }
-    return false;
-}
-
 /* ---- rules ------------------------------------------------------------------------------------ */
 
 static bool rule_allows(const struct plan_world *w, size_t i, int vm, int host, struct reason *ret)
@@ -447,7 +339,8 @@ static bool rule_allows(const struct plan_world *w, size_t i, int vm, int host, 
 
 bool plan_rule_about_hosts(const struct rule *r)
 {
-    return r->kind == RULE_HOST_REQUIRED || r->kind == RULE_HOST_FORBIDDEN;
+    return r->kind == RULE_HOST_REQUIRED || r->kind == RULE_HOST_FORBIDDEN ||
+           r->kind == RULE_HOST_PREFERRED;
 }
 
 static bool rules_of(const struct plan_world *w, const struct plan_ask *q, bool of_hosts,
@@ -495,9 +388,10 @@ static const struct {
     {PF_ITSELF, not_refused},
     {PF_DYNAMIC, planned_names},
     {PF_DYNAMIC | PF_COMPANY, company_rules},
-    {PF_DYNAMIC, memory},
-    {PF_DYNAMIC, hugepages},
-    {PF_DYNAMIC, vcpus},
+    {PF_DYNAMIC, plan_memory},
+    {PF_DYNAMIC, plan_hugepages},
+    {PF_DYNAMIC, plan_vcpus},
+    {PF_DYNAMIC, plan_spare_hosts},
 };
 
 bool plan_filter(const struct plan_world *w, const struct plan_ask *q, int sets,

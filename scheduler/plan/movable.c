@@ -6,6 +6,7 @@
 struct asked {
     const struct snapshot *s;
     const struct policy *p;
+    const struct plan_request *r; /* NULL: none */
     const struct snap_vm *sv;
     const struct vm *v;
 };
@@ -44,19 +45,41 @@ static bool foreign(const struct asked *a, struct reason *ret)
     return false;
 }
 
+/* The first rule of the kind that names the VM, or NULL. */
+static const struct rule *rule_of(const struct asked *a, int kind)
+{
+    for (size_t i = 0; i < a->p->n_rules; i++)
+        if (a->p->rules[i].kind == kind && selector_matches_vm(&a->p->rules[i].vms, a->v))
+            return &a->p->rules[i];
+    return NULL;
+}
+
+static void say_rule(const struct rule *r, enum reason_code code, struct reason *ret)
+{
+    ret->code = code;
+    ret->what = xasprintf("rule %s", r->name);
+    ret->where = xstrdup(r->where);
+}
+
 static bool excluded(const struct asked *a, struct reason *ret)
 {
-    for (size_t i = 0; i < a->p->n_rules; i++) {
-        const struct rule *r = &a->p->rules[i];
-        if (r->kind != RULE_EXCLUDE || !selector_matches_vm(&r->vms, a->v))
-            continue;
-        ret->code = R_EXCLUDED;
-        ret->what = xasprintf("rule %s", r->name);
-        ret->where = xstrdup(r->where);
-        ret->cure = xasprintf("take it out of rule %s", r->name);
-        return false;
-    }
-    return true;
+    const struct rule *r = rule_of(a, RULE_EXCLUDE);
+    if (!r)
+        return true;
+    say_rule(r, R_EXCLUDED, ret);
+    ret->cure = xasprintf("take it out of rule %s", r->name);
+    return false;
+}
+
+static bool purpose(const struct asked *a, struct reason *ret)
+{
+    bool maintenance = !a->r || a->r->purpose == PURPOSE_MAINTENANCE;
+    const struct rule *r = maintenance ? NULL : rule_of(a, RULE_MAINTENANCE_ONLY);
+    if (!r)
+        return true;
+    say_rule(r, R_MAINTENANCE_ONLY, ret);
+    ret->cure = xasprintf("drain its host, or take it out of rule %s", r->name);
+    return false;
 }
 
 static bool state(const struct asked *a, struct reason *ret)
@@ -226,14 +249,15 @@ static bool devices(const struct asked *a, struct reason *ret)
 }
 
 static bool (*const checks[])(const struct asked *a, struct reason *ret) = {
-    in_flight,    source, foreign, excluded,      state, idle,    size, persistent,
-    managed_save, disks,  media,   network_disks, cache, devices,
+    in_flight,  source,       foreign, excluded, purpose,       state, idle,    size,
+    persistent, managed_save, disks,   media,    network_disks, cache, devices,
 };
 
-size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm, bool cold,
-                       struct reason **list, size_t *n)
+size_t plan_vm_reasons(const struct plan_world *w, int vm, bool cold, struct reason **list,
+                       size_t *n)
 {
-    struct asked a = {.s = s, .p = p, .sv = &s->vms[vm], .v = s->vms[vm].v};
+    const struct snap_vm *sv = &w->s->vms[vm];
+    struct asked a = {.s = w->s, .p = w->p, .r = w->r, .sv = sv, .v = sv->v};
     size_t before = *n;
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         struct reason why;
@@ -251,7 +275,7 @@ bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm,
 {
     struct reason *list = NULL;
     size_t n = 0;
-    plan_vm_reasons(s, p, vm, false, &list, &n);
+    plan_vm_reasons(&(struct plan_world){.s = s, .p = p}, vm, false, &list, &n);
     for (size_t i = 0; i < n; i++)
         if (i == 0 && ret_why)
             *ret_why = list[i];

@@ -49,9 +49,9 @@ static bool may_move(struct making *k, int vm, struct plan_wanted *ret)
     struct plan_stay stay = {.vm = vm};
     struct reason *unlifted = NULL;
     size_t n_unlifted = 0;
-    plan_vm_reasons(w->s, w->p, vm, false, &stay.reasons, &stay.n_reasons);
+    plan_vm_reasons(w, vm, false, &stay.reasons, &stay.n_reasons);
     add_refusal(w, vm, false, &stay.reasons, &stay.n_reasons);
-    plan_vm_reasons(w->s, w->p, vm, true, &unlifted, &n_unlifted);
+    plan_vm_reasons(w, vm, true, &unlifted, &n_unlifted);
     add_refusal(w, vm, true, &unlifted, &n_unlifted);
     *ret = (struct plan_wanted){.vm = vm, .wish = -1, .as_is = !stay.n_reasons, .must_leave = true};
     ret->cold = k->r->allow_cold && plan_counts(w->s, vm) && !n_unlifted;

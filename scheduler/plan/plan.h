@@ -9,7 +9,7 @@
  *          memory or CPU; with allow_cold a running VM may be stopped, moved and started again
  *          (live=false). Cold lifts two reasons only, R_CACHE_MODE and R_MIGRATE_FAILED: paused,
  *          crashed, transient, local disks, host devices, CPU model, rules and capacity still decide.
- * Layers   plan_make, plan_allows: filter.c movable.c pack.c order.c explain.c over world.h;
+ * Layers   plan_make, plan_allows: filter.c room.c movable.c pack.c order.c explain.c over world.h;
  *          plan_verify: verify.c alone. */
 #pragma once
 
@@ -23,7 +23,10 @@ struct plan_refusal {
     int vm, host;
     const struct reason *why; /* borrows */
 };
+/* What a request is for. VMs of a maintenance_only rule move for nothing else. */
+enum plan_purpose { PURPOSE_MAINTENANCE, PURPOSE_BALANCE };
 struct plan_request {
+    int purpose;    /* enum plan_purpose */
     const int *vms; /* VMs to place: they must leave their host */
     size_t n_vms;
     const int *to; /* only these targets; NULL: all */

@@ -226,29 +226,6 @@ static void make_terms(struct work *k)
 
 /* ---- failure domains -------------------------------------------------------------------------- */
 
-/* Hosts in one domain of the level have one number; -1: the host does not say in which it is. */
-static int *number_domains(const struct work *k, int across, int *ret_n)
-{
-    size_t n = n_hosts(k);
-    int *of = xcalloc(n ? n : 1, sizeof(*of));
-    cleanup(freep) size_t *first = xcalloc(n ? n : 1, sizeof(*first));
-    int count = 0;
-    for (size_t h = 0; h < n; h++) {
-        const struct host *x = k->w->s->hosts[h].h;
-        of[h] = across == ACROSS_HOST ? count : -1;
-        bool named = across == ACROSS_ZONE ? x->zone != NULL : x->rack != NULL;
-        for (int d = 0; across != ACROSS_HOST && named && d < count && of[h] < 0; d++)
-            if (same_domain(across, x, k->w->s->hosts[first[d]].h) == SAME_YES)
-                of[h] = d;
-        if (of[h] < 0 && (across == ACROSS_HOST || named))
-            of[h] = count;
-        if (of[h] == count)
-            first[count++] = h;
-    }
-    *ret_n = count;
-    return of;
-}
-
 static int add_level(struct work *k, const int *of, int n)
 {
     for (size_t h = 0; h < n_hosts(k); h++)
@@ -266,7 +243,7 @@ static int level_of(struct work *k, const struct rule *r, const struct rule_matc
         all = all && (r->kind != RULE_MAX_VMS || m->hosts[h]);
     if (all && k->plain_level[r->across] >= 0)
         return k->plain_level[r->across];
-    cleanup(freep) int *of = number_domains(k, r->across, &n);
+    cleanup(freep) int *of = number_domains(r->across, &k->w->f, &n);
     for (size_t h = 0; !all && h < n_hosts(k); h++)
         of[h] = m->hosts[h] ? of[h] : -1;
     int level = add_level(k, of, n);
@@ -295,7 +272,7 @@ static void add_fixed(struct work *k, int group, int host)
             (struct solve_fixed){.group = group, .machine = host, .count = 1};
 }
 
-static bool group_for(const struct rule *r, struct solve_group *ret)
+static bool group_for(const struct rule *r, const struct rule_match *m, struct solve_group *ret)
 {
     bool held = r->hard;
     switch ((enum rule_kind)r->kind) {
@@ -308,10 +285,15 @@ static bool group_for(const struct rule *r, struct solve_group *ret)
     case RULE_AFFINITY:
         *ret = (struct solve_group){.kind = GROUP_TOGETHER};
         break;
+    case RULE_SPREAD:
+        *ret = (struct solve_group){.kind = GROUP_SPREAD, .limit = spread_need(r, m)};
+        break;
     case RULE_HOST_REQUIRED:
     case RULE_HOST_FORBIDDEN:
     case RULE_EXCLUDE:
     case RULE_MAINTENANCE_ONLY:
+    case RULE_HOST_PREFERRED:
+    case RULE_KINDS:
         return false;
     }
     ret->tier = r->hard ? TIER_HARD : TIER_SOFT;
@@ -328,7 +310,7 @@ static void make_rule_groups(struct work *k)
         bool any = false;
         for (size_t i = 0; i < m->n_members && !any; i++)
             any = k->item_of[m->members[i]] >= 0;
-        if (!any || !group_for(&w->p->rules[r], &g))
+        if (!any || !group_for(&w->p->rules[r], m, &g))
             continue;
         g.level = level_of(k, &w->p->rules[r], m);
         int group = add_group(k, g);

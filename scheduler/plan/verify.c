@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "scheduler/plan/plan.h"
@@ -32,6 +33,13 @@ static bool bad(struct replay *v, enum reason_code code, int host, char *what, c
     }
     return false;
 }
+
+/* Places caught so far, each by a host in it; more than enough are of no interest. */
+struct catch
+{
+    int hosts[LIM_SPREAD];
+    int n, enough;
+};
 
 static const struct vm *vm_at(const struct replay *v, int vm)
 {
@@ -155,9 +163,13 @@ static bool vm_ok(struct replay *v, const struct plan_move *m)
         return bad(v, R_MANAGED_SAVE, m->to, name_of(v, m->vm), NULL);
     if (vm->foreign)
         return bad(v, R_FOREIGN, m->to, name_of(v, m->vm), NULL);
-    for (size_t i = 0; i < v->p->n_rules; i++)
-        if (v->p->rules[i].kind == RULE_EXCLUDE && rule_has(&v->p->rules[i], vm))
-            return bad(v, R_EXCLUDED, m->to, name_of(v, m->vm), xstrdup(v->p->rules[i].name));
+    for (size_t i = 0; i < v->p->n_rules; i++) {
+        const struct rule *r = &v->p->rules[i];
+        bool balance_only = r->kind == RULE_MAINTENANCE_ONLY && v->r->purpose == PURPOSE_BALANCE;
+        if ((r->kind == RULE_EXCLUDE || balance_only) && rule_has(r, vm))
+            return bad(v, balance_only ? R_MAINTENANCE_ONLY : R_EXCLUDED, m->to, name_of(v, m->vm),
+                       xstrdup(r->name));
+    }
     if (vm->n_hostdevs)
         return bad(v, R_HOSTDEV, m->to, name_of(v, m->vm), NULL);
     for (size_t i = 0; i < vm->n_disks; i++)
@@ -282,12 +294,23 @@ static bool maybe_same(int across, const struct host *a, const struct host *b)
     return !strcmp(x, y) && !(across == ACROSS_RACK && zones_differ);
 }
 
+static bool named(int across, const struct host *h)
+{
+    return across == ACROSS_HOST || (across == ACROSS_ZONE ? h->zone : h->rack);
+}
+
 static bool surely_same(int across, const struct host *a, const struct host *b)
 {
     if (!strcmp(a->name, b->name))
         return true;
-    bool named = across == ACROSS_ZONE ? a->zone && b->zone : a->rack && b->rack;
-    return across != ACROSS_HOST && named && maybe_same(across, a, b);
+    return named(across, a) && named(across, b) && maybe_same(across, a, b);
+}
+
+/* 128 bits: 16 TiB times 10,000,000 ppm does not fit in 64. */
+static __int128 memory_limit(const struct replay *v, size_t host)
+{
+    return (__int128)v->s->hosts[host].h->mem_bytes * v->p->capacity.mem_overcommit_ppm / 1000000 -
+           v->p->capacity.mem_reserve_bytes;
 }
 
 static bool capacity_ok(struct replay *v, size_t host, bool pages)
@@ -302,9 +325,7 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
         cpus += vm->vcpus > 0 ? vm->vcpus : 0; /* not known: nothing to hold against the limit */
         huge += vm->hugepage_bytes;
     }
-    /* 128 bits: 16 TiB times 10,000,000 ppm does not fit in 64 */
-    __int128 limit = (__int128)h->mem_bytes * v->p->capacity.mem_overcommit_ppm / 1000000 -
-                     v->p->capacity.mem_reserve_bytes;
+    __int128 limit = memory_limit(v, host);
     if (h->mem_bytes < 0 || mem > limit)
         return bad(v, R_MEMORY, (int)host, NULL,
                    xasprintf("%lld of %lld bytes", (long long)mem, (long long)limit));
@@ -377,6 +398,50 @@ static bool apart_ok(struct replay *v, const struct rule *r, const struct plan_m
     return true;
 }
 
+/* The fewest places that VMs of the rule can be caught in, of those from i on, when some hosts are
+ * caught already. First those that are at rest, then the others, each at either of its ends. */
+static int caught(const struct replay *v, const struct rule *r, size_t i, const int *second,
+                  struct catch *c)
+{
+    size_t n_vms = v->s->n_vms;
+    for (; i < 2 * n_vms && c->n < c->enough; i++) {
+        size_t vm = i % n_vms;
+        int ends[2] = {v->s->vms[vm].host, second[vm] >= 0 ? second[vm] : v->s->vms[vm].host};
+        if (!rule_has(r, v->s->vms[vm].v) || (ends[0] == ends[1]) != (i < n_vms))
+            continue;
+        bool counted = false;
+        for (int e = 0; e < 2; e++) {
+            const struct host *h = v->s->hosts[ends[e]].h;
+            counted |= !named(r->across, h); /* may be anywhere: helps nobody */
+            for (int k = 0; k < c->n; k++)
+                counted |= surely_same(r->across, v->s->hosts[c->hosts[k]].h, h);
+        }
+        if (counted)
+            continue;
+        int least = c->enough;
+        for (int e = 0; e < 2; e++) {
+            c->hosts[c->n++] = ends[e];
+            int got = caught(v, r, i + 1, second, c);
+            c->n--;
+            least = got < least ? got : least;
+        }
+        return least;
+    }
+    return c->n;
+}
+
+/* Never in fewer places than the rule asks for; if it was so from the start, never in fewer still. */
+static bool spread_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
+{
+    cleanup(freep) int *start = xcalloc(v->s->n_vms, sizeof(*start));
+    for (size_t i = 0; i < v->s->n_vms; i++)
+        start[i] = v->s->vms[i].moving_to;
+    struct catch c = {.enough = (int)r->min};
+    c.enough = caught(v, r, 0, start, &c);
+    return caught(v, r, 0, v->second, &c) >= c.enough ||
+           bad(v, R_SPREAD, m->to, name_of(v, m->vm), xstrdup(r->name));
+}
+
 static bool rules_ok(struct replay *v, const struct plan_move *m)
 {
     const struct host *h = v->s->hosts[m->to].h;
@@ -391,6 +456,8 @@ static bool rules_ok(struct replay *v, const struct plan_move *m)
         if (r->kind == RULE_MAX_VMS && !limit_ok(v, r, m))
             return false;
         if (r->kind == RULE_ANTI_AFFINITY && !apart_ok(v, r, m))
+            return false;
+        if (r->kind == RULE_SPREAD && !spread_ok(v, r, m))
             return false;
     }
     return true;
@@ -414,6 +481,52 @@ static bool together_ok(struct replay *v, const struct plan_move *m)
     return true;
 }
 
+/* Bytes that would have no host if the worst `spare_hosts` were lost: each takes its VMs and its own
+ * room away. */
+static __int128 homeless(const struct replay *v, const int *second)
+{
+    size_t n = v->s->n_hosts;
+    int64_t left = v->p->capacity.spare_hosts;
+    cleanup(freep) __int128 *used = xcalloc(n, sizeof(*used));
+    cleanup(freep) __int128 *room = xcalloc(n, sizeof(*room));
+    __int128 missing = 0;
+    for (size_t i = 0; i < v->s->n_vms; i++) {
+        const struct snap_vm *o = &v->s->vms[i];
+        if (o->v->state != VM_SHUTOFF || o->will_start)
+            used[second[i] >= 0 ? second[i] : o->host] +=
+                o->v->mem_bytes + o->v->mem_overhead_bytes;
+    }
+    for (size_t h = 0; h < n; h++) {
+        __int128 free_bytes = memory_limit(v, h) - used[h];
+        bool up = v->s->hosts[h].state == HOST_UP && v->s->hosts[h].h->mem_bytes >= 0;
+        room[h] = up && free_bytes > 0 ? free_bytes : 0;
+        missing -= room[h];
+        if (v->s->hosts[h].state != HOST_LOST)
+            continue;
+        used[h] = 0;
+        left--;
+    }
+    for (; left > 0; left--) {
+        size_t worst = 0;
+        for (size_t h = 1; h < n; h++)
+            if (used[h] + room[h] > used[worst] + room[worst])
+                worst = h;
+        missing += used[worst] + room[worst];
+        used[worst] = room[worst] = 0;
+    }
+    return missing > 0 ? missing : 0;
+}
+
+/* Once the plan is done, the fleet can lose as many hosts as before. */
+static bool spare_ok(struct replay *v)
+{
+    cleanup(freep) int *start = xcalloc(v->s->n_vms, sizeof(*start));
+    for (size_t i = 0; i < v->s->n_vms; i++)
+        start[i] = v->s->vms[i].moving_to;
+    return homeless(v, v->second) <= homeless(v, start) ||
+           bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
+}
+
 static bool replay(struct replay *v)
 {
     const struct plan *p = v->plan;
@@ -432,7 +545,7 @@ static bool replay(struct replay *v)
     for (size_t i = 0; i < p->n_moves; i++)
         if (!together_ok(v, &p->moves[i]))
             return false;
-    return true;
+    return spare_ok(v);
 }
 
 bool plan_verify(const struct snapshot *s, const struct policy *p, const struct plan_request *r,

@@ -12,8 +12,9 @@ bool plan_counts(const struct snapshot *s, int vm)
 
 struct plan_load plan_need(const struct vm *v)
 {
-    return (struct plan_load){
-        .mem_bytes = vm_need_bytes(v), .vcpus = v->vcpus > 0 ? v->vcpus : 0, .huge_bytes = v->hugepage_bytes};
+    return (struct plan_load){.mem_bytes = vm_need_bytes(v),
+                              .vcpus = v->vcpus > 0 ? v->vcpus : 0,
+                              .huge_bytes = v->hugepage_bytes};
 }
 
 static void add(struct plan_world *w, int vm, int host, int sign)
@@ -26,18 +27,28 @@ static void add(struct plan_world *w, int vm, int host, int sign)
     w->load[host].huge_bytes += sign * need.huge_bytes;
 }
 
+static void add_end(struct plan_world *w, int vm, int sign)
+{
+    if (plan_counts(w->s, vm))
+        w->end_bytes[plan_end(w, vm)] += sign * plan_need(w->s->vms[vm].v).mem_bytes;
+}
+
 void plan_world_put(struct plan_world *w, int vm, int host)
 {
     assert(w->f.to[vm] < 0);
+    add_end(w, vm, -1);
     w->f.to[vm] = host;
     add(w, vm, host, 1);
+    add_end(w, vm, 1);
 }
 
 void plan_world_take(struct plan_world *w, int vm)
 {
     assert(w->f.to[vm] >= 0);
+    add_end(w, vm, -1);
     add(w, vm, w->f.to[vm], -1);
     w->f.to[vm] = -1;
+    add_end(w, vm, 1);
 }
 
 static void init_fleet(struct plan_world *w)
@@ -53,6 +64,7 @@ static void init_fleet(struct plan_world *w)
         .leaving = xcalloc(s->n_vms, sizeof(*w->f.leaving)),
     };
     w->load = xcalloc(s->n_hosts, sizeof(*w->load));
+    w->end_bytes = xcalloc(s->n_hosts, sizeof(*w->end_bytes));
     for (size_t i = 0; i < s->n_hosts; i++)
         w->f.hosts[i] = s->hosts[i].h;
     for (size_t i = 0; i < s->n_vms; i++) {
@@ -62,6 +74,7 @@ static void init_fleet(struct plan_world *w)
         w->f.to[i] = moves ? s->vms[i].moving_to : -1;
         add(w, (int)i, w->f.at[i], 1);
         add(w, (int)i, w->f.to[i], 1);
+        add_end(w, (int)i, 1);
     }
 }
 
@@ -177,6 +190,7 @@ void plan_world_done(struct plan_world *w)
     free(w->rules_start);
     free(w->name_shared);
     free(w->load);
+    free(w->end_bytes);
     free(w->by_host);
     free(w->by_host_start);
     free(w->refusals);

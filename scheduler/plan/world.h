@@ -22,6 +22,7 @@ struct plan_world {
     size_t *rules_start;      /* ... [start[vm], start[vm + 1]) */
     bool *name_shared;        /* per VM: another one of the fleet has its name or UUID */
     struct plan_load *load;   /* per host */
+    int64_t *end_bytes;       /* per host: memory once all moves have ended */
     int *by_host;             /* VMs grouped by host, those in flight to it included ... */
     size_t *by_host_start;    /* ... host h: [start[h], start[h + 1]) */
     const struct plan_refusal **refusals; /* sorted by VM, host, then as given */
@@ -40,6 +41,11 @@ void plan_world_take(struct plan_world *w, int vm);
 /* Does the VM take memory and CPU: everything that has a QEMU process, or will have one. */
 bool plan_counts(const struct snapshot *s, int vm);
 struct plan_load plan_need(const struct vm *v);
+/* Where the VM is once its move has ended. */
+static inline int plan_end(const struct plan_world *w, int vm)
+{
+    return w->f.to[vm] >= 0 ? w->f.to[vm] : w->f.at[vm];
+}
 /* Memory VMs may take on the host; -1 when its memory is not known. */
 int64_t plan_mem_capacity(const struct plan_world *w, int host);
 int64_t plan_vcpu_capacity(const struct plan_world *w, int host);
@@ -50,6 +56,14 @@ struct plan_ask {
     int vm, host;
     bool cold;
 };
+static inline const struct host *host_of(const struct plan_world *w, const struct plan_ask *q)
+{
+    return w->s->hosts[q->host].h;
+}
+static inline const struct vm *vm_of(const struct plan_world *w, const struct plan_ask *q)
+{
+    return w->s->vms[q->vm].v;
+}
 enum plan_filters {
     PF_CLASS = 1,   /* depends on what the VM needs and the host has */
     PF_ITSELF = 2,  /* and on which VM it is: its host, its name, what was refused of it */
@@ -69,10 +83,17 @@ const struct reason *plan_refused(const struct plan_world *w, int vm, int host, 
 /* Reasons that stopping the VM for the move does away with. */
 bool plan_cold_lifts(int code);
 
+/* ---- room.c ---------------------------------------------------------------------------------- */
+/* Filters of the table in filter.c. */
+bool plan_memory(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
+bool plan_hugepages(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
+bool plan_vcpus(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
+bool plan_spare_hosts(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
+
 /* ---- movable.c ------------------------------------------------------------------------------- */
 /* Append every reason of the VM itself. Returns how many. cold: leave out what cold lifts. */
-size_t plan_vm_reasons(const struct snapshot *s, const struct policy *p, int vm, bool cold,
-                       struct reason **list, size_t *n);
+size_t plan_vm_reasons(const struct plan_world *w, int vm, bool cold, struct reason **list,
+                       size_t *n);
 
 /* A VM that may move, and how. */
 struct plan_wanted {

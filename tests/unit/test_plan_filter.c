@@ -337,6 +337,160 @@ static void test_max_vms(void **state)
     fleet_done(&f);
 }
 
+static void test_spread(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 6, 16, 4);
+    fleet_vm(&f, "w-1", 0, 1);
+    fleet_vm(&f, "w-2", 2, 1);
+    fleet_vm(&f, "w-3", 2, 1);
+    for (int i = 0; i < 5; i++) /* h5 names no zone */
+        f.hosts[i].zone = xasprintf("z%d", i / 2);
+    struct rule *r = fleet_rule(&f, "wide", RULE_SPREAD, "w-*", NULL);
+    r->across = ACROSS_ZONE;
+    r->min = 2;
+    refuses(&f, 0, 1, R_NONE);   /* within its zone */
+    refuses(&f, 0, 4, R_NONE);   /* z2 instead of z0 */
+    refuses(&f, 0, 3, R_SPREAD); /* all in z1 then */
+    refuses(&f, 0, 5, R_SPREAD); /* and an unknown zone is none */
+    refuses(&f, 1, 0, R_NONE);   /* w-3 stays in z1 */
+    f.s.vms[2].moving_to = 0;    /* w-3 may be in z0 or in z1: only with the others it is certain */
+    refuses(&f, 1, 0, R_SPREAD);
+    refuses(&f, 1, 4, R_NONE);
+    refuses(&f, 0, 4, R_NONE);
+    f.s.vms[2].moving_to = -1;
+    r->min = 3; /* broken from the start: z0 and z1 only */
+    refuses(&f, 0, 4, R_NONE);
+    refuses(&f, 0, 1, R_NONE);
+    refuses(&f, 0, 3, R_SPREAD);
+    r->hard = false;
+    refuses(&f, 0, 3, R_NONE);
+    fleet_done(&f);
+}
+
+/* Where every VM of the rule is in flight the worst outcome counts, however they arrive. */
+static void test_spread_in_flight(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 5, 16, 4);
+    fleet_vm(&f, "w-1", 0, 1);
+    fleet_vm(&f, "w-2", 1, 1);
+    fleet_vm(&f, "w-3", 2, 1);
+    f.s.vms[0].moving_to = 1;
+    f.s.vms[1].moving_to = 2; /* w-1 on h1 and w-2 still there: two hosts with w-3 at least */
+    fleet_rule(&f, "wide", RULE_SPREAD, "w-*", NULL)->min = 2;
+    refuses(&f, 2, 3, R_NONE);
+    refuses(&f, 2, 1, R_SPREAD); /* all three on h1 */
+    f.p.rules[0].min = 3;
+    refuses(&f, 2, 3, R_NONE); /* was two before */
+    refuses(&f, 2, 0, R_NONE);
+    fleet_done(&f);
+}
+
+static void test_spread_words(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct reason why;
+    fleet_init(&f, 3, 16, 2);
+    fleet_vm(&f, "w-1", 0, 1);
+    fleet_vm(&f, "w-2", 1, 1);
+    fleet_rule(&f, "wide", RULE_SPREAD, "w-*", NULL)->min = 2;
+    assert_false(plan_allows(&f.s, &f.p, 0, 1, &why));
+    assert_string_equal(why.what, "rule wide");
+    assert_string_equal(why.where, "rules.yaml:1");
+    assert_string_equal(why.need, "VMs of the rule in 2 different hosts at every moment");
+    assert_string_equal(why.have, "1");
+    assert_string_equal(why.cure,
+                        "move another VM of the rule first, or give rule wide a weight (soft)");
+    shape_done(&reason_shape, &why);
+    fleet_done(&f);
+}
+
+/* h0 to h2 with 10 of 16 GiB in use each, h3 empty. */
+static void test_spare_hosts(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct reason why;
+    fleet_init(&f, 4, 16, 6);
+    for (int h = 0; h < 3; h++) {
+        fleet_vm(&f, "a", h, 4);
+        fleet_vm(&f, "b", h, 6);
+    }
+    for (int i = 0; i < 6; i++)
+        f.vms[i].name[0] = (char)('a' + i);
+    refuses(&f, 0, 3, R_NONE);
+    f.p.capacity.spare_hosts = 1; /* 30 GiB run, 48 are left when a host is lost */
+    refuses(&f, 0, 3, R_NONE);
+    f.p.capacity.spare_hosts =
+        3; /* 30 of 16: short already, and no move between them changes that */
+    refuses(&f, 0, 3, R_NONE);
+    f.s.hosts[0].state = HOST_DRAINING;
+    f.p.capacity.spare_hosts = 1; /* 20 GiB on three hosts: room for 12 more */
+    refuses(&f, 0, 3, R_NONE);
+    f.s.vms[1].moving_to = 3;
+    refuses(&f, 0, 3, R_NONE); /* 30 of 32 */
+    f.vms[0].mem_bytes = 7 * GIB;
+    assert_false(plan_allows(&f.s, &f.p, 0, 3, &why));
+    assert_int_equal(why.code, R_SPARE);
+    assert_string_equal(why.need, "10 GiB free elsewhere if 1 host is lost");
+    assert_string_equal(why.have, "9 GiB");
+    assert_string_equal(why.cure, "add a host, or set capacity.spare_hosts to 0");
+    shape_done(&reason_shape, &why);
+    f.vms[0].state = VM_SHUTOFF; /* a definition needs no room */
+    refuses(&f, 0, 3, R_NONE);
+    f.vms[0].state = VM_RUNNING;
+    f.s.hosts[2].state = HOST_LOST; /* the spare one is used up */
+    refuses(&f, 0, 3, R_NONE);
+    fleet_done(&f);
+}
+
+/* What the planner does with rules that are only wishes. */
+static void test_preferred(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan plan;
+    fleet_init(&f, 3, 16, 3);
+    fleet_vm(&f, "a", 0, 4);
+    fleet_vm(&f, "b", 2, 8);
+    fleet_rule(&f, "rather", RULE_HOST_PREFERRED, "a", "h2")->hard = false;
+    fleet_drain(&f, 0);
+    plan_make(&f.s, &f.p, &f.r, 1, &plan);
+    assert_int_equal(plan.moves[0].to, 2); /* though h1 is empty */
+    plan_done(&plan);
+    f.vms[1].mem_bytes = 14 * GIB;
+    plan_make(&f.s, &f.p, &f.r, 1, &plan);
+    assert_int_equal(plan.moves[0].to, 1); /* a wish takes no room from others */
+    plan_done(&plan);
+    fleet_done(&f);
+}
+
+static void test_maintenance_only(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan plan;
+    fleet_init(&f, 2, 16, 1);
+    fleet_vm(&f, "oracle-1", 0, 4);
+    fleet_rule(&f, "heavy", RULE_MAINTENANCE_ONLY, "oracle-*", NULL);
+    fleet_drain(&f, 0);
+    plan_make(&f.s, &f.p, &f.r, 1, &plan);
+    assert_int_equal(plan.n_moves, 1);
+    plan_done(&plan);
+    f.r.purpose = PURPOSE_BALANCE;
+    plan_make(&f.s, &f.p, &f.r, 1, &plan);
+    assert_int_equal(plan.n_moves, 0);
+    assert_int_equal(plan.stays[0].reasons[0].code, R_MAINTENANCE_ONLY);
+    assert_string_equal(plan.stays[0].reasons[0].cure,
+                        "drain its host, or take it out of rule heavy");
+    plan_done(&plan);
+    fleet_done(&f);
+}
+
 static void test_vm_state(void **state)
 {
     (void)state;
@@ -453,6 +607,12 @@ int main(void)
         cmocka_unit_test(test_affinity),
         cmocka_unit_test(test_host_rules),
         cmocka_unit_test(test_max_vms),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_spread_in_flight),
+        cmocka_unit_test(test_spread_words),
+        cmocka_unit_test(test_spare_hosts),
+        cmocka_unit_test(test_preferred),
+        cmocka_unit_test(test_maintenance_only),
         cmocka_unit_test(test_vm_state),
         cmocka_unit_test(test_disks),
         cmocka_unit_test(test_devices_and_words),

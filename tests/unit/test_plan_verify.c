@@ -251,6 +251,34 @@ static void apart_racks(struct broken *b)
     for (int i = 0; i < 4; i++)
         b->f.hosts[i].rack = xstrdup(i == 0 ? "r0" : "r1");
 }
+static void spread(struct broken *b) /* c alone remains on h1, a joins it */
+{
+    fleet_rule(&b->f, "r", RULE_SPREAD, "[ac]", NULL)->min = 2;
+}
+static void spread_in_flight(struct broken *b) /* whichever of them arrives first */
+{
+    fleet_rule(&b->f, "r", RULE_SPREAD, "[bc]", NULL)->min = 2;
+    b->f.vms[0].mem_bytes = b->f.vms[1].mem_bytes = GIB;
+    b->f.s.vms[2].moving_to = 2;
+}
+static void spread_nowhere(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_SPREAD, "[bc]", NULL)->min = 2;
+    b->f.p.rules[0].across = ACROSS_ZONE;
+    for (int i = 0; i < 4; i++) /* b leaves for a host that names no zone */
+        b->f.hosts[i].zone = i == 2 ? NULL : xasprintf("z%d", i);
+}
+static void maintenance_only(struct broken *b)
+{
+    fleet_rule(&b->f, "r", RULE_MAINTENANCE_ONLY, "a", NULL);
+    b->f.r.purpose = PURPOSE_BALANCE;
+}
+static void spare_hosts(
+    struct broken *b) /* 20 GiB run, and without h1 and h2 one host of 16 is left */
+{
+    b->f.p.capacity.spare_hosts = 2;
+    b->f.s.hosts[0].state = HOST_DRAINING;
+}
 static void together(struct broken *b)
 {
     fleet_rule(&b->f, "r", RULE_AFFINITY, "[ab]", NULL);
@@ -320,6 +348,11 @@ static const struct {
     CASE(apart_in_plan, R_ANTI_AFFINITY),
     CASE(apart_in_flight, R_ANTI_AFFINITY),
     CASE(apart_racks, R_ANTI_AFFINITY),
+    CASE(spread, R_SPREAD),
+    CASE(spread_in_flight, R_SPREAD),
+    CASE(spread_nowhere, R_SPREAD),
+    CASE(maintenance_only, R_MAINTENANCE_ONLY),
+    CASE(spare_hosts, R_SPARE),
     CASE(together, R_AFFINITY),
     CASE(together_with_one_that_stays, R_AFFINITY),
 #undef CASE

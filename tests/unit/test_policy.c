@@ -180,7 +180,7 @@ static void test_defaults(void **state)
 
 static const char *const every_key =
     "version: 1\n"
-    "capacity: {memory: {overcommit: 1.5, reserve: 4GiB}, vcpu: {overcommit: 8}}\n"
+    "capacity: {memory: {overcommit: 1.5, reserve: 4GiB}, vcpu: {overcommit: 8}, spare_hosts: 2}\n"
     "migration:\n"
     "  {transport: tcp, parallel: 3, link_share: 62.5%, timeout: 1m30s/GiB, retries: 0,\n"
     "   live: false, persistent: false, undefine_source: false, abort_on_error: false,\n"
@@ -223,6 +223,7 @@ static void test_every_key(void **state)
     assert_int_equal(p.capacity.mem_overcommit_ppm, 1500000);
     assert_int_equal(p.capacity.mem_reserve_bytes, 4 * GIB);
     assert_int_equal(p.capacity.vcpu_overcommit_ppm, 8000000);
+    assert_int_equal(p.capacity.spare_hosts, 2);
     assert_int_equal(p.migration.transport, TRANSPORT_TCP);
     assert_int_equal(p.migration.parallel, 3);
     assert_int_equal(p.migration.link_share_ppm, 625000);
@@ -274,9 +275,11 @@ static void test_rules(void **state)
         "  - {name: soft, affinity: {vms: {names: [\"c-*\"]}}, hard: false}\n"
         "  - name: few\n"
         "    max_vms: {max: 3, hosts: {names: [h1]}}\n"
+        "  - {name: wide, spread: {vms: {names: [w]}, across: zone, min: 2}, weight: 5}\n"
+        "  - {name: rather, host_preferred: {vms: {names: [w]}, hosts: {names: [h1]}}}\n"
         "  - {name: gpu, host_required: {vms: {names: [g]}, hosts: {labels: {gpu: \"yes\"}}}}\n");
     loads(dir, &p);
-    assert_int_equal(p.n_rules, 5);
+    assert_int_equal(p.n_rules, 7);
     const struct rule *r = p.rules;
     assert_string_equal(r[0].where, "rules/db.yaml:3");
     assert_int_equal(r[0].kind, RULE_ANTI_AFFINITY);
@@ -290,7 +293,13 @@ static void test_rules(void **state)
     assert_int_equal(r[2].weight, 1);
     assert_int_equal(r[3].max, 3);
     assert_string_equal(r[3].where, "rules/db.yaml:6");
-    assert_string_equal(r[4].hosts.labels[0].value, "yes");
+    assert_int_equal(r[4].kind, RULE_SPREAD);
+    assert_int_equal(r[4].min, 2);
+    assert_false(r[4].hard);
+    assert_int_equal(r[5].kind, RULE_HOST_PREFERRED);
+    assert_false(r[5].hard);
+    assert_int_equal(r[5].weight, 1);
+    assert_string_equal(r[6].hosts.labels[0].value, "yes");
     policy_done(&p);
     remove_dir(dir);
 }
@@ -348,7 +357,7 @@ static void test_examples(void **state)
     (void)state;
     struct policy p;
     loads("policy/examples", &p);
-    bool used[7] = {false};
+    bool used[RULE_KINDS] = {false};
     for (size_t i = 0; i < p.n_rules; i++)
         used[p.rules[i].kind] = true;
     for (size_t i = 0; i < ARRAY_LEN(used); i++)
@@ -415,6 +424,10 @@ static void test_reference_names_every_key(void **state)
         "max_vms",
         "exclude",
         "maintenance_only",
+        "spread",
+        "host_preferred",
+        "spare_hosts",
+        "min",
         "across",
         "hard",
         "weight",
