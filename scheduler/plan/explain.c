@@ -75,35 +75,20 @@ void plan_explain_stay(struct plan_world *w, int vm, bool cold, struct plan_stay
         *vec_add(&ret->reasons, &ret->n_reasons) = list[i].why;
 }
 
-/* May the VM be there in some way, whatever else the plan does? */
-static bool may_take(const struct plan_world *w, const struct plan_wanted *x, int host)
-{
-    struct plan_ask q = {.vm = x->vm, .host = host};
-    if (x->as_is && plan_filter(w, &q, PF_STATIC, NULL))
-        return true;
-    q.cold = true;
-    return x->cold && plan_filter(w, &q, PF_STATIC, NULL);
-}
-
-char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host)
+char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host,
+               const struct plan_choice *c)
 {
     char buf[FMT_BYTES];
-    size_t n = 0;
-    bool most = true;
     int64_t free_here = plan_mem_capacity(w, host) - w->load[host].mem_bytes;
-    for (size_t h = 0; h < w->s->n_hosts; h++) {
-        if (!may_take(w, x, (int)h))
-            continue;
-        n++;
-        most = most && plan_mem_capacity(w, (int)h) - w->load[h].mem_bytes <= free_here;
-    }
     fmt_bytes(buf, free_here > 0 ? free_here : 0);
     if (x->wish == host)
         return xasprintf("where it was asked to go: %s free after the plan", buf);
     if (!plan_counts(w->s, x->vm))
-        return xasprintf("definition only: one of %zu allowed host%s", n, n == 1 ? "" : "s");
-    if (n == 1)
+        return xasprintf("definition only: one of %zu allowed host%s", c->n_hosts,
+                         c->n_hosts == 1 ? "" : "s");
+    if (c->n_hosts == 1)
         return xasprintf("the only allowed host: %s free after the plan", buf);
     return xasprintf("%s of %zu allowed hosts: %s free after the plan",
-                     most ? "most free memory" : "best balance", n, buf);
+                     free_here >= c->most_free_bytes ? "most free memory" : "best balance",
+                     c->n_hosts, buf);
 }

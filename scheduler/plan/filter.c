@@ -310,6 +310,8 @@ static bool name_clash(const struct plan_world *w, const struct plan_ask *q, int
 
 static bool names(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
+    if (!w->name_shared[q->vm])
+        return true;
     for (size_t i = w->by_host_start[q->host]; i < w->by_host_start[q->host + 1]; i++)
         if (!name_clash(w, q, w->by_host[i], ret))
             return false;
@@ -318,7 +320,7 @@ static bool names(const struct plan_world *w, const struct plan_ask *q, struct r
 
 static bool planned_names(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
-    for (size_t i = 0; i < w->n_planned; i++)
+    for (size_t i = 0; w->name_shared[q->vm] && i < w->n_planned; i++)
         if (w->f.to[w->planned[i]] == q->host && !name_clash(w, q, w->planned[i], ret))
             return false;
     return true;

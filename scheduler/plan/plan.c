@@ -4,7 +4,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/plan/translate.h"
+#include "scheduler/plan/classes.h"
 #include "scheduler/solve/place.h"
 #include "scheduler/solve/solve.h"
 
@@ -18,6 +18,7 @@ struct making {
     uint64_t seed;
     struct plan_wanted *list; /* VMs that may move */
     size_t n;
+    struct plan_classes live; /* of the list: where each may go without being stopped */
     struct plan *plan;
 };
 
@@ -84,13 +85,18 @@ static void collect(struct making *k, int *planned)
 
 /* ---- the engine's answer ---------------------------------------------------------------------- */
 
-static bool is_cold(const struct plan_world *w, const struct plan_wanted *x, int host)
+static bool in_set(const struct plan_classes *c, size_t i, int host)
 {
-    struct plan_ask q = {.vm = x->vm, .host = host};
-    return !x->as_is || !plan_filter(w, &q, PF_STATIC, NULL);
+    return c->sets[c->class_of[i]][host >> 6] >> (host & 63) & 1;
 }
 
-/* Put what the filters allow; returns whether all of it. */
+/* Only a cold move brings the i-th VM there. */
+static bool is_cold(const struct making *k, size_t i, int host)
+{
+    return !in_set(&k->live, i, host);
+}
+
+/* Put what the filters allow. to: per VM of the list. */
 static void put_checked(struct making *k, const int *to)
 {
     struct plan_world *w = &k->w;
@@ -98,7 +104,7 @@ static void put_checked(struct making *k, const int *to)
         struct plan_ask q = {.vm = k->list[i].vm, .host = to[i]};
         if (to[i] < 0 || w->f.to[q.vm] >= 0)
             continue;
-        q.cold = is_cold(w, &k->list[i], to[i]);
+        q.cold = is_cold(k, i, to[i]);
         if (plan_filter(w, &q, PF_STATIC | PF_DYNAMIC, NULL))
             plan_world_put(w, q.vm, q.host);
     }
@@ -119,14 +125,15 @@ static void put_checked(struct making *k, const int *to)
         w->f.leaving[k->list[i].vm] = true;
 }
 
-/* The VMs of `which` that have no place yet. */
-static void place(struct making *k, const struct plan_wanted *which, size_t n, bool cold)
+/* Give those of the list a place that have none yet. at: their places in k->list. */
+static void place(struct making *k, const struct plan_classes *classes,
+                  const struct plan_wanted *list, const size_t *at, size_t n)
 {
     struct translation t;
     struct solve_state s;
-    struct translate_goal goal = {.cold = cold, .max_moves = -1};
+    struct translate_goal goal = {.classes = classes, .max_moves = -1};
     cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
-    translate(&k->w, which, n, &goal, &t);
+    translate(&k->w, list, n, &goal, &t);
     solve_init(&s, &t.p);
     for (int i = 0; i < t.p.n_items; i++)
         solve_do_remove(&s, i);
@@ -134,29 +141,41 @@ static void place(struct making *k, const struct plan_wanted *which, size_t n, b
     solve_improve(&s, &(struct solve_limits){.seed = k->seed, .steps = POLISH_STEPS});
     for (size_t i = 0; i < k->n; i++)
         to[i] = -1;
-    cleanup(freep) int *at = xcalloc(k->w.s->n_vms, sizeof(*at));
-    for (int i = 0; i < t.p.n_items; i++)
-        for (int j = t.start[i]; j < t.start[i + 1]; j++)
-            at[t.vms[j]] = s.at[i] + 1;
-    for (size_t i = 0; i < k->n; i++)
-        to[i] = at[k->list[i].vm] - 1;
+    for (size_t i = 0; i < n; i++)
+        to[at[i]] = s.at[t.item_of[i]];
     put_checked(k, to);
     solve_done(&s);
     translation_done(&t);
 }
 
-static void place_all(struct making *k)
+/* Live elsewhere is better than cold: only what found no place is asked about again. */
+static void place_cold(struct making *k)
 {
     cleanup(freep) struct plan_wanted *rest = xcalloc(k->n, sizeof(*rest));
+    cleanup(freep) size_t *at = xcalloc(k->n, sizeof(*at));
+    struct plan_classes classes;
     size_t n = 0;
     for (size_t i = 0; i < k->n; i++)
+        if (k->list[i].cold && k->w.f.to[k->list[i].vm] < 0) {
+            rest[n] = k->list[i];
+            at[n++] = i;
+        }
+    if (!n)
+        return;
+    plan_classes_make(&k->w, rest, n, true, &classes);
+    place(k, &classes, rest, at, n);
+    plan_classes_done(&classes);
+}
+
+static void place_all(struct making *k)
+{
+    cleanup(freep) size_t *at = xcalloc(k->n, sizeof(*at));
+    for (size_t i = 0; i < k->n; i++) {
         k->w.f.leaving[k->list[i].vm] = true;
-    place(k, k->list, k->n, false);
-    for (size_t i = 0; i < k->n; i++)
-        if (k->list[i].cold && k->w.f.to[k->list[i].vm] < 0)
-            rest[n++] = k->list[i];
-    if (n) /* live elsewhere is better than cold: only what found no place */
-        place(k, rest, n, true);
+        at[i] = i;
+    }
+    place(k, &k->live, k->list, at, k->n);
+    place_cold(k);
 }
 
 /* ---- the plan --------------------------------------------------------------------------------- */
@@ -174,9 +193,27 @@ static int by_size(const void *a, const void *b, void *ctx)
     return x->vm - y->vm;
 }
 
+/* By class, once: most moves of a large plan choose from the same hosts. */
+static struct plan_choice *choices(const struct making *k)
+{
+    const struct plan_world *w = &k->w;
+    struct plan_choice *c = xcalloc(k->live.n_sets ? k->live.n_sets : 1, sizeof(*c));
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        int64_t left = plan_mem_capacity(w, (int)h) - w->load[h].mem_bytes;
+        for (size_t i = 0; i < k->live.n_sets; i++) {
+            if (!(k->live.sets[i][h >> 6] >> (h & 63) & 1))
+                continue;
+            if (!c[i].n_hosts++ || left > c[i].most_free_bytes)
+                c[i].most_free_bytes = left;
+        }
+    }
+    return c;
+}
+
 static void write_plan(struct making *k)
 {
     const struct snapshot *s = k->w.s;
+    cleanup(freep) struct plan_choice *choice = choices(k);
     for (size_t i = 0; i < k->n; i++) {
         const struct plan_wanted *x = &k->list[i];
         int to = k->w.f.to[x->vm];
@@ -187,12 +224,14 @@ static void write_plan(struct making *k)
             assert(stay->n_reasons);
             continue;
         }
+        bool cold = is_cold(k, i, to);
         *vec_add(&k->plan->moves, &k->plan->n_moves) = (struct plan_move){
             .vm = x->vm,
             .from = s->vms[x->vm].host,
             .to = to,
-            .live = !is_cold(&k->w, x, to) && s->vms[x->vm].v->state != VM_SHUTOFF,
-            .why = plan_why(&k->w, x, to),
+            .live = !cold && s->vms[x->vm].v->state != VM_SHUTOFF,
+            .why = cold ? xstrdup("no host is left that it can move to live")
+                        : plan_why(&k->w, x, to, &choice[k->live.class_of[i]]),
         };
     }
 }
@@ -209,10 +248,12 @@ void plan_make(const struct snapshot *s, const struct policy *p, const struct pl
     k.w.n_planned = k.n;
     if (k.n > 1)
         qsort_r(list, k.n, sizeof(*list), by_size, (void *)(uintptr_t)s);
+    plan_classes_make(&k.w, list, k.n, false, &k.live);
     if (k.n)
         place_all(&k);
     write_plan(&k);
     plan_order(s, p, ret->moves, ret->n_moves);
+    plan_classes_done(&k.live);
     plan_world_done(&k.w);
 }
 

@@ -91,40 +91,25 @@ static void bind_together(const struct work *k, int *parent)
     }
 }
 
-/* item_of: first the place in the list, then the item. */
 static void make_items(struct work *k)
 {
     struct translation *t = k->t;
     cleanup(freep) int *parent = xcalloc(k->n, sizeof(*parent));
-    cleanup(freep) int *item = xcalloc(k->n, sizeof(*item));
+    cleanup(freep) int *number = xcalloc(k->n, sizeof(*number));
     k->item_of = array(k, k->w->s->n_vms, sizeof(*k->item_of));
+    t->item_of = array(k, k->n, sizeof(*t->item_of));
     for (size_t i = 0; i < k->w->s->n_vms; i++)
         k->item_of[i] = -1;
     for (size_t i = 0; i < k->n; i++) {
         parent[i] = (int)i;
-        k->item_of[k->list[i].vm] = (int)i;
+        k->item_of[k->list[i].vm] = (int)i; /* for now: its place in the list */
     }
     bind_together(k, parent);
-    t->start = array(k, k->n + 1, sizeof(*t->start));
-    t->vms = array(k, k->n, sizeof(*t->vms));
-    int n = 0;
     for (size_t i = 0; i < k->n; i++)
         if (parent[i] == (int)i)
-            item[i] = n++;
-    t->p.n_items = n;
-    cleanup(freep) int *fill = xcalloc((size_t)n + 1, sizeof(*fill));
-    for (size_t i = 0; i < k->n; i++) {
-        item[i] = item[find_root(parent, (int)i)];
-        fill[item[i]]++;
-    }
-    for (int i = 0; i < n; i++) {
-        t->start[i + 1] = t->start[i] + fill[i];
-        fill[i] = t->start[i];
-    }
-    for (size_t i = 0; i < k->n; i++) {
-        t->vms[fill[item[i]]++] = k->list[i].vm;
-        k->item_of[k->list[i].vm] = item[i];
-    }
+            number[i] = t->p.n_items++;
+    for (size_t i = 0; i < k->n; i++)
+        t->item_of[i] = k->item_of[k->list[i].vm] = number[find_root(parent, (int)i)];
 }
 
 static void size_items(struct work *k)
@@ -382,17 +367,16 @@ static uint64_t *empty_set(const struct work *k)
 /* Of an item of several VMs: hosts that may take them all. */
 static void make_allowed(struct work *k)
 {
-    struct plan_classes c;
+    const struct plan_classes *c = k->g->classes;
     struct problem *p = &k->t->p;
     size_t words = plan_set_words(n_hosts(k));
-    plan_classes_make(k->w, k->list, k->n, k->g->cold, &c);
     int *allow = array(k, (size_t)p->n_items, sizeof(*allow));
     for (int i = 0; i < p->n_items; i++)
         allow[i] = -1;
-    for (size_t i = 0; i < c.n_sets; i++)
-        add_set(k, take(c.sets[i]));
+    for (size_t i = 0; i < c->n_sets; i++)
+        vec_add(&k->sets, &k->n_sets)->bits = c->sets[i];
     for (size_t i = 0; i < k->n; i++) {
-        int *a = &allow[k->item_of[k->list[i].vm]], more = c.class_of[i];
+        int *a = &allow[k->item_of[k->list[i].vm]], more = c->class_of[i];
         if (*a >= 0 && *a != more) {
             uint64_t *both = empty_set(k);
             for (size_t x = 0; x < words; x++)
@@ -401,7 +385,6 @@ static void make_allowed(struct work *k)
         }
         *a = more;
     }
-    plan_classes_done(&c);
     p->allow = allow;
 }
 

@@ -14,8 +14,9 @@
 
 enum { RES_MEM, RES_VCPU, RES_HUGE, RES_WEIGHT, N_RES };
 
+struct plan_classes;
 struct translate_goal {
-    bool cold;    /* hosts that only a cold move may use are allowed, too */
+    const struct plan_classes *classes; /* of the list: where each may be */
     bool balance; /* even load over all hosts; else only where new VMs go counts */
     /* what a move costs beside the balance, where SOLVE_UNIT is what one full host costs */
     int64_t price_per_move, price_per_gib;
@@ -24,7 +25,7 @@ struct translate_goal {
 };
 struct translation {
     struct problem p;
-    int *start, *vms; /* VMs of item i: vms[start[i]] … vms[start[i + 1] − 1] */
+    int *item_of; /* by place in the list */
     void **owned;
     size_t n_owned;
 };

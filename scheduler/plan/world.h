@@ -111,5 +111,12 @@ void plan_order(const struct snapshot *s, const struct policy *p, struct plan_mo
 /* ---- explain.c ------------------------------------------------------------------------------- */
 /* Why vm, which is not placed, can go nowhere: one reason per host, nearest way out first. */
 void plan_explain_stay(struct plan_world *w, int vm, bool cold, struct plan_stay *ret);
+/* What a VM could choose from: hosts that no static filter refuses, and the most that is free on one of
+ * them after the plan. */
+struct plan_choice {
+    size_t n_hosts;
+    int64_t most_free_bytes;
+};
 /* Why this host for this VM. Gives. */
-char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host);
+char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host,
+               const struct plan_choice *c);
