@@ -63,6 +63,8 @@ int value_enum(const struct reading *r, const struct ynode *n, const char *path,
                const char *const *names, size_t n_names, int *ret);
 /* Read the list of rules: appends to r->p->rules. */
 int rules_read(const struct reading *r, const struct ynode *n);
+/* Can the hard rules hold together, as far as their text tells? "FILE:LINE: rule ..." names both. */
+int rules_check(const struct policy *p, struct err *e);
 
 /* "a, b, c". Gives. */
 char *list_text(const char *const *words, size_t n);

@@ -144,6 +144,8 @@ static int read_file(const char *dir, const char *rel, struct policy *p, struct 
     cleanup(freep) char *text = NULL;
     size_t len;
     int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
+    if (rc == -E2BIG)
+        return err_set(e, rc, "%s: longer than %d bytes", rel, LIM_POLICY_FILE_BYTES);
     if (rc < 0)
         return rc;
     struct reading r = {.file = rel, .p = p, .e = e};
@@ -167,6 +169,8 @@ int policy_load(const char *dir, struct policy *ret, struct err *e)
     int rc = find_files(dir, &files, e);
     for (size_t i = 0; rc == 0 && i < files.n; i++)
         rc = read_file(dir, files.list[i], &p, e);
+    if (rc == 0)
+        rc = rules_check(&p, e);
     if (rc == 0)
         rc = policy_git(dir, &p.commit, &p.clean, e);
     if (rc < 0)

@@ -109,16 +109,93 @@ static void test_mistakes(void **state)
     free(list);
 }
 
+static void test_contradiction_in_two_files(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    put(dir, "10.yaml",
+        "version: 1\nrules:\n  - {name: near, affinity: {vms: {labels: {app: db}}}}\n");
+    put(dir, "20/db.yaml",
+        "version: 1\nrules:\n\n  - {name: apart, anti_affinity: {vms: {labels: {app: db}}}}\n");
+    refuses(dir,
+            "20/db.yaml:4: rule 'apart' contradicts rule 'near' at 10.yaml:3: the same VMs cannot "
+            "be together and apart");
+    remove_dir(dir);
+}
+
+/* Rules that look like a contradiction, and can hold. */
+static void test_no_contradiction(void **state)
+{
+    (void)state;
+    static const char *const sound[] = {
+        /* together in a rack, apart within it */
+        "{name: a, affinity: {vms: {names: [\"x*\"]}, across: rack}}, "
+        "{name: b, anti_affinity: {vms: {names: [\"x*\"]}, across: host}}",
+        /* one of the two is only a wish */
+        "{name: a, affinity: {vms: {names: [\"x*\"]}}, weight: 3}, "
+        "{name: b, anti_affinity: {vms: {names: [\"x*\"]}}}",
+        /* one VM in common is alone with itself */
+        "{name: a, affinity: {vms: {names: [x, y]}}}, "
+        "{name: b, anti_affinity: {vms: {names: [y, z]}}}",
+        /* whether a VM has both labels is not known */
+        "{name: a, affinity: {vms: {labels: {app: db}}}}, "
+        "{name: b, anti_affinity: {vms: {labels: {tier: \"1\"}}}}",
+        /* h3 remains */
+        "{name: a, host_required: {vms: {names: [x]}, hosts: {names: [h1, h3]}}}, "
+        "{name: b, host_forbidden: {vms: {names: [x]}, hosts: {names: [h1]}}}",
+        "{name: a, host_required: {vms: {names: [x]}, hosts: {names: [\"h*\"]}}}, "
+        "{name: b, host_required: {vms: {names: [x]}, hosts: {names: [\"*1\"]}}}",
+        /* apart where they need not be together */
+        "{name: a, affinity: {vms: {names: [x, y]}, across: zone}}, "
+        "{name: b, affinity: {vms: {names: [y, z]}}}, "
+        "{name: c, anti_affinity: {vms: {names: [x, z]}, across: rack}}",
+        /* two may be together, and are not asked to be more */
+        "{name: a, affinity: {vms: {names: [x, y]}}}, {name: b, max_vms: {max: 2}}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(sound); i++) {
+        char *dir = temp_dir();
+        struct policy p;
+        cleanup(freep) char *text = xasprintf("version: 1\nrules: [%s]\n", sound[i]);
+        put(dir, "a.yaml", text);
+        loads(dir, &p);
+        policy_done(&p);
+        remove_dir(dir);
+    }
+}
+
+/* Proofs are given up, not waited for: 40 rules of 4,000 names each. */
+static void test_huge_rules(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    for (int i = 0; i < 40; i++) {
+        cleanup(freep) char *text = xcalloc(1 << 17, 1);
+        char *at = text + sprintf(text, "version: 1\nrules:\n  - {name: r%d, %s: {vms: {names: [",
+                                  i, i % 2 ? "affinity" : "anti_affinity");
+        for (int k = 0; k < 4000; k++)
+            at += sprintf(at, "v%d-%d, ", i, k);
+        sprintf(at, "]}}}\n");
+        cleanup(freep) char *name = xasprintf("%d.yaml", i);
+        put(dir, name, text);
+    }
+    struct policy p;
+    loads(dir, &p);
+    assert_int_equal(p.n_rules, 40);
+    policy_done(&p);
+    remove_dir(dir);
+}
+
 static void test_limits(void **state)
 {
     (void)state;
     char *dir = temp_dir();
-    cleanup(freep) char *big = xcalloc((1 << 20) + 16, 1);
-    memset(big, '#', (1 << 20) + 1);
+    cleanup(freep) char *big = xcalloc((10 << 20) + 16, 1);
+    memset(big, '#', 10 << 20);
     put(dir, "big.yaml", big);
     struct policy p;
     struct err e = {0};
     assert_int_equal(policy_load(dir, &p, &e), -E2BIG);
+    assert_string_equal(e.msg, "big.yaml: longer than 1048576 bytes");
     cleanup(freep) char *many = xcalloc(1 << 17, 1);
     char *at = many + snprintf(many, 64, "version: 1\nrules: [");
     for (int i = 0; i < 8193; i++)
@@ -508,6 +585,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_contradiction_in_two_files),
+        cmocka_unit_test(test_no_contradiction),
+        cmocka_unit_test(test_huge_rules),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_missing_directory),
         cmocka_unit_test(test_defaults),
