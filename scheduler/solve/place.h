@@ -13,3 +13,6 @@
 /* may_disturb: items that have a good place may be moved to make room, where nothing else helps. An
  * item that must not is allowed on its home alone. Returns the steps taken. */
 int64_t solve_place(struct solve_state *s, const struct solve_limits *l, bool may_disturb);
+/* The same, then everything else that is hard: machines above capacity, groups that are violated. Items
+ * that are in the way may move; others only if may_disturb. */
+int64_t solve_repair(struct solve_state *s, const struct solve_limits *l, bool may_disturb);

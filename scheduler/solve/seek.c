@@ -6,9 +6,11 @@
 
 enum {
     ASK_EVERY = 4096,
-    EJECT = 4,  /* items that leave one machine for one that comes */
-    TRIED = 64, /* openings tried for the first item of a chain; fewer for those behind it */
-    ENOUGH = 8, /* chains found, of which the best is taken */
+    EJECT = 4,      /* items that leave one machine for one that comes */
+    TRIED = 64,     /* openings tried for the first item of a chain; fewer for those behind it */
+    ENOUGH = 8,     /* chains found, of which the best is taken */
+    WORK = 1 << 20, /* prices asked for all items that need a place, about */
+    SCAN_LEAST = 64,
 };
 
 void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits *l, bool disturb)
@@ -23,6 +25,7 @@ void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits 
         .busy = xcalloc((size_t)p->n_items, sizeof(*k->busy)),
         .most = xcalloc((size_t)p->n_res, sizeof(*k->most)),
     };
+    k->scan = p->n_machines;
     trail_init(&k->t, s);
     for (int m = 0; m < p->n_machines; m++)
         for (int r = 0; r < p->n_res; r++) {
@@ -73,26 +76,64 @@ int64_t seek_bulk(const struct seek *k, int item)
 
 /* ---- directly --------------------------------------------------------------------------------- */
 
-bool seek_direct(struct seek *k, int item, bool fair)
+void seek_share(struct seek *k, int64_t n)
+{
+    int64_t each = n > 0 ? WORK / n : WORK;
+    k->scan = (int)(each < SCAN_LEAST ? SCAN_LEAST : each);
+}
+
+struct direct {
+    int machine, variant; /* machine −1: none */
+    struct solve_score delta;
+};
+
+/* Looks from a machine on that depends on the item: others begin elsewhere, if not all are seen. */
+static struct direct best_direct(struct seek *k, int item, bool fair)
 {
     struct solve_state *s = k->t.s;
-    struct solve_score d, best = {0};
-    int to = -1, variant = 0;
-    for (int m = 0; m < s->p->n_machines && !seek_ended(k); m++)
+    struct direct best = {.machine = -1};
+    struct solve_score d;
+    int n = s->p->n_machines,
+        m = k->scan < n ? (int)((uint64_t)item * 2654435761U % (uint64_t)n) : 0;
+    for (int i = 0; i < n && (i < k->scan || best.machine < 0) && !seek_ended(k); i++) {
         for (int v = 0; v < s->p->n_variants; v++) {
             k->steps++;
             if ((fair ? solve_try_shift(s, item, m, v, &d) : trail_try(&k->t, item, m, v, &d)) &&
-                (to < 0 || solve_score_cmp(&d, &best) < 0)) {
-                best = d;
-                to = m;
-                variant = v;
-            }
+                (best.machine < 0 || solve_score_cmp(&d, &best.delta) < 0))
+                best = (struct direct){m, v, d};
         }
-    if (to < 0)
+        m = m + 1 < n ? m + 1 : 0;
+    }
+    return best;
+}
+
+bool seek_direct(struct seek *k, int item, bool fair)
+{
+    struct direct to = best_direct(k, item, fair);
+    if (to.machine < 0)
         return false;
-    trail_shift(&k->t, item, to, variant, &best);
+    trail_shift(&k->t, item, to.machine, to.variant, &to.delta);
     if (fair)
         trail_keep(&k->t);
+    return true;
+}
+
+bool seek_relief(struct seek *k, const int *item, int n)
+{
+    struct direct best = {.machine = -1};
+    int who = -1;
+    for (int i = 0; i < n && !seek_ended(k); i++) {
+        struct direct x = best_direct(k, item[i], true);
+        if (x.machine < 0 || x.delta.tier[TIER_HARD] >= 0 ||
+            (who >= 0 && solve_score_cmp(&x.delta, &best.delta) >= 0))
+            continue;
+        best = x;
+        who = item[i];
+    }
+    if (who < 0)
+        return false;
+    trail_shift(&k->t, who, best.machine, best.variant, &best.delta);
+    trail_keep(&k->t);
     return true;
 }
 
@@ -277,13 +318,12 @@ bool seek_chain(struct seek *k, int item, int depth)
     struct ends best = {0};
     struct solve_score score = {0};
     int found = 0;
-    if (seek_direct(k, item, true))
-        return true;
+    int64_t hard = k->t.s->score.tier[TIER_HARD];
     find_openings(k, &l, item, 1);
     for (int i = 0; i < l.n && found < ENOUGH && !seek_ended(k); i++) {
         if (!take_opening(k, item, &l.o[i], depth))
             continue;
-        if (trail_fair(&k->t)) {
+        if (trail_fair(&k->t) && k->t.s->score.tier[TIER_HARD] < hard) {
             if (!found++ || solve_score_cmp(&k->t.s->score, &score) < 0) {
                 score = k->t.s->score;
                 ends_note(&best, &k->t);

@@ -19,6 +19,7 @@ struct seek {
     uint8_t *start_variant;
     bool *busy;    /* per item: in the chain that is being tried */
     int64_t *most; /* per resource: the largest capacity */
+    int scan;      /* machines looked at for one item, once one that fits was found */
 };
 
 void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits *l, bool disturb);
@@ -30,7 +31,12 @@ bool seek_needs(const struct seek *k, int item);
 int64_t seek_bulk(const struct seek *k, int item);
 /* Best place as things are. fair: the step alone must make no hard thing worse. */
 bool seek_direct(struct seek *k, int item, bool fair);
-/* The cheapest of several chains in which at most `depth` items in a row make room for the one before. */
+/* The one step of one of these items that helps most where it is hard. */
+bool seek_relief(struct seek *k, const int *item, int n);
+/* The cheapest of several chains in which at most `depth` items in a row make room for the one before.
+ * False: none makes hard things better. */
 bool seek_chain(struct seek *k, int item, int depth);
+/* How many machines to look at for each of n items, so that large fleets do not take for ever. */
+void seek_share(struct seek *k, int64_t n);
 /* Every assignment of the items in play, if these are few; the best of them is taken. */
 void seek_all(struct seek *k);

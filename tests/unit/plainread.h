@@ -73,7 +73,7 @@ static inline void plain_groups(const struct problem *p, const int *at, struct p
             ret->hard[ret->n_hard++] = bad;
     }
     int far = 0;
-    for (int d = 0; d < p->n_domains[1]; d++)
+    for (int d = 0; p->n_near && d < p->n_domains[1]; d++)
         far += plain_count(p, at, p->near[0].a, d) && !plain_count(p, at, p->near[0].b, d);
     ret->score.tier[TIER_HARD] += far;
     ret->hard[ret->n_hard++] = far;

@@ -192,12 +192,83 @@ static void chain_of_several(void **state)
     solve_done(&s);
 }
 
+/* ---- repair ------------------------------------------------------------------------------------ */
+
+static void repair_leaves_no_step_that_helps(void **state)
+{
+    (void)state;
+    int whole = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct randproblem r;
+        struct solve_state s;
+        struct solve_score d;
+        randproblem_init(&r, seed);
+        r.p.n_near = 0; /* who should come nearer is not searched for */
+        solve_init(&s, &r.p);
+        struct plain before = plain_read(&r.p, s.at, s.variant);
+        solve_repair(&s, &no_limit, false);
+        struct plain after = plain_read(&r.p, s.at, s.variant);
+        assert_int_equal(solve_score_cmp(&s.score, &after.score), 0);
+        assert_true(no_worse(&before, &after));
+        for (int i = 0; i < r.p.n_items; i++)
+            for (int m = 0; m < r.p.n_machines; m++)
+                assert_false(solve_try_shift(&s, i, m, 0, &d) && d.tier[TIER_HARD] < 0);
+        whole += before.score.tier[TIER_HARD] && !after.score.tier[TIER_HARD];
+        solve_done(&s);
+        randproblem_done(&r);
+    }
+    assert_true(whole > 10);
+}
+
+/* 12 of 10: the 2 may go, the 6 need not. Then one of a pair that must be apart. */
+static void repairs_with_few_moves(void **state)
+{
+    (void)state;
+    const int64_t size[] = {6, 4, 2, 5, 5}, cap[] = {10, 10, 6}, over[] = {1},
+                  cost[] = {6, 4, 2, 5, 5};
+    const int home[] = {0, 0, 0, 1, 1}, domain[] = {0, 1, 2}, n_domains[] = {3};
+    const int start[] = {0, 0, 0, 0, 1, 2}, of[] = {0, 0};
+    const struct solve_group apart = {
+        .kind = GROUP_APART, .limit = 1, .tier = TIER_HARD, .weight = 1};
+    struct problem p = {.n_items = 5,
+                        .n_machines = 3,
+                        .n_res = 1,
+                        .n_variants = 1,
+                        .size = size,
+                        .home = home,
+                        .cap = cap,
+                        .over_weight = over,
+                        .move_cost = cost,
+                        .n_levels = 1,
+                        .domain = domain,
+                        .n_domains = n_domains,
+                        .max_moves = -1};
+    struct solve_state s;
+    solve_init(&s, &p);
+    solve_repair(&s, &no_limit, false);
+    assert_int_equal(s.score.tier[TIER_HARD], 0);
+    assert_int_equal(s.at[2], 2);
+    assert_int_equal(s.n_moved, 1);
+    solve_done(&s);
+    p.groups = &apart;
+    p.n_groups = 1;
+    p.group_start = start;
+    p.group_of = of;
+    solve_init(&s, &p);
+    solve_repair(&s, &no_limit, true);
+    assert_int_equal(s.score.tier[TIER_HARD], 0);
+    assert_int_equal(s.n_moved, 2); /* the 5 leaves a place for the 2 */
+    solve_done(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(misses_nothing_small),
         cmocka_unit_test(never_worse_and_replays),
         cmocka_unit_test(chain_of_several),
+        cmocka_unit_test(repair_leaves_no_step_that_helps),
+        cmocka_unit_test(repairs_with_few_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
