@@ -62,7 +62,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-events bench-idle bench-plan bench-roadef bench-ucc15 install man
+        clean bench-drain bench-events bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 install man
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core snap plan solve policy net wire model base)
@@ -144,6 +144,10 @@ $(B)/bench/roadef: $(B)/tests/bench/roadef.o $(call lib,solve base)
 bench-ucc15: $(B)/bench/ucc15 ## timetables of moves against published ones: DATA=FOLDER OUT=FOLDER
 	@DATA="$(DATA)" OUT="$(OUT)" $<
 $(B)/bench/ucc15: $(B)/tests/bench/ucc15.o $(call lib,solve base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
+bench-tdsc: $(B)/bench/tdsc ## repair of 5,000 servers against BtrPlace: DATA=FOLDER
+	@$< "$(DATA)"
+$(B)/bench/tdsc: $(B)/tests/bench/tdsc.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
