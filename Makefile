@@ -1,5 +1,5 @@
 # Drover. One non-recursive Makefile; `make help` lists the targets.
-# V=plain|asan|tsan picks the variant; each has a build folder of its own.
+# V=plain|asan|tsan|fuzz picks the variant; each has a build folder of its own.
 
 V ?= plain
 .DEFAULT_GOAL := all
@@ -19,9 +19,11 @@ VERSION := $(shell cat VERSION)
 DEFS := -D_GNU_SOURCE -DDROVER_VERSION='"$(VERSION)"' -I.
 CFLAGS_plain := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIE
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fPIE
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fPIE
 LDFLAGS_plain := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan := -pie -fsanitize=address,undefined
+LDFLAGS_fuzz := -pie -fsanitize=fuzzer,address,undefined
 LDFLAGS_tsan := -pie -fsanitize=thread
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
 ALL_CFLAGS = -std=gnu17 $(DEFS) $(WARN) -fno-omit-frame-pointer -pthread $(CFLAGS_$(V)) $(PKG_CFLAGS) $(CFLAGS)
@@ -62,7 +64,8 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-events bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 install man
+        clean bench-drain bench-events bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 install man \
+        fuzz
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core snap plan solve policy net wire model base)
@@ -98,6 +101,7 @@ EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
 EXTRA_test_agent_io := $(filter-out agent/io/main.c,$(SRC_agent))
 EXTRA_test_agent_session := $(EXTRA_test_agent_io)
+EXTRA_test_fuzz := $(wildcard tests/fuzz/fuzz_*.c)
 EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c
 CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
 EXTRA_test_cli_opt := $(CLI_PARTS)
@@ -120,6 +124,19 @@ lint: ## clang-tidy over the product's sources
 	@tests/lint $(filter-out tests/%,$(shell git ls-files '*.c'))
 format: ## clang-format in place
 	@clang-format -i $(shell git ls-files '*.c' '*.h')
+
+# ---- fuzzing (clang) ------------------------------------------------------------------------------
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_TIME ?= 60
+SEEDS_policy := tests/unit/data/policy-bad policy/examples
+fuzz: ## feed each reader of outside input from its corpus, FUZZ_TIME=60 seconds each; new finds in build/fuzz/new
+	@deploy/deps.sh fuzz
+	@$(MAKE) -s V=fuzz CC=clang $(FUZZERS:%=build/fuzz/bin/fuzz_%)
+	@$(foreach f,$(FUZZERS),mkdir -p build/fuzz/new/$(f) && build/fuzz/bin/fuzz_$(f) -max_total_time=$(FUZZ_TIME) -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/crash-$(f)- build/fuzz/new/$(f) tests/fuzz/corpus/$(f) $(SEEDS_$(f)) &&) :
+$(B)/bin/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(call lib,policy model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -Wl,--defsym=LLVMFuzzerTestOneInput=fuzz_$* -o $@ $^ \
+	  $(LIBS_BASE) $(LIBS_POLICY)
 
 # ---- the lab (root) ------------------------------------------------------------------------------
 HOSTS ?= 4

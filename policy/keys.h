@@ -63,6 +63,9 @@ int value_enum(const struct reading *r, const struct ynode *n, const char *path,
                const char *const *names, size_t n_names, int *ret);
 /* Read the list of rules: appends to r->p->rules. */
 int rules_read(const struct reading *r, const struct ynode *n);
+/* Read one file's text into the policy: values override, rules add up. p may be half written on error. */
+int policy_read_text(const char *file, const char *text, size_t len, struct policy *p,
+                     struct err *e);
 /* Can the hard rules hold together, as far as their text tells? "FILE:LINE: rule ..." names both. */
 int rules_check(const struct policy *p, struct err *e);
 

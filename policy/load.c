@@ -138,6 +138,19 @@ static int read_section(const struct reading *r, const struct keyset *set, const
     return set->check ? set->check(r, n) : 0;
 }
 
+int policy_read_text(const char *file, const char *text, size_t len, struct policy *p,
+                     struct err *e)
+{
+    struct reading r = {.file = file, .p = p, .e = e};
+    cleanup(ytree_done) struct ynode root = {0};
+    int rc = ytree_parse(file, text, len, &root, e);
+    if (rc == 0)
+        rc = read_section(&r, &policy_keys, &root, "");
+    if (rc == 0 && !ytree_get(&root, "version"))
+        return err_set(e, -EBADMSG, "%s:1:1: 'version: 1' is missing", file);
+    return rc;
+}
+
 static int read_file(const char *dir, const char *rel, struct policy *p, struct err *e)
 {
     cleanup(freep) char *path = xasprintf("%s/%s", dir, rel);
@@ -146,19 +159,7 @@ static int read_file(const char *dir, const char *rel, struct policy *p, struct 
     int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
     if (rc == -E2BIG)
         return err_set(e, rc, "%s: longer than %d bytes", rel, LIM_POLICY_FILE_BYTES);
-    if (rc < 0)
-        return rc;
-    struct reading r = {.file = rel, .p = p, .e = e};
-    cleanup(ytree_done) struct ynode root = {0};
-    rc = ytree_parse(rel, text, len, &root, e);
-    if (rc < 0)
-        return rc;
-    rc = read_section(&r, &policy_keys, &root, "");
-    if (rc < 0)
-        return rc;
-    if (!ytree_get(&root, "version"))
-        return err_set(e, -EBADMSG, "%s:1:1: 'version: 1' is missing", rel);
-    return 0;
+    return rc < 0 ? rc : policy_read_text(rel, text, len, p, e);
 }
 
 int policy_load(const char *dir, struct policy *ret, struct err *e)
