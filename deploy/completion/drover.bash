@@ -26,7 +26,7 @@ _drover()
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
     local -r drain="--dry-run --reason --to --avoid --parallel --deadline --on-blocked --allow-shutdown --confirm
-        --yes --detailed-exitcode $follow"
+        --yes --detailed-exitcode --snapshot --policy --picture $follow"
     COMPREPLY=()
     cur=${COMP_WORDS[COMP_CWORD]}
     prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -43,8 +43,9 @@ _drover()
     -o | --output) _drover_words 'table wide json yaml name jsonl'; return ;;
     --progress) _drover_words 'auto tty plain jsonl none'; return ;;
     --from) _drover_words 'ganeti csv table'; return ;;
-    --socket | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    --timeout | --deadline | --url | --columns | --sort | -m | --reason | --after | --limit) return ;;
+    --policy) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --socket | --snapshot | --picture | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | --after | --limit) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -66,7 +67,8 @@ _drover()
         runs | run) _drover_words "--ceph --journal $global" ;;
         vms) _drover_words "--host $global" ;;
         journal) _drover_words "--after --limit $global" ;;
-        snapshot) _drover_words "--from --hosts --flavors --assume-rbd $global" ;;
+        explain) _drover_words "--snapshot --policy $global" ;;
+        snapshot) _drover_words "--from --hosts --flavors --link --assume-rbd $global" ;;
         '') _drover_words "$global --version" ;;
         *) _drover_words "$global" ;;
         esac

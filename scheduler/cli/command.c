@@ -20,6 +20,10 @@ static int run_pki(struct cli *c, int argc, char **argv)
 #define TIMEOUT_HELP                                                                               \
     "  --timeout D          how long to wait (90s, 10m); the run goes on, exit 124\n"
 #define FOLLOW_HELP "  --detach             start it, print the run and return\n" TIMEOUT_HELP
+#define OFFLINE_HELP                                                                               \
+    "  --snapshot FILE      plan from a file, not from the scheduler: drover snapshot writes "     \
+    "one\n"                                                                                        \
+    "  --policy DIR         with --snapshot: this policy, not the built-in values\n"
 #define DRAIN_HELP                                                                                 \
     "  -n, --dry-run        plan with the real checks, change nothing (= drover plan drain "       \
     "HOST)\n"                                                                                      \
@@ -33,7 +37,9 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --allow-shutdown VM  this VM may be shut off if it cannot move live (may be repeated)\n"    \
     "  --confirm=HOST       answers the question before VMs are stopped\n"                         \
     "  -y, --yes            answer yes to questions that stop no VM\n"                             \
-    "  --detailed-exitcode  with a dry run: 2 when there is something to do\n" FOLLOW_HELP
+    "  --detailed-exitcode  with a dry run: 2 when there is something to do\n"                     \
+    "  --picture FILE       with a dry run: draw hosts before and after into an "                  \
+    "SVG\n" OFFLINE_HELP FOLLOW_HELP
 
 static const struct command commands[] = {
     {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
@@ -49,7 +55,8 @@ static const struct command commands[] = {
     {"cancel", "stop a run: abort and settle its moves", "RUN [options]",
      "  -m, --reason TEXT    why\n" FOLLOW_HELP, cmd_cancel, NULL},
     {"attach", "follow a run", "RUN [options]", TIMEOUT_HELP, cmd_attach, NULL},
-    {"explain", "why a VM is where it is and where it may go", "VM", "", cmd_explain, NULL},
+    {"explain", "why a VM is where it is and where it may go", "VM [options]", OFFLINE_HELP,
+     cmd_explain, NULL},
     {"check", "can a host, or a pair of hosts, exchange VMs", "HOST | check pair HOST HOST",
      "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
      cmd_check, NULL},
@@ -71,6 +78,7 @@ static const struct command commands[] = {
      "  --from FORMAT        ganeti, csv or table\n"
      "  --hosts FILE         of csv and table: the hosts, when the VMs' file has none\n"
      "  --flavors FILE       of csv and table: memory and CPUs by the VMs' column flavor\n"
+     "  --link RATE          of hosts that do not say: 25Gbit; times are forecast by it\n"
      "  --assume-rbd         of ganeti: plan as if every disk were on RBD\n",
      cmd_snapshot, NULL},
     {"pki", "make the CA and certificates", "init|issue|show ...", "", run_pki, NULL},

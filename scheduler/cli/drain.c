@@ -11,7 +11,9 @@
 #include "policy/policy.h"
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/opt.h"
+#include "scheduler/cli/offline.h"
 #include "scheduler/cli/out.h"
+#include "scheduler/cli/picture.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
@@ -26,6 +28,9 @@ enum drain_option {
     O_ALLOW,
     O_CONFIRM,
     O_DETAILED,
+    O_SNAPSHOT,
+    O_POLICY,
+    O_PICTURE,
 };
 static const struct option options[] = {
     {"dry-run", no_argument, NULL, 'n'},
@@ -41,6 +46,9 @@ static const struct option options[] = {
     {"allow-shutdown", required_argument, NULL, O_ALLOW},
     {"confirm", required_argument, NULL, O_CONFIRM},
     {"detailed-exitcode", no_argument, NULL, O_DETAILED},
+    {"snapshot", required_argument, NULL, O_SNAPSHOT},
+    {"policy", required_argument, NULL, O_POLICY},
+    {"picture", required_argument, NULL, O_PICTURE},
     {0},
 };
 
@@ -85,6 +93,12 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
         return d->detach = true;
     case O_DETAILED:
         return d->detailed = true;
+    case O_SNAPSHOT:
+        return (d->offline.snapshot = optarg) != NULL;
+    case O_POLICY:
+        return (d->offline.policy = optarg) != NULL;
+    case O_PICTURE:
+        return (d->picture = optarg) != NULL;
     case O_TIMEOUT:
         return opt_duration(c, "--timeout", optarg, &d->timeout_us);
     case O_DEADLINE:
@@ -287,26 +301,67 @@ static void tell_joined(struct cli *c, const struct reply *r)
     shape_done(&run_view_shape, &v);
 }
 
+/* A dry run's answer; j: as data. */
+static int print_dry(struct cli *c, const struct run_view *v, const json_t *j, bool detailed)
+{
+    int code = run_exit(&v->run);
+    if (c->format != OUT_NAME && !out_is_data(c))
+        return plan_print(c, v, detailed);
+    if (c->format == OUT_NAME) {
+        text_line(c->out, "run/%lld", (long long)v->run.id);
+        return code;
+    }
+    out_data(c, j, "moves");
+    return code == X_DONE && detailed && (v->n_moves || v->run.n_stays) ? X_CHANGES : code;
+}
+
+/* The fleet that the scheduler planned with: only for the picture. */
+static int fetch_fleet(struct cli *c, struct snap *ret)
+{
+    cleanup(json_decrefp) json_t *j = NULL;
+    struct err e;
+    struct client *cl = cli_client(c, &e);
+    if (!cl || client_get(cl, "/v1/snapshot", &j, &e) < 0)
+        return cli_fail(c, &e);
+    cleanup(freep) char *text = codec_text(j);
+    return snap_parse("the scheduler's fleet", text, strlen(text), ret, &e) < 0 ? cli_fail(c, &e)
+                                                                                : X_DONE;
+}
+
 static int report_dry(struct cli *c, int64_t id, const struct drain_opts *d)
 {
     struct follow_opts follow = {.timeout_us = d->timeout_us, .quiet = true};
     struct run_view v;
+    struct snap fleet = {0};
     cleanup(json_decrefp) json_t *j = NULL;
     int code = follow_run(c, id, &follow, &v, &j);
     if (code)
         return code;
-    if (out_is_data(c)) {
-        out_data(c, j, "moves");
-        code = run_exit(&v.run);
-        if (code == X_DONE && d->detailed && (v.n_moves || v.run.n_stays))
-            code = X_CHANGES;
-    } else if (c->format == OUT_NAME) {
-        text_line(c->out, "run/%lld", (long long)id);
-        code = run_exit(&v.run);
-    } else {
-        code = plan_print(c, &v, d->detailed);
-    }
+    if (d->picture && !(code = fetch_fleet(c, &fleet)))
+        code = picture_save(c, &fleet.s, &v, d->picture);
+    code = code ? code : print_dry(c, &v, j, d->detailed);
+    snap_done(&fleet);
     shape_done(&run_view_shape, &v);
+    return code;
+}
+
+static int plan_offline(struct cli *c, struct drain_opts *d)
+{
+    struct offline o;
+    struct run_view v;
+    int code = confirm(c, d);
+    code = code ? code : offline_open(c, &d->offline, &o);
+    if (code)
+        return code;
+    code = offline_plan(c, &o, &d->req, &v);
+    if (!code) {
+        cleanup(json_decrefp) json_t *j = offline_encode(&o, &v);
+        code = d->picture ? picture_save(c, &o.fleet.s, &v, d->picture) : X_DONE;
+        code = code ? code : print_dry(c, &v, j, d->detailed);
+        offline_note(c, &o);
+        shape_done(&run_view_shape, &v);
+    }
+    offline_done(&o);
     return code;
 }
 
@@ -352,10 +407,16 @@ static int drain_or_plan(struct cli *c, int argc, char **argv, bool dry)
     if (code)
         return code < 0 ? X_DONE : code;
     d.req.dry_run = d.req.dry_run || dry;
-    code = d.detailed && !d.req.dry_run
-               ? cli_usage(
-                     c, "--detailed-exitcode belongs to a dry run: drover plan drain, or --dry-run")
-               : drain(c, &d);
+    const char *only_dry = d.detailed           ? "--detailed-exitcode"
+                           : d.picture          ? "--picture"
+                           : d.offline.snapshot ? "--snapshot"
+                                                : NULL;
+    if (only_dry && !d.req.dry_run)
+        code = cli_usage(c, "%s belongs to a dry run: drover plan drain, or --dry-run", only_dry);
+    else if (d.offline.snapshot || d.offline.policy)
+        code = plan_offline(c, &d);
+    else
+        code = drain(c, &d);
     drain_opts_done(&d);
     return code;
 }

@@ -3,6 +3,7 @@
 
 #include "scheduler/cli/cli.h"
 #include "scheduler/cli/follow.h"
+#include "scheduler/cli/offline.h"
 #include "scheduler/core/state.h"
 
 struct drain_opts {
@@ -10,6 +11,8 @@ struct drain_opts {
     bool detach, yes, detailed;
     int64_t timeout_us;
     const char *confirm; /* --confirm=HOST */
+    struct offline_opts offline;
+    const char *picture; /* file to draw the plan into */
 };
 /* Parse `HOST [options]` after the command's word. X_DONE, or an exit code already explained; < 0:
  * help was printed. */

@@ -3,10 +3,12 @@
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/offline.h"
 #include "scheduler/cli/opt.h"
 #include "scheduler/cli/out.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
+#include "scheduler/core/core.h"
 
 static void vm_head(struct cli *c, const struct vm_view *m)
 {
@@ -71,15 +73,24 @@ static void history(struct cli *c, const struct explain_view *v)
     }
 }
 
-int cmd_explain(struct cli *c, int argc, char **argv)
+static int print(struct cli *c, const struct explain_view *v, const json_t *j)
 {
-    for (int o; (o = opt_next(c, argc, argv, NULL, false)) != OPT_END;)
-        return opt_exit(o);
-    if (!opt_words(c, argc, argv, 1, 1, "a VM"))
-        return X_USAGE;
-    const char *vm = name_vm(c, argv[optind]);
-    if (!vm)
-        return X_USAGE;
+    if (out_is_data(c)) {
+        out_data(c, j, NULL);
+        return X_DONE;
+    }
+    if (c->format == OUT_NAME) {
+        text_line(c->out, "vm/%s", v->vm.name);
+        return X_DONE;
+    }
+    vm_head(c, &v->vm);
+    int code = hosts_table(c, v);
+    history(c, v);
+    return code;
+}
+
+static int online(struct cli *c, const char *vm)
+{
     cleanup(freep) char *word = client_escape(vm), *path = xasprintf("/v1/explain?vm=%s", word);
     cleanup(json_decrefp) json_t *j = NULL;
     struct explain_view v;
@@ -87,16 +98,49 @@ int cmd_explain(struct cli *c, int argc, char **argv)
     struct client *cl = cli_client(c, &e);
     if (!cl || client_view(cl, path, &explain_view_shape, &v, &j, &e) < 0)
         return cli_fail(c, &e);
-    int code = X_DONE;
-    if (out_is_data(c)) {
-        out_data(c, j, NULL);
-    } else if (c->format == OUT_NAME) {
-        text_line(c->out, "vm/%s", v.vm.name);
-    } else {
-        vm_head(c, &v.vm);
-        code = hosts_table(c, &v);
-        history(c, &v);
-    }
+    int code = print(c, &v, j);
     shape_done(&explain_view_shape, &v);
     return code;
+}
+
+static int from_file(struct cli *c, const char *vm, const struct offline_opts *opts)
+{
+    struct offline o;
+    struct explain_view v;
+    struct err e;
+    int code = offline_open(c, opts, &o);
+    if (code)
+        return code;
+    if (snapshot_explain(&o.fleet.s, &o.policy, vm, &v, &e) < 0) {
+        code = cli_error(c, X_FAILED, "%s", e.msg);
+    } else {
+        cleanup(json_decrefp) json_t *j = json_pack("{s:s}", "schema", "drover.explain/1");
+        cleanup(json_decrefp) json_t *body = codec_encode_public(&explain_view_shape, &v);
+        json_object_update(j, body);
+        code = print(c, &v, j);
+        offline_note(c, &o);
+        shape_done(&explain_view_shape, &v);
+    }
+    offline_done(&o);
+    return code;
+}
+
+int cmd_explain(struct cli *c, int argc, char **argv)
+{
+    enum { O_SNAPSHOT = 256, O_POLICY };
+    static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
+                                        {"policy", required_argument, NULL, O_POLICY},
+                                        {0}};
+    struct offline_opts opts = {0};
+    for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
+        if (o < 0)
+            return opt_exit(o);
+        *(o == O_SNAPSHOT ? &opts.snapshot : &opts.policy) = optarg;
+    }
+    if (!opt_words(c, argc, argv, 1, 1, "a VM"))
+        return X_USAGE;
+    const char *vm = name_vm(c, argv[optind]);
+    if (!vm)
+        return X_USAGE;
+    return opts.snapshot || opts.policy ? from_file(c, vm, &opts) : online(c, vm);
 }

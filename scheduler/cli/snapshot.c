@@ -97,12 +97,13 @@ struct import_opts {
     int from;
     const char *hosts, *flavors;
     bool assume_rbd;
+    int64_t link_bps;
 };
 
 static int import_files(struct cli *c, const struct import_opts *o, char **files, size_t n)
 {
     cleanup(texts_done) struct texts t = {0};
-    struct snap_import in = {.n_files = n, .assume_rbd = o->assume_rbd};
+    struct snap_import in = {.n_files = n, .assume_rbd = o->assume_rbd, .link_bps = o->link_bps};
     cleanup(freep) char *notes = NULL;
     struct snap f;
     struct err e;
@@ -133,13 +134,15 @@ static int import_files(struct cli *c, const struct import_opts *o, char **files
 
 static int import(struct cli *c, int argc, char **argv)
 {
-    enum { O_FROM = 256, O_HOSTS, O_FLAVORS, O_RBD };
+    enum { O_FROM = 256, O_HOSTS, O_FLAVORS, O_RBD, O_LINK };
     static const struct option own[] = {{"from", required_argument, NULL, O_FROM},
                                         {"hosts", required_argument, NULL, O_HOSTS},
                                         {"flavors", required_argument, NULL, O_FLAVORS},
                                         {"assume-rbd", no_argument, NULL, O_RBD},
+                                        {"link", required_argument, NULL, O_LINK},
                                         {0}};
     struct import_opts o = {.from = -1};
+    struct err e;
     opt_begin();
     for (int got; (got = opt_next(c, argc, argv, own, false)) != OPT_END;) {
         if (got < 0)
@@ -148,6 +151,8 @@ static int import(struct cli *c, int argc, char **argv)
             o.from = opt_word(c, "--from", optarg, snap_format_names, ARRAY_LEN(snap_format_names));
         if (got == O_FROM && o.from < 0)
             return X_USAGE;
+        if (got == O_LINK && parse_bitrate(optarg, &o.link_bps, &e) < 0)
+            return cli_usage(c, "--link: %s", e.msg);
         o.hosts = got == O_HOSTS ? optarg : o.hosts;
         o.flavors = got == O_FLAVORS ? optarg : o.flavors;
         o.assume_rbd = o.assume_rbd || got == O_RBD;

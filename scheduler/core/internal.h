@@ -1,6 +1,6 @@
 /* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
  * Map   world.c inventory and snapshots · ask.c commands and their answers · check.c what answers of
- *       the real checks mean · run.c life of a run · runplan.c planning
+ *       the real checks mean · run.c life of a run · planned.c plans as data · runplan.c planning
  *       with the real checks · admit.c whose turn it is · move.c life of a move ·
  *       settle.c where a VM is, from evidence · request.c operator verbs · view.c queries ·
  *       core.c dispatch.
@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "scheduler/core/core.h"
+#include "scheduler/core/planned.h"
 #include "scheduler/plan/plan.h"
 
 /* Why these: docs/timelines.md. */
@@ -190,7 +191,7 @@ const char *cure_for(enum reason_code code);
 char *reason_sentence(const struct reason *r); /* "h3: not enough memory: needs 4.2 GiB, has ..." */
 
 /* run.c: life of a run */
-struct run_slot *run_new(struct core *c, int kind, const char *host, const struct request *req);
+struct run_slot *run_new(struct core *c, int kind, const struct request *req);
 struct run_slot *run_active_on(const struct core *c, const char *host);
 void run_step(struct core *c, struct run_slot *r); /* whatever can be done next */
 void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...)
@@ -200,7 +201,6 @@ void run_count(struct core *c, struct run_slot *r);
 struct stay *run_stay(struct run_slot *r, const char *uuid, const char *name);
 void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m);
 void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
-bool run_may_stop(const struct run *r, const char *vm_name);
 
 /* runplan.c: from a run to the planner and back, with the real checks in between */
 void run_plan(struct core *c, struct run_slot *r);
@@ -216,8 +216,8 @@ bool admit_now(const struct core *c, const struct run *r, const struct move_slot
 void admit_flows(struct core *c, struct move_slot *m); /* its first bytes were seen */
 
 /* move.c */
-struct move_slot *move_new(struct core *c, struct run_slot *r, const struct vm *v, const char *from,
-                           const struct plan_move *pm, const char *to);
+struct move_slot *move_new(struct core *c, struct run_slot *r, const struct snapshot *s,
+                           const struct plan_move *pm);
 int move_event(struct core *c, struct move_slot *m, enum job_event ev);
 void move_tick(struct core *c, struct move_slot *m);
 void move_answer(struct core *c, const struct ask *a, const struct msg *m, struct move_slot *mv);

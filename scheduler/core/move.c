@@ -27,26 +27,16 @@ struct move_slot *move_of_vm(const struct core *c, const char *uuid)
     return NULL;
 }
 
-struct move_slot *move_new(struct core *c, struct run_slot *r, const struct vm *v, const char *from,
-                           const struct plan_move *pm, const char *to)
+struct move_slot *move_new(struct core *c, struct run_slot *r, const struct snapshot *s,
+                           const struct plan_move *pm)
 {
     struct move_slot *m = xcalloc(1, sizeof(*m));
     *(struct move_slot **)vec_add(&c->moves, &c->n_moves) = m;
     shape_init(&move_shape, &m->m);
     m->m.id = c->next_move++;
     m->m.run = r->run.id;
-    m->m.vm = xstrdup(v->uuid);
-    m->m.vm_name = xstrdup(v->name);
-    m->m.from = xstrdup(from);
-    m->m.to = xstrdup(to);
-    m->m.why = xstrdup(pm->why);
-    m->m.offline = !vm_active(v->state);
-    m->m.live = pm->live && !m->m.offline;
-    m->m.attempt = 1;
-    m->m.mem_bytes = vm_need_bytes(v);
+    planned_move(&m->m, s, pm);
     m->m.queued_wall_us = c->wall_us;
-    for (size_t i = 0; i < v->n_disks; i++)
-        shape_copy(&disk_shape, vec_add(&m->m.disks, &m->m.n_disks), &v->disks[i]);
     m->dirty = r->dirty = true;
     return m;
 }

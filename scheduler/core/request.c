@@ -120,7 +120,7 @@ static void do_drain(struct core *c, int64_t id, const struct request *req)
                     req->host, h->rec.seen_wall_us ? fmt_rfc3339(t, h->rec.seen_wall_us) : "never");
         return;
     }
-    r = run_new(c, RUN_DRAIN, req->host, req);
+    r = run_new(c, RUN_DRAIN, req);
     say(c, (struct about){.r = r, .actor = req->actor}, "run.created",
         "run/%lld: %s of host/%s asked for by %s%s%s", (long long)r->run.id,
         req->dry_run ? "dry run of a drain" : "drain", req->host, req->actor ? req->actor : "?",
@@ -168,7 +168,7 @@ static void do_resume(struct core *c, int64_t id, const struct request *req)
                     was_up ? "up already; nothing was changed" : "up again and takes VMs");
         return;
     }
-    struct run_slot *r = run_new(c, RUN_HOME, req->host, req);
+    struct run_slot *r = run_new(c, RUN_HOME, req);
     r->run.on_blocked = BLOCKED_LEAVE;
     say(c, (struct about){.r = r, .actor = req->actor}, "run.created",
         "run/%lld: host/%s is up; bringing its VMs home, asked for by %s", (long long)r->run.id,

@@ -22,13 +22,7 @@ struct run_slot *run_active_on(const struct core *c, const char *host)
     return NULL;
 }
 
-static void copy_strs(char ***dst, size_t *n_dst, char *const *src, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        *(char **)vec_add(dst, n_dst) = xstrdup(src[i]);
-}
-
-struct run_slot *run_new(struct core *c, int kind, const char *host, const struct request *req)
+struct run_slot *run_new(struct core *c, int kind, const struct request *req)
 {
     struct run_slot *s = xcalloc(1, sizeof(*s));
     *(struct run_slot **)vec_add(&c->runs, &c->n_runs) = s;
@@ -36,34 +30,13 @@ struct run_slot *run_new(struct core *c, int kind, const char *host, const struc
     shape_init(&run_shape, r);
     r->id = c->next_run++;
     r->kind = kind;
-    r->host = xstrdup(host);
-    r->actor = xstrdup(req->actor);
-    r->reason = xstrdup(req->reason);
-    r->dry_run = req->dry_run;
-    r->on_blocked = c->policy.drain.on_blocked;
-    for (int i = 0; i < (int)ARRAY_LEN(on_blocked_names); i++)
-        if (str_eq(req->on_blocked, on_blocked_names[i]))
-            r->on_blocked = i;
-    r->parallel = req->parallel;
+    planned_run(r, &c->policy, req);
     r->deadline_wall_us = req->deadline_us > 0 ? c->wall_us + req->deadline_us : 0;
-    r->host_was = host_find(c, host)->rec.state;
-    copy_strs(&r->to, &r->n_to, req->to, req->n_to);
-    copy_strs(&r->avoid, &r->n_avoid, req->avoid, req->n_avoid);
-    copy_strs(&r->allow_shutdown, &r->n_allow_shutdown, req->allow_shutdown, req->n_allow_shutdown);
-    r->policy_commit = xstrdup(c->policy.commit);
-    r->policy_clean = c->policy.clean;
+    r->host_was = host_find(c, req->host)->rec.state;
     r->created_wall_us = c->wall_us;
     s->planning_since_us = c->now_us;
     s->dirty = true;
     return s;
-}
-
-bool run_may_stop(const struct run *r, const char *vm_name)
-{
-    if (r->on_blocked != BLOCKED_SHUTDOWN && r->on_blocked != BLOCKED_COLD)
-        return false;
-    return str_in("*", r->allow_shutdown, r->n_allow_shutdown) ||
-           str_in(vm_name, r->allow_shutdown, r->n_allow_shutdown);
 }
 
 struct stay *run_stay(struct run_slot *r, const char *uuid, const char *name)
@@ -298,7 +271,7 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
 static bool go_cold(struct core *c, struct run_slot *r, struct move_slot *m, enum reason_code code)
 {
     if (!m->m.live || code != R_MIGRATE_FAILED || r->run.on_blocked != BLOCKED_COLD ||
-        !run_may_stop(&r->run, m->m.vm_name))
+        !planned_may_stop(&r->run, m->m.vm_name))
         return false;
     m->m.live = false; /* asks the planner for a place where it may be started */
     m->m.live = !run_replan_move(c, r, m, false);
@@ -403,7 +376,7 @@ static bool send_halts(struct core *c, struct run_slot *r)
     r->halts_sent = true;
     for (size_t i = 0; i < r->run.n_stays; i++) {
         struct stay *st = &r->run.stays[i];
-        if (st->off || !run_may_stop(&r->run, st->name))
+        if (st->off || !planned_may_stop(&r->run, st->name))
             continue;
         struct power *b = body_new(MSG_POWER);
         *b = (struct power){.term = c->cfg.term,

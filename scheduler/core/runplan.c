@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "scheduler/core/internal.h"
-#include "scheduler/plan/forecast.h"
 
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried)
@@ -343,14 +342,10 @@ static void name_stay(struct core *c, struct run_slot *r, const struct snapshot 
         p->n_reasons > 1 ? " …" : "");
 }
 
-/* A cold move stops the VM: without a word that names it, it is a blocked VM instead. */
 static void stay_unnamed(struct core *c, struct run_slot *r, const struct vm *v)
 {
     struct stay *st = run_stay(r, v->uuid, v->name);
-    struct reason *why = vec_add(&st->reasons, &st->n_reasons);
-    cleanup(freep) char *cure = xasprintf("--allow-shutdown vm/%s", v->name);
-    reason_set(why, R_VM_STATE, NULL, NULL, "a stop (it cannot move live)", "no leave to stop it",
-               cure);
+    planned_no_leave(st, v->name);
     say(c, (struct about){.r = r, .vm = v->name}, "vm.blocked",
         "vm/%s can only move cold, and nothing allowed to stop it", v->name);
 }
@@ -360,7 +355,7 @@ static size_t blocked_count(const struct run_slot *r)
     size_t n = 0;
     for (size_t i = 0; i < r->run.n_stays; i++) {
         const struct stay *st = &r->run.stays[i];
-        bool halts = r->run.on_blocked == BLOCKED_SHUTDOWN && run_may_stop(&r->run, st->name);
+        bool halts = r->run.on_blocked == BLOCKED_SHUTDOWN && planned_may_stop(&r->run, st->name);
         n += !st->off && !halts;
     }
     return n;
@@ -374,32 +369,9 @@ static void note_plan(struct core *c, struct run_slot *r, const struct snapshot 
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *mv = &p->moves[i];
         const struct vm *v = s->vms[mv->vm].v;
-        if (vm_active(v->state) && !mv->live && !run_may_stop(&r->run, v->name))
+        if (vm_active(v->state) && !mv->live && !planned_may_stop(&r->run, v->name))
             stay_unnamed(c, r, v);
     }
-}
-
-static void keep_forecast(struct run *r, const struct snapshot *s, const struct forecast *f)
-{
-    r->forecast.makespan_us = f->makespan_us;
-    r->forecast.bound_us = f->bound_us;
-    r->forecast.bytes = f->bytes;
-    r->forecast.peak = f->peak;
-    r->forecast.pause_us = f->pause_us;
-    r->forecast.pause_limit_us = f->pause_limit_us;
-    r->forecast.never = f->never;
-    r->forecast.writers = f->writers;
-    for (size_t i = 0; i < f->n_blind; i++)
-        *vec_add(&r->forecast.blind, &r->forecast.n_blind) = xstrdup(s->hosts[f->blind[i]].h->name);
-}
-
-static struct move_forecast forecast_of(const struct forecast_move *m)
-{
-    return (struct move_forecast){.start_us = m->start_us,
-                                  .end_us = m->end_us,
-                                  .pause_us = m->pause_us,
-                                  .bytes = m->bytes,
-                                  .never = m->never};
 }
 
 /* Those that join a run under way are in no forecast. */
@@ -407,24 +379,21 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
                          const struct plan *p)
 {
     struct forecast f = {0};
-    struct forecast_how how = {.parallel = r->run.parallel, .lead_us = c->lead_us};
     bool joins = r->run.state == RUN_RUNNING;
-    if (!joins) {
-        forecast_make(s, &c->policy, p, &how, &f);
-        keep_forecast(&r->run, s, &f);
-    }
+    if (!joins)
+        planned_forecast(&r->run, s, &c->policy, p, c->lead_us, &f);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *mv = &p->moves[i];
         const struct vm *v = s->vms[mv->vm].v;
         if (has_stay(r, v->uuid))
             continue;
         struct move_slot *m =
-            move_new(c, r, v, s->hosts[mv->from].h->name, mv, s->hosts[mv->to].h->name);
+            move_new(c, r, s, mv);
         if (joins)
             say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
                 v->name, m->m.from);
         else
-            m->m.forecast = forecast_of(&f.moves[i]);
+            m->m.forecast = planned_move_forecast(&f.moves[i]);
     }
     forecast_done(&f);
 }

@@ -17,6 +17,7 @@ enum column {
     COL_STATE,
     COL_ZONE,
     COL_RACK,
+    COL_LINK,
     COL_FLAVOR,
     COL_LABEL,
     COLS_,
@@ -65,6 +66,7 @@ static const struct {
     {"status", {COL_STATE, COL_STATE, 0}},
     {"zone", {COL_ZONE, COL_ZONE, 0}},
     {"rack", {COL_RACK, COL_RACK, 0}},
+    {"link", {COL_LINK, COL_LINK, 0}},
     {"flavor", {COL_FLAVOR, 0, COL_FLAVOR}},
     {"flavorname", {COL_FLAVOR, 0, COL_FLAVOR}},
 };
@@ -184,6 +186,13 @@ static int read_cpus(const struct reading *c, const struct sheet_row *row, int64
                                                               : 0;
 }
 
+static int read_link(const struct reading *c, const struct sheet_row *row, int64_t *ret)
+{
+    const char *text = cell(c, row, COL_LINK);
+    struct err e;
+    return text && parse_bitrate(text, ret, &e) < 0 ? bad_cell(c, row, COL_LINK, e.msg) : 0;
+}
+
 struct word {
     const char *text;
     int value;
@@ -249,6 +258,7 @@ static int host_row(struct reading *c, const struct sheet_row *row, const char *
     read_labels(c, row, &h->host.labels, &h->host.n_labels);
     int r = read_memory(c, row, &h->host.mem_bytes);
     r = r < 0 ? r : read_cpus(c, row, &h->host.cpus);
+    r = r < 0 ? r : read_link(c, row, &h->host.link_bps);
     r = r < 0 ? r : read_word(c, row, true, &h->state);
     h->connected = h->state != HOST_LOST;
     return r;

@@ -48,6 +48,9 @@ int snap_import(enum snap_format format, const struct snap_import *in, struct sn
     else
         r = sheets_import(in, format == SNAP_CSV ? sheet_read_csv : sheet_read_table, &b, &notes,
                           e);
+    for (size_t i = 0; in->link_bps && i < b.n_hosts; i++)
+        if (b.hosts[i].host.link_bps < 0)
+            b.hosts[i].host.link_bps = in->link_bps;
     r = r < 0 ? r : snap_build(&b, ret, e);
     if (r < 0)
         return r;

@@ -71,7 +71,8 @@ struct snap_import {
     const struct snap_source *files; /* VMs, and hosts where the format has both */
     size_t n_files;
     const struct snap_source *hosts, *flavors; /* csv, table: may be NULL */
-    bool assume_rbd;                           /* take every disk as reachable from everywhere */
+    bool assume_rbd;  /* ganeti: take every disk as RBD */
+    int64_t link_bps; /* of hosts that do not say; 0: unknown */
 };
 enum snap_format { SNAP_GANETI, SNAP_CSV, SNAP_TABLE };
 extern const char *const snap_format_names[3];

@@ -336,10 +336,11 @@ static void csv(void **state)
     assert_non_null(strstr(i.notes, "1 of 2 hosts have no row of their own"));
     assert_non_null(strstr(i.notes, "1 of 2 VMs: their memory is not known"));
     imported_done(&i);
-    import(&i, SNAP_CSV, "vm,host\na,h1\n", "name,cpus,memory,rack\nh1,8,32GiB,r1\n", NULL);
+    import(&i, SNAP_CSV, "vm,host\na,h1\n", "name,cpus,memory,rack,link\nh1,8,32GiB,r1,10Gbit\n", NULL);
     good(&i);
     assert_int_equal(i.f.hosts[0].mem_bytes, 32 * GIB);
     assert_string_equal(i.f.hosts[0].rack, "r1");
+    assert_int_equal(i.f.hosts[0].link_bps, INT64_C(10000000000));
     imported_done(&i);
 }
 

@@ -1,0 +1,229 @@
+/* Requests planned without a scheduler. */
+#include "scheduler/cli/offline.h"
+
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+#include "scheduler/core/planned.h"
+#include "scheduler/plan/plan.h"
+
+int offline_open(struct cli *c, const struct offline_opts *o, struct offline *ret)
+{
+    struct err e;
+    if (!o->snapshot)
+        return cli_usage(c, "--policy belongs to --snapshot: the scheduler has its own policy");
+    *ret = (struct offline){.file = o->snapshot};
+    policy_default(&ret->policy);
+    if ((o->policy && policy_load(o->policy, &ret->policy, &e) < 0) ||
+        snap_load(o->snapshot, &ret->fleet, &e) < 0) {
+        text_line(c->err, "%s", e.msg); /* the file first, as editors and CI expect */
+        policy_done(&ret->policy);
+        return X_FAILED;
+    }
+    size_t unknown = snap_doubt(&ret->fleet);
+    if (unknown)
+        cli_note(c, "%s of unknown memory: it stays, and nothing is placed beside it",
+                 text_count((int64_t)unknown, "VM is", "VMs are"));
+    return X_DONE;
+}
+
+void offline_done(struct offline *o)
+{
+    snap_done(&o->fleet);
+    policy_done(&o->policy);
+}
+
+void offline_note(struct cli *c, const struct offline *o)
+{
+    cli_note(c, "planned from %s%s%s alone: libvirt and Ceph were not asked", o->file,
+             o->fleet.taken ? ", taken " : "", o->fleet.taken ? o->fleet.taken : "");
+}
+
+/* ---- names ------------------------------------------------------------------------------------- */
+static int find_host(struct cli *c, const struct offline *o, const char *name)
+{
+    const struct snapshot *s = &o->fleet.s;
+    cleanup(freep) const char **names = xcalloc(s->n_hosts, sizeof(*names));
+    for (size_t i = 0; i < s->n_hosts; i++) {
+        names[i] = s->hosts[i].h->name;
+        if (str_eq(names[i], name))
+            return (int)i;
+    }
+    const char *near = str_did_you_mean(name, names, s->n_hosts);
+    cli_error(c, X_DENIED, "no host '%s'%s%s%s; %s has %zu", name, near ? "; did you mean '" : "",
+              near ? near : "", near ? "'" : "", o->file, s->n_hosts);
+    return -1;
+}
+
+static bool find_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n,
+                       int **ids, size_t *n_ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        int id = find_host(c, o, names[i]);
+        if (id < 0)
+            return false;
+        *vec_add(ids, n_ids) = id;
+    }
+    return true;
+}
+
+static bool on_host(struct cli *c, const struct offline *o, int host, const char *vm)
+{
+    const struct snapshot *s = &o->fleet.s;
+    for (size_t i = 0; i < s->n_vms; i++)
+        if (s->vms[i].host == host && str_eq(s->vms[i].v->name, vm))
+            return true;
+    if (str_eq(vm, "*"))
+        return true;
+    cli_error(c, X_DENIED, "--allow-shutdown vm/%s: no such VM on host/%s", vm,
+              s->hosts[host].h->name);
+    return false;
+}
+
+/* ---- kinds of requests: a row each ------------------------------------------------------------- */
+struct asked { /* the planner's request, and what it points to */
+    struct plan_request r;
+    int *vms, *to, *avoid;
+    size_t n_vms, n_to, n_avoid;
+};
+
+static void asked_done(struct asked *a)
+{
+    free(a->vms);
+    free(a->to);
+    free(a->avoid);
+}
+
+static int ask_drain(struct cli *c, const struct offline *o, const struct request *req,
+                     struct asked *a)
+{
+    const struct snapshot *s = &o->fleet.s;
+    int host = find_host(c, o, req->host);
+    if (host < 0)
+        return X_DENIED;
+    if (!s->hosts[host].connected)
+        return cli_error(c, X_DENIED, "the agent of host/%s is not connected in %s", req->host,
+                         o->file);
+    for (size_t i = 0; i < req->n_allow_shutdown; i++)
+        if (!on_host(c, o, host, req->allow_shutdown[i]))
+            return X_DENIED;
+    for (size_t i = 0; i < s->n_vms; i++)
+        if (s->vms[i].host == host)
+            *vec_add(&a->vms, &a->n_vms) = (int)i;
+    return X_DONE;
+}
+
+static const struct kind {
+    enum verb verb;
+    enum run_kind run;
+    int (*ask)(struct cli *c, const struct offline *o, const struct request *req, struct asked *a);
+} kinds[] = {
+    {VERB_DRAIN, RUN_DRAIN, ask_drain},
+};
+
+static const struct kind *kind_of(const struct request *req)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if ((int)kinds[i].verb == req->verb)
+            return &kinds[i];
+    return NULL;
+}
+
+/* ---- the answer, as the scheduler words it ----------------------------------------------------- */
+static struct stay *add_stay(struct run *r, const struct vm *v)
+{
+    struct stay *st = vec_add(&r->stays, &r->n_stays);
+    st->vm = xstrdup(v->uuid);
+    st->name = xstrdup(v->name);
+    st->off = v->state == VM_SHUTOFF;
+    r->vms += !st->off;
+    r->blocked += !st->off;
+    return st;
+}
+
+static void add_moves(const struct offline *o, const struct plan *p, struct run_view *ret)
+{
+    struct run *r = &ret->run;
+    struct forecast f;
+    planned_forecast(r, &o->fleet.s, &o->policy, p, -1, &f);
+    for (size_t i = 0; i < p->n_moves; i++) {
+        const struct vm *v = o->fleet.s.vms[p->moves[i].vm].v;
+        bool off = v->state == VM_SHUTOFF;
+        if (!off && !p->moves[i].live && !planned_may_stop(r, v->name)) {
+            planned_no_leave(add_stay(r, v), v->name);
+            continue;
+        }
+        struct move *m = vec_add(&ret->moves, &ret->n_moves);
+        shape_init(&move_shape, m);
+        planned_move(m, &o->fleet.s, &p->moves[i]);
+        m->id = (int64_t)ret->n_moves;
+        m->forecast = planned_move_forecast(&f.moves[i]);
+        r->vms += !off;
+        r->queued++;
+    }
+    forecast_done(&f);
+}
+
+static void tell(const struct offline *o, const struct plan *p, struct run_view *ret)
+{
+    for (size_t i = 0; i < p->n_stays; i++) {
+        const struct plan_stay *x = &p->stays[i];
+        struct stay *st = add_stay(&ret->run, o->fleet.s.vms[x->vm].v);
+        for (size_t k = 0; k < x->n_reasons; k++)
+            shape_copy(&reason_shape, vec_add(&st->reasons, &st->n_reasons), &x->reasons[k]);
+    }
+    add_moves(o, p, ret);
+    ret->run.message = xasprintf("%zu of %lld VMs would be blocked; nothing was changed",
+                                 stays_blocking(&ret->run), (long long)ret->run.vms);
+}
+
+int offline_plan(struct cli *c, const struct offline *o, const struct request *req,
+                 struct run_view *ret)
+{
+    const struct kind *k = kind_of(req);
+    cleanup(asked_done) struct asked a = {0};
+    struct plan p;
+    struct reason bad = {0};
+    if (!k)
+        return cli_usage(c, "%s cannot be planned from a snapshot", verb_names[req->verb]);
+    int code = k->ask(c, o, req, &a);
+    if (code)
+        return code;
+    if (!find_hosts(c, o, req->to, req->n_to, &a.to, &a.n_to) ||
+        !find_hosts(c, o, req->avoid, req->n_avoid, &a.avoid, &a.n_avoid))
+        return X_DENIED;
+    shape_init(&run_view_shape, ret);
+    planned_run(&ret->run, &o->policy, req);
+    ret->run.kind = (int)k->run;
+    ret->run.state = RUN_PLANNED;
+    a.r.vms = a.vms, a.r.n_vms = a.n_vms;
+    a.r.to = a.to, a.r.n_to = a.n_to;
+    a.r.avoid = a.avoid, a.r.n_avoid = a.n_avoid;
+    a.r.allow_cold = ret->run.on_blocked == BLOCKED_COLD;
+    plan_make(&o->fleet.s, &o->policy, &a.r, 0, &p);
+    if (plan_verify(&o->fleet.s, &o->policy, &a.r, &p, &bad)) {
+        tell(o, &p, ret);
+    } else {
+        cleanup(freep) char *why = reason_line(&bad);
+        ret->run.state = RUN_FAILED;
+        ret->run.message = xasprintf("the planner's answer did not pass verification: %s", why);
+    }
+    shape_done(&reason_shape, &bad);
+    plan_done(&p);
+    return X_DONE;
+}
+
+json_t *offline_encode(const struct offline *o, const struct run_view *v)
+{
+    json_t *j = json_pack("{s:s, s:s}", "schema", "drover.run/1", "snapshot", o->file);
+    cleanup(json_decrefp) json_t *body = codec_encode_public(&run_view_shape, v);
+    if (!j) /* the file's name is no UTF-8 */
+        j = json_pack("{s:s}", "schema", "drover.run/1");
+    json_object_set_new(j, "moves", json_array()); /* none is an empty list */
+    json_object_update(j, body);
+    return j;
+}

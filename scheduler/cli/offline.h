@@ -1,0 +1,31 @@
+/* scheduler/cli/offline.h: the scheduler's planner on a fleet from a file.
+ * Purpose  The same requests, plans, words and exit codes without a scheduler. What libvirt and Ceph
+ *          would say is not asked: a plan made here is checked for real when it is carried out.
+ * Owner    struct offline owns fleet and policy (offline_done).
+ * Errors   printed where they are found; exit codes travel up, X_DONE goes on.   Thread main. */
+#pragma once
+
+#include "policy/policy.h"
+#include "scheduler/cli/cli.h"
+#include "scheduler/core/state.h"
+#include "scheduler/snap/snap.h"
+
+struct offline_opts { /* as given; snapshot NULL: ask the scheduler */
+    const char *snapshot, *policy;
+};
+struct offline {
+    struct snap fleet;
+    struct policy policy;
+    const char *file;
+};
+/* --policy without --snapshot is refused. policy NULL: the built-in values. */
+int offline_open(struct cli *c, const struct offline_opts *o, struct offline *ret);
+void offline_done(struct offline *o);
+/* Where the plan comes from, and what was not asked; one line. */
+void offline_note(struct cli *c, const struct offline *o);
+
+/* What a dry run of the request finds. X_DONE and *ret (owned), else explained. */
+int offline_plan(struct cli *c, const struct offline *o, const struct request *req,
+                 struct run_view *ret);
+/* The same as data: what GET /v1/runs/ID answers, and "snapshot", the file. Gives. */
+json_t *offline_encode(const struct offline *o, const struct run_view *v);

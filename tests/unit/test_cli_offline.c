@@ -1,0 +1,254 @@
+/* Plans without a scheduler: the same words and codes, and the picture. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <libxml/parser.h>
+
+#include "lib/base/file.h"
+#include "lib/base/limits.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/cli/picture.h"
+#include "scheduler/snap/snap.h"
+#include "tests/unit/fakeapi.h"
+
+#define DATA "tests/unit/data/fleets/"
+#define NINE " --snapshot " DATA "nine.json --policy " DATA "policy"
+
+static void contains(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("expected '%s' in:\n%s", part, text);
+}
+
+static void lacks(const char *text, const char *part)
+{
+    if (strstr(text, part))
+        fail_msg("unexpected '%s' in:\n%s", part, text);
+}
+
+static void expect(struct outcome *o, const char *line, int code)
+{
+    fake_run(o, NULL, line, false, NULL);
+    if (o->code != code)
+        fail_msg("drover %s: %d, expected %d\n%s%s", line, o->code, code, o->out, o->err);
+    assert_string_equal(fake_log, ""); /* nobody was asked */
+}
+
+static void plans(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan drain kvm-03" NINE, X_DONE);
+    contains(o.out, "vm/oracle-1  kvm-03  kvm-02");
+    contains(o.out, "the only allowed host");
+    contains(o.out, "shut off  definition only");
+    contains(o.out, "Plan: 7 moves, 0 blocked, 0 stopped");
+    contains(o.out, "≈");
+    contains(o.err, "nothing was changed · drover drain kvm-03 does it");
+    contains(o.err, "planned from " DATA "nine.json alone: libvirt and Ceph were not asked");
+    expect(&o, "drain host/kvm-03 --dry-run --to kvm-02 --to kvm-01 --detailed-exitcode" NINE,
+           X_CHANGES);
+    lacks(o.out, "kvm-06");
+    expect(&o, "plan drain kvm-03 --avoid kvm-02" NINE, X_BLOCKED);
+    contains(o.out, "cannot leave:\n  vm/oracle-1");
+    contains(o.out, "kvm-02: excluded by the request");
+    contains(o.out, "(policy rules.yaml:5)");
+    contains(o.out, "leave out --avoid kvm-02");
+    contains(o.out, "drover drain kvm-03 --avoid kvm-02 --on-blocked leave   drain the other 5");
+    expect(&o, "plan drain kvm-03 --avoid kvm-02 --allow-shutdown oracle-1" NINE, X_DONE);
+    contains(o.out, "would be shut off:");
+    expect(&o, "plan drain kvm-09 --detailed-exitcode" NINE, X_DONE);
+    contains(o.out, "Plan: 0 moves");
+    outcome_done(&o);
+}
+
+static void data(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan drain kvm-03 -o json" NINE, X_DONE);
+    contains(o.out, "\"schema\": \"drover.run/1\"");
+    contains(o.out, "\"state\": \"planned\"");
+    contains(o.out, "\"vm_name\": \"oracle-1\"");
+    expect(&o, "plan drain kvm-09 -o json" NINE, X_DONE);
+    contains(o.out, "\"moves\": []");
+    outcome_done(&o);
+}
+
+static void explains(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "explain vm/oracle-1" NINE, X_DONE);
+    contains(o.out, "vm/oracle-1  running on host/kvm-03  110 GiB  16 vCPUs");
+    contains(o.out, "kvm-02  yes");
+    contains(o.out, "(policy rules.yaml:5)");
+    contains(o.out, "drover resume kvm-09");
+    contains(o.err, "libvirt and Ceph were not asked");
+    expect(&o, "explain oracle-1 -o json" NINE, X_DONE);
+    contains(o.out, "\"schema\": \"drover.explain/1\"");
+    expect(&o, "explain oracel-1" NINE, X_FAILED);
+    contains(o.err, "did you mean 'oracle-1'?");
+    outcome_done(&o);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan drain kvm-33" NINE, X_DENIED);
+    contains(o.err, "no host 'kvm-33'; did you mean 'kvm-03'");
+    expect(&o, "plan drain kvm-03 --to kvm-0x" NINE, X_DENIED);
+    expect(&o, "plan drain kvm-03 --allow-shutdown web-99" NINE, X_DENIED);
+    contains(o.err, "vm/web-99: no such VM on host/kvm-03");
+    expect(&o, "drain kvm-03" NINE, X_USAGE);
+    contains(o.err, "--snapshot belongs to a dry run");
+    expect(&o, "drain kvm-03 --picture x.svg", X_USAGE);
+    expect(&o, "plan drain kvm-03 --policy " DATA "policy", X_USAGE);
+    contains(o.err, "--policy belongs to --snapshot");
+    expect(&o, "plan drain kvm-03 --snapshot /nowhere.json", X_FAILED);
+    contains(o.err, "/nowhere.json");
+    expect(&o, "plan drain kvm-03 --snapshot " DATA "nine.json --policy /nowhere", X_FAILED);
+    expect(&o, "plan drain kvm-03 --snapshot " DATA "policy/rules.yaml", X_FAILED);
+    contains(o.err, DATA "policy/rules.yaml: line 1 column");
+    expect(&o, "plan balance", X_USAGE);
+    outcome_done(&o);
+}
+
+static void snapshots(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "snapshot check " DATA "nine.json", X_DONE);
+    contains(o.out, "nine.json: ok, 9 hosts, 40 VMs");
+    expect(&o, "snapshot check " DATA "policy/rules.yaml", X_FAILED);
+    expect(&o, "snapshot chek x", X_USAGE);
+    contains(o.err, "did you mean check?");
+    expect(&o, "snapshot import --from csv " DATA "three.csv", X_DONE);
+    contains(o.out, "{\"schema\": \"drover.snapshot/1\"");
+    contains(o.err, "3 hosts with 4 VMs");
+    contains(o.err, "their disks are not known");
+    expect(&o, "snapshot import " DATA "three.csv", X_USAGE);
+    contains(o.err, "--from is missing");
+    expect(&o, "snapshot import --from cvs " DATA "three.csv", X_USAGE);
+    expect(&o, "snapshot import --from csv", X_USAGE);
+    expect(&o, "snapshot import --from ganeti --hosts x " DATA "three.csv", X_USAGE);
+    expect(&o, "snapshot import --from ganeti " DATA "three.csv", X_FAILED);
+    assert_true(str_has_prefix(o.err, DATA "three.csv:1: "));
+    static const struct fake_answer script[] = {
+        {"GET /v1/snapshot", 0,
+         "{\"schema\":\"drover.snapshot/1\",\"hosts\":[{\"name\":\"h1\"}],\"vms\":[]}"},
+        {0}};
+    fake_run(&o, script, "snapshot", false, NULL);
+    assert_int_equal(o.code, X_DONE);
+    assert_string_equal(
+        o.out, "{\"schema\": \"drover.snapshot/1\",\n\"hosts\": [\n  {\"name\": \"h1\"}\n],\n"
+               "\"vms\": [\n]\n}\n");
+    fake_run(&o, NULL, "snapshot", false, NULL);
+    assert_int_equal(o.code, X_UNREACHABLE);
+    outcome_done(&o);
+}
+
+/* ---- the picture ------------------------------------------------------------------------------- */
+static char *drawn(const char *fleet, const char *moves)
+{
+    struct snap f;
+    struct err e;
+    struct run_view v;
+    if (snap_parse("f", fleet, strlen(fleet), &f, &e) < 0 ||
+        codec_decode_text(&run_view_shape, moves, &v, &e) < 0)
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i < v.n_moves; i++) /* the fleet gave the UUIDs */
+        for (size_t k = 0; k < f.s.n_vms; k++)
+            if (str_eq(f.vms[k].name, v.moves[i].vm_name)) {
+                free(v.moves[i].vm);
+                v.moves[i].vm = xstrdup(f.vms[k].uuid);
+            }
+    char *svg = picture_draw(&f.s, &v);
+    xmlDocPtr doc = xmlReadMemory(svg, (int)strlen(svg), "p.svg", NULL, XML_PARSE_NOERROR);
+    if (!doc)
+        fail_msg("no XML:\n%s", svg);
+    xmlFreeDoc(doc);
+    shape_done(&run_view_shape, &v);
+    snap_done(&f);
+    return svg;
+}
+
+static void picture(void **state)
+{
+    (void)state;
+    cleanup(freep) char *svg = drawn(
+        "{\"hosts\": [\"h1 10GiB\", \"h2 10GiB lost\", {\"name\": \"<&\\\"h3\", \"mem_bytes\": 1}, "
+        "{\"name\": \"h4\"}],"
+        " \"vms\": [\"a@h1 4GiB\", {\"name\": \"<b>\", \"host\": \"h1\", \"mem_bytes\": "
+        "8000000000}, "
+        "\"c@h2 1GiB to=h1\", \"off@h1 4GiB shutoff\"]}",
+        "{\"run\":{\"id\":0,\"kind\":\"drain\",\"host\":\"h1\",\"state\":\"planned\"},\"moves\":["
+        "{\"id\":1,\"run\":0,\"vm\":\"?\",\"vm_name\":\"a\",\"from\":\"h1\",\"to\":\"h2\",\"live\":"
+        "true}]}");
+    contains(svg, "1 move");
+    contains(svg, "vm/a  4 GiB  h1 → h2");
+    contains(svg, "vm/&lt;b&gt;");
+    contains(svg, "&lt;&amp;");
+    contains(svg, "h2 · lost");
+    contains(svg, "class=\"over\""); /* h1: 4 + 7.5 + 1 of 10 GiB */
+    contains(svg, "arriving");
+    lacks(svg, "vm/off");
+    lacks(svg, "<script");
+}
+
+static void large_fleets_show_what_changes(void **state)
+{
+    (void)state;
+    cleanup(freep) char *svg = drawn(
+        "{\"hosts\": \"h[001-300] 64GiB\", \"vms\": \"v[1-600]@h[001-300] 4GiB\"}",
+        "{\"run\":{\"id\":0,\"kind\":\"drain\",\"host\":\"h007\",\"state\":\"planned\"},\"moves\":["
+        "{\"id\":1,\"run\":0,\"vm\":\"?\",\"vm_name\":\"v7\",\"from\":\"h007\",\"to\":\"h123\","
+        "\"live\":true}]}");
+    contains(svg, "host/h007");
+    contains(svg, "host/h123");
+    lacks(svg, "host/h008");
+    contains(svg, "298 hosts are not drawn");
+    cleanup(freep) char *none = drawn("{\"hosts\": [], \"vms\": []}", "{\"run\":{\"id\":0}}");
+    contains(none, "0 moves");
+}
+
+static void picture_of_a_plan(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    char path[] = "/tmp/drover-picture-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    cleanup(freep) char *line =
+        xasprintf("plan drain kvm-03 --avoid kvm-02 --picture %s" NINE, path);
+    expect(&o, line, X_BLOCKED);
+    cleanup(freep) char *svg = NULL;
+    assert_int_equal(file_read(path, 1 << 20, &svg, NULL, NULL), 0);
+    unlink(path);
+    contains(svg, "✕ oracle-1");
+    contains(svg, "1 VM cannot leave");
+    expect(&o, "plan drain kvm-03 --picture /nowhere/x.svg" NINE, X_FAILED);
+    outcome_done(&o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plans),
+        cmocka_unit_test(data),
+        cmocka_unit_test(explains),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(snapshots),
+        cmocka_unit_test(picture),
+        cmocka_unit_test(large_fleets_show_what_changes),
+        cmocka_unit_test(picture_of_a_plan),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
