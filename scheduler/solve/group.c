@@ -165,8 +165,11 @@ bool group_price(const struct solve_state *s, const struct step *q, struct solve
     const struct problem *p = s->p;
     struct turn t;
     for (int k = first_turn(p, q); next_turn(p, q, &k, &t);) {
-        int price = price_of_group(s, &t), near = near_price(s, &t);
-        if (!q->lenient && ((price > 0 && p->groups[t.g].tier == TIER_HARD) || near > 0))
+        int price = price_of_group(s, &t);
+        if (!q->lenient && price > 0 && p->groups[t.g].tier == TIER_HARD)
+            return false;
+        int near = near_price(s, &t);
+        if (!q->lenient && near > 0)
             return false;
         ret->tier[p->groups[t.g].tier] += price * p->groups[t.g].weight;
         ret->tier[TIER_HARD] += near;

@@ -1,20 +1,68 @@
-/* Simulated annealing over shifts and swaps. The temperature is for the last tier alone: a step that
- * makes an earlier one worse is never taken. */
+/* Simulated annealing over shifts and swaps, from big items to small ones, past capacities at first.
+ * The temperature is for the last tier alone: a step that makes an earlier one worse is never taken.
+ * docs/planner.md, "The search", says why it is as it is. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
 #include "lib/base/rng.h"
+#include "scheduler/solve/internal.h"
 #include "scheduler/solve/solve.h"
 
-enum { ASK_EVERY = 4096, COOLING = 64, FIRST_ROUND = 40, SAMPLES = 1000 };
-
-struct walk {
-    struct solve_state *s;
-    const struct solve_limits *l;
-    struct rng rng;
-    int64_t steps;
-    int64_t heat;
-    bool ended;
+enum {
+    ONE_BITS = 20,
+    ONE = 1 << ONE_BITS, /* fraction of logarithms */
+    ASK_EVERY = 4096,
+    FIRST_PASS = 200,   /* steps per item, when nobody says how long it may take */
+    LEVELS = 1024,      /* temperatures of a long pass */
+    LEVEL_STEPS = 1024, /* at least; and a few for each machine: a level looks at them all */
+    TOLL_LEVELS = 256,  /* a shorter pass has no time to come back from beyond capacities */
+    SAMPLES = 8,
+    AWAKE = 5, /* an item moves while the heat is not above this part of its scale */
+    FEW = 20,  /* items move at least */
+    KEEP_EVERY = 8,
 };
 
-/* A draw of heat · −ln(u), by integers alone: −log2 is piecewise linear between powers of two. */
+struct rank {
+    int64_t scale;
+    int item;
+};
+
+struct walk {
+    struct solve_state *s, begin, best;
+    const struct solve_limits *l;
+    struct rng rng;
+    int64_t steps, heat;
+    bool ended;
+    struct rank *rank; /* items, those that matter most first */
+    int awake;         /* so many of them are moved */
+    int64_t first_toll[SOLVE_MAX_RES], toll[SOLVE_MAX_RES];
+};
+
+/* ---- integers instead of floats ---------------------------------------------------------------- */
+
+/* log2 in ONE, linear between powers of two. x > 0 */
+static int64_t log2_of(int64_t x)
+{
+    int whole = 63 - __builtin_clzll((uint64_t)x);
+    uint64_t rest = ((uint64_t)x << (63 - whole)) << 1;
+    return ((int64_t)whole << ONE_BITS) + (int64_t)(rest >> (64 - ONE_BITS));
+}
+
+/* Its inverse. 0 ≤ y < 62 ONE */
+static int64_t exp2_of(int64_t y)
+{
+    int64_t whole = y >> ONE_BITS, x = ONE + (y & (ONE - 1));
+    return whole >= ONE_BITS ? x << (whole - ONE_BITS) : x >> (ONE_BITS - whole);
+}
+
+/* From a to b in n equal ratios: the k-th. */
+static int64_t between(int64_t a, int64_t b, int k, int n)
+{
+    return exp2_of(log2_of(a) + (log2_of(b) - log2_of(a)) * k / n);
+}
+
+/* A draw of heat · −ln(u). */
 static int64_t draw_slack(struct walk *w)
 {
     uint64_t u = rng_u64(&w->rng) | 1;
@@ -24,17 +72,19 @@ static int64_t draw_slack(struct walk *w)
     return (int64_t)((__int128)w->heat * log2 * 726817 >> 40); /* ln 2 in 2^20 */
 }
 
-static bool taken(struct walk *w, const struct solve_score *d)
-{
-    for (int t = 0; t < TIER_COST; t++)
-        if (d->tier[t])
-            return d->tier[t] < 0;
-    return d->tier[TIER_COST] <= 0 || (w->heat && d->tier[TIER_COST] <= draw_slack(w));
-}
-
 static int below(struct walk *w, int n)
 {
     return (int)((rng_u64(&w->rng) >> 32) * (uint64_t)n >> 32);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------- */
+
+static bool taken(const struct quote *q)
+{
+    for (int t = 0; t < TIER_COST; t++)
+        if (q->d.tier[t])
+            return q->d.tier[t] < 0 && q->toll <= 0;
+    return q->d.tier[TIER_COST] + q->toll <= q->limit;
 }
 
 static int pick_variant(struct walk *w, int item)
@@ -49,22 +99,26 @@ static int pick_variant(struct walk *w, int item)
     return v;
 }
 
+static int pick_item(struct walk *w)
+{
+    return w->rank[below(w, w->awake)].item;
+}
+
 static void step(struct walk *w)
 {
     struct solve_state *s = w->s;
-    const struct problem *p = s->p;
-    struct solve_score d;
-    int a = below(w, p->n_items);
+    struct quote q = {.limit = draw_slack(w)};
+    int a = pick_item(w);
     w->steps++;
     if (rng_u64(&w->rng) >> 63) {
-        int m = below(w, p->n_machines), v = pick_variant(w, a);
-        if (solve_try_shift(s, a, m, v, &d) && taken(w, &d))
-            solve_do_shift(s, a, m, v, &d);
+        int m = below(w, s->p->n_machines), v = pick_variant(w, a);
+        if (state_quote_shift(s, a, m, v, &q) && taken(&q))
+            solve_do_shift(s, a, m, v, &q.d);
         return;
     }
-    int b = below(w, p->n_items);
-    if (a != b && solve_try_swap(s, a, b, &d) && taken(w, &d))
-        solve_do_swap(s, a, b, &d);
+    int b = pick_item(w);
+    if (a != b && state_quote_swap(s, a, b, &q) && taken(&q))
+        solve_do_swap(s, a, b, &q.d);
 }
 
 static bool ended(struct walk *w)
@@ -75,47 +129,165 @@ static bool ended(struct walk *w)
     return w->ended = w->steps >= w->l->steps || (ask && w->l->stop(w->l->ctx));
 }
 
-/* A usual step's size: the mean of what random steps would cost, up or down. */
-static int64_t usual_step(struct walk *w)
+static void keep_best(struct walk *w)
+{
+    if (w->s->toll_sum == 0 && solve_score_cmp(&w->s->score, &w->best.score) < 0)
+        solve_copy(&w->best, w->s);
+}
+
+/* ---- how much each item matters ---------------------------------------------------------------- */
+
+static int64_t magnitude(int64_t x)
+{
+    return x < 0 ? -x : x;
+}
+
+/* The most that the item changed the cost by, on a few machines. */
+static int64_t scale_of(struct walk *w, int item)
+{
+    struct solve_score d;
+    int64_t most = 0;
+    for (int k = 0; k < SAMPLES; k++) {
+        int m = below(w, w->s->p->n_machines);
+        int64_t burden = magnitude(state_burden(w->s, item, m));
+        most = burden > most ? burden : most;
+        if (state_try_lenient(w->s, item, m, pick_variant(w, item), &d) &&
+            magnitude(d.tier[TIER_COST]) > most)
+            most = magnitude(d.tier[TIER_COST]);
+    }
+    w->steps += SAMPLES;
+    return most;
+}
+
+static int by_scale(const void *a, const void *b)
+{
+    const struct rank *x = a, *y = b;
+    if (x->scale != y->scale)
+        return x->scale > y->scale ? -1 : 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+/* And the first tolls: three times an item's mean cost over its mean size. */
+static void rank_items(struct walk *w)
 {
     const struct problem *p = w->s->p;
-    struct solve_score d;
-    int64_t sum = 0, n = 0;
-    for (int k = 0; k < SAMPLES; k++) {
-        int a = below(w, p->n_items), m = below(w, p->n_machines);
-        w->steps++;
-        if (!solve_try_shift(w->s, a, m, pick_variant(w, a), &d))
-            continue;
-        sum += d.tier[TIER_COST] < 0 ? -d.tier[TIER_COST] : d.tier[TIER_COST];
-        n++;
+    int64_t sum = 0, size[SOLVE_MAX_RES] = {0};
+    w->rank = xcalloc((size_t)p->n_items, sizeof(*w->rank));
+    for (int i = 0; i < p->n_items; i++) {
+        w->rank[i] = (struct rank){.scale = scale_of(w, i), .item = i};
+        sum += w->rank[i].scale / p->n_items;
+        for (int r = 0; r < p->n_res; r++)
+            size[r] += solve_size(p, i, w->s->variant[i])[r];
     }
-    return n ? sum / n : 0;
+    qsort(w->rank, (size_t)p->n_items, sizeof(*w->rank), by_scale);
+    for (int r = 0; r < p->n_res; r++) {
+        int64_t toll = 3 * 256 * sum / (size[r] / p->n_items + 1) + 1;
+        w->first_toll[r] = toll > INT32_MAX ? INT32_MAX : toll;
+    }
+}
+
+/* ---- tolls ------------------------------------------------------------------------------------- */
+
+static bool room_for_all(const struct solve_state *s)
+{
+    for (size_t k = 0; k < (size_t)s->p->n_machines * (size_t)s->p->n_res; k++)
+        if (s->room[k] < 0)
+            return false;
+    return true;
+}
+
+static int64_t lacking(const struct solve_state *s, int r)
+{
+    int64_t sum = 0;
+    for (int m = 0; m < s->p->n_machines; m++) {
+        int64_t room = s->room[(size_t)m * (size_t)s->p->n_res + (size_t)r];
+        sum += room < 0 ? -room : 0;
+    }
+    return sum;
+}
+
+/* Heat alone makes each machine pay about as much as the heat. Where more is paid, staying above pays
+ * off: dearer. Near the end nothing may be above. */
+static void set_tolls(struct walk *w, bool near_end)
+{
+    const struct problem *p = w->s->p;
+    __int128 by_heat = near_end ? 0 : (__int128)w->heat * p->n_machines / (2 * p->n_res);
+    for (int r = 0; r < p->n_res; r++) {
+        int64_t *toll = &w->toll[r];
+        *toll += (__int128)*toll * lacking(w->s, r) / 256 > by_heat ? *toll / 25 + 1 : -*toll / 100;
+        *toll = *toll > INT32_MAX ? INT32_MAX : *toll;
+    }
+    state_set_toll(w->s, near_end && w->s->toll_sum == 0 ? NULL : w->toll);
+}
+
+/* ---- a pass ------------------------------------------------------------------------------------ */
+
+/* Nine tenths of the levels from where only the few biggest items move to where little moves, the rest
+ * down to nothing. */
+static void set_heat(struct walk *w, int level, int levels)
+{
+    int n = w->s->p->n_items, turn = levels * 9 / 10;
+    int64_t top = w->rank[n > FEW ? FEW : n - 1].scale / AWAKE + 1;
+    int64_t cool = w->rank[n / 2].scale / 512 + 1;
+    cool = cool < top ? cool : top;
+    w->heat = level < turn ? between(top, cool, level, turn)
+                           : between(cool, 1, level - turn, levels - turn);
+    while (w->awake < n && (w->awake < FEW || w->rank[w->awake].scale / AWAKE >= w->heat))
+        w->awake++;
+}
+
+static bool same_but_cost(const struct solve_score *a, const struct solve_score *b)
+{
+    return memcmp(a->tier, b->tier, TIER_COST * sizeof(*a->tier)) == 0;
+}
+
+/* Small items are best at home while the big ones settle: every pass begins where the first one did,
+ * unless that was worse in more than cost. */
+static void pass(struct walk *w, int64_t steps)
+{
+    const struct problem *p = w->s->p;
+    int64_t start = w->steps, most = steps / (LEVEL_STEPS + 4 * p->n_machines) + 1;
+    int levels = most < LEVELS ? (int)most : LEVELS;
+    w->awake = 0;
+    if (same_but_cost(&w->begin.score, &w->best.score))
+        solve_copy(w->s, &w->begin);
+    if (levels >= TOLL_LEVELS && room_for_all(w->s)) {
+        memcpy(w->toll, w->first_toll, sizeof(w->toll));
+        state_set_toll(w->s, w->toll);
+    }
+    for (int level = 0; level < levels && !w->ended; level++) {
+        int64_t end = start + (int64_t)((__int128)steps * (level + 1) / levels);
+        set_heat(w, level, levels);
+        if (w->s->toll)
+            set_tolls(w, level >= levels * 7 / 10);
+        while (w->steps < end && !ended(w))
+            step(w);
+        if (level % KEEP_EVERY == 0 || w->ended)
+            keep_best(w);
+    }
+    keep_best(w);
+    state_set_toll(w->s, NULL);
+    solve_copy(w->s, &w->best);
 }
 
 int64_t solve_improve(struct solve_state *s, const struct solve_limits *l)
 {
     struct walk w = {.s = s, .l = l};
-    struct solve_state best;
     if (!s->p->n_items || !s->p->n_machines)
         return 0;
     rng_init(&w.rng, l->seed);
-    solve_init(&best, s->p);
-    solve_copy(&best, s);
-    int64_t top = usual_step(&w);
-    for (int64_t round = FIRST_ROUND; !w.ended; round *= 2) {
-        int64_t per_heat = round * s->p->n_items / COOLING + 1;
-        for (w.heat = top; !ended(&w); w.heat -= w.heat / COOLING + 1) {
-            for (int64_t k = 0; k < per_heat && !ended(&w); k++)
-                step(&w);
-            if (solve_score_cmp(&s->score, &best.score) < 0)
-                solve_copy(&best, s);
-            if (w.heat <= 0)
-                break;
-        }
-        if (solve_score_cmp(&best.score, &s->score) < 0)
-            solve_copy(s, &best);
-    }
-    solve_copy(s, &best);
-    solve_done(&best);
+    solve_init(&w.best, s->p);
+    solve_init(&w.begin, s->p);
+    solve_copy(&w.best, s);
+    solve_copy(&w.begin, s);
+    rank_items(&w);
+    int64_t plan = l->expect              ? l->expect
+                   : l->steps < INT64_MAX ? l->steps
+                                          : (int64_t)FIRST_PASS * s->p->n_items;
+    for (; !ended(&w); plan = l->expect ? plan : 2 * plan)
+        pass(&w, plan);
+    free(w.rank);
+    solve_done(&w.best);
+    solve_done(&w.begin);
     return w.steps;
 }

@@ -67,6 +67,7 @@ int64_t price_units(int64_t load, int64_t level);
 struct price_table {
     struct solve_term *term;
     int n, n_runs;
+    bool bounded; /* no machine's price is below zero */
     struct price_run {
         int kind, tier, first, end;
     } run[TERM_SPREAD * SOLVE_TIERS];
@@ -77,6 +78,8 @@ void price_table_free(struct price_table *x);
 /* Everything that depends on one machine's load, and on the room left on it, alone. */
 struct solve_score price_machine(const struct solve_state *s, int m, const int64_t *load,
                                  const int64_t *room);
+/* What it pays for room that it lacks; 0 only where it lacks none. */
+int64_t price_toll(const struct solve_state *s, const int64_t *room);
 /* TERM_SPREAD, of the sums of all machines' loads (in units) and of their squares. */
 int64_t price_spread(const struct problem *p, const struct solve_term *t, int64_t sum,
                      int64_t sum2);
@@ -102,6 +105,18 @@ void group_init(struct solve_state *s);
 void group_add(struct solve_state *s, int g, int d, int by);
 
 /* ---- state.c ---------------------------------------------------------------------------------- */
+/* A step's price. It may be found too high before it is known, where the step would not be taken: every
+ * tier before the last as it is, the last one and the toll above the limit. */
+struct quote {
+    struct solve_score d;
+    int64_t toll, limit;
+};
+bool state_quote_shift(const struct solve_state *s, int item, int m, int v, struct quote *q);
+bool state_quote_swap(struct solve_state *s, int a, int b, struct quote *q);
 /* solve_try_shift that asks nothing but max_moves: hard things may become worse. */
 bool state_try_lenient(const struct solve_state *s, int item, int m, int v,
                        struct solve_score *ret);
+/* The last tier's price of the item on the machine, as loads are now and it were not there yet. */
+int64_t state_burden(const struct solve_state *s, int item, int m);
+/* Other tolls; borrows them while the state has them. NULL: capacities are walls again. */
+void state_set_toll(struct solve_state *s, const int64_t *toll);

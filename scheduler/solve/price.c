@@ -27,6 +27,9 @@ struct price_table *price_table_new(const struct problem *p)
     struct price_table *x = xcalloc(1, sizeof(*x));
     size_t n = (size_t)p->n_terms;
     x->term = xcalloc(n, sizeof(*x->term));
+    x->bounded = true;
+    for (size_t k = 0; k < n; k++)
+        x->bounded = x->bounded && p->terms[k].weight >= 0 && p->terms[k].kind < TERM_BLOCKS;
     for (int kind = TERM_ABOVE; kind < TERM_SPREAD; kind++)
         for (int tier = 0; tier < SOLVE_TIERS; tier++) {
             int first = x->n;
@@ -97,9 +100,18 @@ struct solve_score price_machine(const struct solve_state *s, int m, const int64
     for (int k = 0; k < x->n_runs; k++)
         c.tier[x->run[k].tier] +=
             run_cost(x, &x->run[k], &x->level[(size_t)m * (size_t)x->n], load);
-    for (int r = 0; s->p->over_weight && r < s->p->n_res; r++)
+    for (int r = 0; s->p->over_weight && !s->toll && r < s->p->n_res; r++)
         c.tier[TIER_HARD] += s->p->over_weight[r] * positive(-room[r]);
     return c;
+}
+
+int64_t price_toll(const struct solve_state *s, const int64_t *room)
+{
+    int64_t sum = 0;
+    for (int r = 0; r < s->p->n_res; r++)
+        if (room[r] < 0)
+            sum += (s->toll[r] * -room[r] + 255) / 256;
+    return sum;
 }
 
 /* ---- standard deviations ---------------------------------------------------------------------- */

@@ -12,7 +12,7 @@ struct batch_change {
 
 static void batch_note(const struct problem *p, struct batch_change *c, int item, int by)
 {
-    if (!p->batch || !by)
+    if (!p->batch_weight || !by)
         return;
     int b = p->batch[item];
     if (c->n && c->batch[0] == b) {
@@ -89,7 +89,7 @@ static void then_add(const struct solve_state *s, struct then *t, int item, int 
 static bool then_fits(const struct solve_state *s, const struct then *t)
 {
     const int64_t *room = &s->room[(size_t)t->machine * (size_t)s->p->n_res];
-    for (int r = 0; r < s->p->n_res; r++)
+    for (int r = 0; r < s->p->n_res && !s->toll; r++)
         if (t->room[r] < 0 && t->room[r] < room[r])
             return false;
     return true;
@@ -101,7 +101,7 @@ static bool no_room(const struct solve_state *s, int m, int in, int v, int out)
 {
     static const int64_t none[SOLVE_MAX_RES];
     const struct problem *p = s->p;
-    if (p->held_res && p->n_variants > 1)
+    if (s->toll || (p->held_res && p->n_variants > 1))
         return false;
     const int64_t *room = &s->room[(size_t)m * (size_t)p->n_res], *a = solve_size(p, in, v),
                   *b = out < 0 ? none : solve_size(p, out, v);
@@ -130,26 +130,40 @@ static void spread_shift(const struct solve_state *s, const struct solve_term *x
     *sum2 += b * b - a * a;
 }
 
-/* What the machines cost more than now. */
-static void then_price(const struct solve_state *s, const struct then *t, int n,
-                       struct solve_score *ret)
+/* What the machine costs more than now. */
+static void then_price(const struct solve_state *s, const struct then *t, struct quote *q)
 {
-    for (int i = 0; i < n; i++) {
-        struct solve_score c = price_machine(s, t[i].machine, t[i].load, t[i].room);
-        for (int k = 0; k < SOLVE_TIERS; k++)
-            ret->tier[k] += c.tier[k] - s->machine[t[i].machine].tier[k];
-    }
-    if (!s->sum)
-        return;
-    for (int k = 0; k < s->p->n_terms; k++) {
+    struct solve_score c = price_machine(s, t->machine, t->load, t->room);
+    for (int k = 0; k < SOLVE_TIERS; k++)
+        q->d.tier[k] += c.tier[k] - s->machine[t->machine].tier[k];
+    if (s->toll)
+        q->toll += price_toll(s, t->room) - s->toll_of[t->machine];
+}
+
+static void then_price_spread(const struct solve_state *s, const struct then *t, int n,
+                              struct quote *q)
+{
+    for (int k = 0; s->sum && k < s->p->n_terms; k++) {
         const struct solve_term *x = &s->p->terms[k];
         if (x->kind != TERM_SPREAD)
             continue;
         int64_t sum = s->sum[k], sum2 = s->sum2[k];
         for (int i = 0; i < n; i++)
             spread_shift(s, x, &t[i], &sum, &sum2);
-        ret->tier[x->tier] += price_spread(s->p, x, sum, sum2) - s->spread[k];
+        q->d.tier[x->tier] += price_spread(s->p, x, sum, sum2) - s->spread[k];
     }
+}
+
+/* Too dear even if machine m, the only thing not priced yet, would cost nothing afterwards. */
+static bool hopeless(const struct solve_state *s, const struct quote *q, int m)
+{
+    if (q->limit == INT64_MAX || !s->prices->bounded)
+        return false;
+    for (int k = 0; k < TIER_COST; k++)
+        if (q->d.tier[k] != s->machine[m].tier[k])
+            return q->d.tier[k] > s->machine[m].tier[k];
+    return q->d.tier[TIER_COST] + q->toll - s->machine[m].tier[TIER_COST] - s->toll_of[m] >
+           q->limit;
 }
 
 static void then_apply(struct solve_state *s, const struct then *t, int n)
@@ -170,6 +184,10 @@ static void then_apply(struct solve_state *s, const struct then *t, int n)
         memcpy(&s->load[at], t[i].load, n_res * sizeof(*t[i].load));
         memcpy(&s->room[at], t[i].room, n_res * sizeof(*t[i].room));
         s->machine[t[i].machine] = price_machine(s, t[i].machine, t[i].load, t[i].room);
+        if (!s->toll)
+            continue;
+        s->toll_sum -= s->toll_of[t[i].machine];
+        s->toll_sum += s->toll_of[t[i].machine] = price_toll(s, t[i].room);
     }
 }
 
@@ -209,58 +227,97 @@ static bool may_take(const struct problem *p, int item, int m, int v)
     return solve_allowed(p, item, m) && (!p->variants || (p->variants[item] >> v & 1));
 }
 
+static void batch_price(const struct solve_state *s, const struct batch_change *c, struct quote *q)
+{
+    if (c->n)
+        q->d.tier[TIER_COST] += s->p->batch_weight * (batch_most_then(s, c) - s->batch_most);
+}
+
 /* lenient: hard things may become worse, and the item sit where it must not. */
-static bool try_shift(const struct solve_state *s, const struct step *q, int v,
-                      struct solve_score *ret)
+static bool quote_shift(const struct solve_state *s, const struct step *step, int v,
+                        struct quote *q)
 {
     const struct problem *p = s->p;
-    int item = q->item, from = q->from, m = q->to, more = away_change(s, item, m, v);
+    int item = step->item, from = step->from, m = step->to, more = away_change(s, item, m, v);
     if ((from == m && s->variant[item] == v) || !moves_left(s, more) ||
-        (!q->lenient && !may_take(p, item, m, v)))
+        (!step->lenient && !may_take(p, item, m, v)))
         return false;
-    if (from != m && !q->lenient && no_room(s, m, item, v, -1))
+    if (from != m && !step->lenient && no_room(s, m, item, v, -1))
+        return false;
+    q->d = (struct solve_score){0};
+    q->toll = 0;
+    if (!group_price(s, step, &q->d))
         return false;
     struct then t[2];
+    struct batch_change c = {0};
     int n = from >= 0 && from != m ? 2 : 1;
     then_init(s, m, &t[0]);
     if (from == m)
         then_add(s, &t[0], item, s->variant[item], -1);
     then_add(s, &t[0], item, v, 1);
-    if (!q->lenient && !then_fits(s, &t[0]))
+    if (!step->lenient && !then_fits(s, &t[0]))
         return false;
-    struct solve_score d = {0};
-    if (!group_price(s, q, &d))
-        return false;
+    items_price(s, item, m, v, &q->d);
+    batch_note(p, &c, item, more);
+    batch_price(s, &c, q);
+    then_price(s, &t[0], q);
     if (n == 2) {
+        if (hopeless(s, q, from))
+            return false;
         then_init(s, from, &t[1]);
         then_add(s, &t[1], item, s->variant[item], -1);
         /* its home may keep more room for it than it took of late, in another variant */
-        if (p->n_variants > 1 && !q->lenient && !then_fits(s, &t[1]))
+        if (p->n_variants > 1 && !step->lenient && !then_fits(s, &t[1]))
             return false;
+        then_price(s, &t[1], q);
     }
-    then_price(s, t, n, &d);
-    items_price(s, item, m, v, &d);
-    if (p->batch_weight && more) {
-        struct batch_change c = {0};
-        batch_note(p, &c, item, more);
-        d.tier[TIER_COST] += p->batch_weight * (batch_most_then(s, &c) - s->batch_most);
-    }
-    *ret = d;
+    then_price_spread(s, t, n, q);
     return true;
+}
+
+bool state_quote_shift(const struct solve_state *s, int item, int m, int v, struct quote *q)
+{
+    return quote_shift(s, &(struct step){.item = item, .from = s->at[item], .to = m, .partner = -1},
+                       v, q);
 }
 
 bool solve_try_shift(const struct solve_state *s, int item, int m, int v, struct solve_score *ret)
 {
-    return try_shift(s, &(struct step){.item = item, .from = s->at[item], .to = m, .partner = -1},
-                     v, ret);
+    struct quote q = {.limit = INT64_MAX};
+    if (!state_quote_shift(s, item, m, v, &q))
+        return false;
+    *ret = q.d;
+    return true;
 }
 
 bool state_try_lenient(const struct solve_state *s, int item, int m, int v, struct solve_score *ret)
 {
-    return try_shift(
-        s,
-        &(struct step){.item = item, .from = s->at[item], .to = m, .partner = -1, .lenient = true},
-        v, ret);
+    struct quote q = {.limit = INT64_MAX};
+    struct step x = {.item = item, .from = s->at[item], .to = m, .partner = -1, .lenient = true};
+    if (!quote_shift(s, &x, v, &q))
+        return false;
+    *ret = q.d;
+    return true;
+}
+
+int64_t state_burden(const struct solve_state *s, int item, int m)
+{
+    struct then t;
+    struct quote q = {0};
+    then_init(s, m, &t);
+    then_add(s, &t, item, s->variant[item], 1);
+    then_price(s, &t, &q);
+    return q.d.tier[TIER_COST];
+}
+
+void state_set_toll(struct solve_state *s, const int64_t *toll)
+{
+    s->toll = toll;
+    s->toll_sum = 0;
+    for (int m = 0; m < s->p->n_machines; m++) {
+        s->toll_of[m] = toll ? price_toll(s, &s->room[(size_t)m * (size_t)s->p->n_res]) : 0;
+        s->toll_sum += s->toll_of[m];
+    }
 }
 
 /* Put the item there: lists, groups, counts; not the loads. */
@@ -271,8 +328,7 @@ static void seat(struct solve_state *s, const struct step *q, int v)
     int more = q->to < 0 ? -is_away(p, q->item, q->from, s->variant[q->item])
                          : away_change(s, q->item, q->to, v);
     group_apply(s, q, false);
-    if (p->batch_weight)
-        batch_note(p, &c, q->item, more);
+    batch_note(p, &c, q->item, more);
     batch_apply(s, &c);
     s->n_moved += more;
     if (q->from >= 0)
@@ -319,7 +375,22 @@ static void swap_then(const struct solve_state *s, int a, int b, struct then t[2
     then_add(s, &t[1], a, s->variant[b], 1);
 }
 
-bool solve_try_swap(struct solve_state *s, int a, int b, struct solve_score *ret)
+/* What the groups of both make of the swap. */
+static bool swap_groups(struct solve_state *s, int a, int b, struct quote *q)
+{
+    struct step qa = {.item = a, .from = s->at[a], .to = s->at[b], .partner = b};
+    struct step qb = {.item = b, .from = s->at[b], .to = s->at[a], .partner = a};
+    if (!group_price(s, &qa, &q->d))
+        return false;
+    if (!has_groups(s->p, a) || !has_groups(s->p, b))
+        return group_price(s, &qb, &q->d);
+    group_apply(s, &qa, false); /* b sees a where it will be */
+    bool ok = group_price(s, &qb, &q->d);
+    group_apply(s, &qa, true);
+    return ok;
+}
+
+bool state_quote_swap(struct solve_state *s, int a, int b, struct quote *q)
 {
     const struct problem *p = s->p;
     int ma = s->at[a], mb = s->at[b], va = s->variant[a], vb = s->variant[b];
@@ -330,34 +401,34 @@ bool solve_try_swap(struct solve_state *s, int a, int b, struct solve_score *ret
         return false;
     if (no_room(s, mb, a, vb, b) || no_room(s, ma, b, va, a))
         return false;
+    q->d = (struct solve_score){0};
+    q->toll = 0;
+    if (!swap_groups(s, a, b, q))
+        return false;
     struct then t[2];
+    struct batch_change c = {0};
     swap_then(s, a, b, t);
     if (!then_fits(s, &t[0]) || !then_fits(s, &t[1]))
         return false;
-    struct solve_score d = {0};
-    struct step qa = {.item = a, .from = ma, .to = mb, .partner = b};
-    struct step qb = {.item = b, .from = mb, .to = ma, .partner = a};
-    if (!group_price(s, &qa, &d))
+    items_price(s, a, mb, vb, &q->d);
+    items_price(s, b, ma, va, &q->d);
+    batch_note(p, &c, a, more_a);
+    batch_note(p, &c, b, more_b);
+    batch_price(s, &c, q);
+    then_price(s, &t[0], q);
+    if (hopeless(s, q, mb))
         return false;
-    if (has_groups(p, a) && has_groups(p, b)) { /* b sees a where it will be */
-        group_apply(s, &qa, false);
-        bool ok = group_price(s, &qb, &d);
-        group_apply(s, &qa, true);
-        if (!ok)
-            return false;
-    } else if (!group_price(s, &qb, &d)) {
+    then_price(s, &t[1], q);
+    then_price_spread(s, t, 2, q);
+    return true;
+}
+
+bool solve_try_swap(struct solve_state *s, int a, int b, struct solve_score *ret)
+{
+    struct quote q = {.limit = INT64_MAX};
+    if (!state_quote_swap(s, a, b, &q))
         return false;
-    }
-    then_price(s, t, 2, &d);
-    items_price(s, a, mb, vb, &d);
-    items_price(s, b, ma, va, &d);
-    if (p->batch_weight && (more_a || more_b)) {
-        struct batch_change c = {0};
-        batch_note(p, &c, a, more_a);
-        batch_note(p, &c, b, more_b);
-        d.tier[TIER_COST] += p->batch_weight * (batch_most_then(s, &c) - s->batch_most);
-    }
-    *ret = d;
+    *ret = q.d;
     return true;
 }
 
@@ -374,20 +445,20 @@ void solve_do_swap(struct solve_state *s, int a, int b, const struct solve_score
 
 void solve_do_remove(struct solve_state *s, int item)
 {
-    const struct problem *p = s->p;
     int m = s->at[item], v = s->variant[item];
     struct step q = {.item = item, .from = m, .to = -1, .partner = -1, .lenient = true};
-    struct solve_score d = {0};
+    struct quote x = {0};
     struct then t;
     assert(m >= 0);
     then_init(s, m, &t);
     then_add(s, &t, item, v, -1);
-    group_price(s, &q, &d);
-    then_price(s, &t, 1, &d);
-    items_price(s, item, -1, v, &d);
+    group_price(s, &q, &x.d);
+    then_price(s, &t, &x);
+    then_price_spread(s, &t, 1, &x);
+    items_price(s, item, -1, v, &x.d);
     int most = s->batch_most;
     then_apply(s, &t, 1);
     seat(s, &q, v);
-    d.tier[TIER_COST] += p->batch_weight * (s->batch_most - most);
-    solve_score_add(&s->score, &d);
+    x.d.tier[TIER_COST] += s->p->batch_weight * (s->batch_most - most);
+    solve_score_add(&s->score, &x.d);
 }

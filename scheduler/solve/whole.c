@@ -89,6 +89,7 @@ void solve_init(struct solve_state *s, const struct problem *p)
         .room = xcalloc(machines * n_res, sizeof(*s->room)),
         .prices = price_table_new(p),
         .staying = xcalloc(n_res, sizeof(*s->staying)),
+        .toll_of = xcalloc(machines, sizeof(*s->toll_of)),
         .machine = xcalloc(machines, sizeof(*s->machine)),
     };
     for (int m = 0; m < p->n_machines; m++)
@@ -139,6 +140,7 @@ void solve_done(struct solve_state *s)
     free(s->spread);
     price_table_free(s->prices);
     free(s->staying);
+    free(s->toll_of);
     *s = (struct solve_state){0};
 }
 

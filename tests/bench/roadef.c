@@ -16,6 +16,7 @@
 #include "lib/base/mem.h"
 #include "scheduler/solve/solve.h"
 
+enum { PROBE_STEPS = 300000, PROBE_PER_ITEM = 20 };
 enum { MAX_THREADS = 64, LEVEL_MACHINE = 0, LEVEL_PLACE, LEVEL_NEAR, N_LEVELS };
 
 static const struct known {
@@ -278,10 +279,22 @@ static bool over(void *ctx)
     return clock_mono_us() >= ((struct run *)ctx)->end_us;
 }
 
+/* A short pass, whose result is not used, says how fast a long one will be. */
 static void *run_thread(void *arg)
 {
     struct run *r = arg;
-    r->steps = solve_improve(&r->s, &r->limits);
+    struct solve_limits *l = &r->limits;
+    struct solve_state probe;
+    int64_t start = clock_mono_us(), left = r->end_us - start;
+    solve_init(&probe, r->s.p);
+    l->steps = PROBE_STEPS + (int64_t)r->s.p->n_items * PROBE_PER_ITEM;
+    r->steps = solve_improve(&probe, l);
+    int64_t took = clock_mono_us() - start;
+    solve_done(&probe);
+    l->expect =
+        took < left ? (int64_t)((double)r->steps * (double)(left - took) / (double)took) : 1;
+    l->steps = INT64_MAX;
+    r->steps += solve_improve(&r->s, l);
     return NULL;
 }
 
@@ -294,8 +307,7 @@ static void solve(const struct problem *p, int64_t seconds, int threads, struct 
     for (int t = 0; t < threads; t++) {
         solve_init(&r[t].s, p);
         r[t].end_us = clock_mono_us() + seconds * 1000000;
-        r[t].limits = (struct solve_limits){
-            .seed = (uint64_t)t + 1, .steps = INT64_MAX, .stop = over, .ctx = &r[t]};
+        r[t].limits = (struct solve_limits){.seed = (uint64_t)t + 1, .stop = over, .ctx = &r[t]};
         pthread_create(&r[t].thread, NULL, run_thread, &r[t]);
     }
     *ret_steps = 0;
