@@ -14,6 +14,7 @@ enum {
     ONE = 1 << ONE_BITS, /* fraction of logarithms */
     ASK_EVERY = 4096,
     FIRST_PASS = 200,   /* steps per item, when nobody says how long it may take */
+    FEW_STEPS = 100,    /* the same: too few to ask how much each item matters */
     LEVELS = 1024,      /* temperatures of a long pass */
     LEVEL_STEPS = 1024, /* at least; and a few for each machine: a level looks at them all */
     TOLL_LEVELS = 256,  /* a shorter pass has no time to come back from beyond capacities */
@@ -167,12 +168,21 @@ static int by_scale(const void *a, const void *b)
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
+/* When steps are few: all items alike. */
+static void rank_alike(struct walk *w)
+{
+    int64_t sum = 0;
+    for (int k = 0; k < SAMPLES * SAMPLES; k++)
+        sum += scale_of(w, below(w, w->s->p->n_items));
+    for (int i = 0; i < w->s->p->n_items; i++)
+        w->rank[i] = (struct rank){.scale = sum / (SAMPLES * SAMPLES), .item = i};
+}
+
 /* And the first tolls: three times an item's mean cost over its mean size. */
 static void rank_items(struct walk *w)
 {
     const struct problem *p = w->s->p;
     int64_t sum = 0, size[SOLVE_MAX_RES] = {0};
-    w->rank = xcalloc((size_t)p->n_items, sizeof(*w->rank));
     for (int i = 0; i < p->n_items; i++) {
         w->rank[i] = (struct rank){.scale = scale_of(w, i), .item = i};
         sum += w->rank[i].scale / p->n_items;
@@ -232,7 +242,7 @@ static void set_heat(struct walk *w, int level, int levels)
     cool = cool < top ? cool : top;
     w->heat = level < turn ? between(top, cool, level, turn)
                            : between(cool, 1, level - turn, levels - turn);
-    while (w->awake < n && (w->awake < FEW || w->rank[w->awake].scale / AWAKE >= w->heat))
+    while (w->awake < n && (w->awake < FEW || w->rank[w->awake].scale / AWAKE + 1 >= w->heat))
         w->awake++;
 }
 
@@ -251,7 +261,7 @@ static void pass(struct walk *w, int64_t steps)
     w->awake = 0;
     if (same_but_cost(&w->begin.score, &w->best.score))
         solve_copy(w->s, &w->begin);
-    if (levels >= TOLL_LEVELS && room_for_all(w->s)) {
+    if (levels >= TOLL_LEVELS && w->first_toll[0] && room_for_all(w->s)) {
         memcpy(w->toll, w->first_toll, sizeof(w->toll));
         state_set_toll(w->s, w->toll);
     }
@@ -280,10 +290,14 @@ int64_t solve_improve(struct solve_state *s, const struct solve_limits *l)
     solve_init(&w.begin, s->p);
     solve_copy(&w.best, s);
     solve_copy(&w.begin, s);
-    rank_items(&w);
+    w.rank = xcalloc((size_t)s->p->n_items, sizeof(*w.rank));
     int64_t plan = l->expect              ? l->expect
                    : l->steps < INT64_MAX ? l->steps
                                           : (int64_t)FIRST_PASS * s->p->n_items;
+    if (plan >= (int64_t)FEW_STEPS * s->p->n_items)
+        rank_items(&w);
+    else
+        rank_alike(&w);
     for (; !ended(&w); plan = l->expect ? plan : 2 * plan)
         pass(&w, plan);
     free(w.rank);
