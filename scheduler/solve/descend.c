@@ -3,7 +3,7 @@
 #include "lib/base/mem.h"
 #include "scheduler/solve/descend.h"
 
-enum { ASK_EVERY = 4096, ROUNDS = 4 };
+enum { ASK_EVERY = 4096, ROUNDS = 2, SWEEPS = 4 };
 
 struct want {
     struct solve_score delta; /* all 0: nothing helps */
@@ -169,13 +169,19 @@ int64_t solve_descend(struct solve_state *s, const struct solve_limits *l)
                         .want = xcalloc(n, sizeof(*d.want)),
                         .heap = xcalloc(n, sizeof(*d.heap)),
                         .slot = xcalloc(n, sizeof(*d.slot))};
-    for (int round = 0; n && !d.ended; round++) {
-        do
-            look_all(&d);
-        while (step_all(&d));
-        if (round == ROUNDS || !exchange_all(&d))
+    for (int round = 0; n && round < ROUNDS; round++) {
+        look_all(&d);
+        if (!step_all(&d) && round)
+            break;
+        bool any = false;
+        for (int sweep = 0; sweep < SWEEPS && exchange_all(&d); sweep++)
+            any = true;
+        if (!any)
             break;
     }
+    do /* what was seen in passing is old: look at everything anew */
+        look_all(&d);
+    while (step_all(&d));
     free(d.want);
     free(d.heap);
     free(d.slot);
