@@ -64,8 +64,8 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-events bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 install man \
-        fuzz
+        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 \
+        fuzz install man
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core snap plan solve policy net wire model base)
@@ -162,6 +162,10 @@ $(B)/bench/roadef: $(B)/tests/bench/roadef.o $(call lib,solve base)
 bench-ucc15: $(B)/bench/ucc15 ## timetables of moves against published ones: DATA=FOLDER OUT=FOLDER
 	@DATA="$(DATA)" OUT="$(OUT)" $<
 $(B)/bench/ucc15: $(B)/tests/bench/ucc15.o $(call lib,solve base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
+bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 10 min)
+	@tests/bench/hbal $< "$(DATA)"
+$(B)/bench/hbal: $(B)/tests/bench/hbal.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
 bench-tdsc: $(B)/bench/tdsc ## repair of 5,000 servers against BtrPlace: DATA=FOLDER
 	@$< "$(DATA)"

@@ -2,6 +2,7 @@
 # Install the Debian 12 packages that building, running, the lab and the tests need.
 #   deploy/deps.sh        everything that `make demo` and `make check` need
 #   deploy/deps.sh build  only what compiling needs       deploy/deps.sh lint   what `make lint` needs
+#   deploy/deps.sh bench  the peers that benchmarks run
 #   deploy/deps.sh fuzz   what `make fuzz` needs
 # Idempotent and quiet: says what it installs, nothing when all is there.
 set -eu
@@ -12,12 +13,14 @@ lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 q
   qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod procps util-linux e2fsprogs
   sqlite3"
 lint="clang-format clang-tidy"
+bench="ganeti-htools python3"
 fuzz="clang libclang-rt-dev"
 kernels=/var/lib/drover-lab # the guests' kernel is unpacked here: nothing is added to this machine's boot
 case ${1:-all} in
 build) want=$build ;;
 all) want="$build $lab" ;;
 lint) want="$build $lint" ;;
+bench) want="$build $bench" ;;
 fuzz) want="$build $fuzz" ;;
 *) echo "usage: deploy/deps.sh [build|lint|fuzz]" >&2; exit 64 ;;
 esac
