@@ -419,12 +419,15 @@ bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int h
                  struct reason *ret_why)
 {
     cleanup(plan_world_done) struct plan_world w;
-    plan_world_init(&w, s, p, NULL, NULL, 0);
+    struct plan_index *x = plan_index_new(s, p);
+    plan_world_init(&w, x, NULL, NULL, 0);
     /* Its neighbours of today may follow it: only plan_make sees the group as one. */
     for (size_t i = 0; i < s->n_vms; i++)
         w.f.leaving[i] = s->vms[i].host == s->vms[vm].host;
     if (w.f.to[vm] >= 0) /* its own reservation is not in its way */
         plan_world_take(&w, vm);
-    return plan_filter(&w, &(struct plan_ask){.vm = vm, .host = host}, PF_STATIC | PF_DYNAMIC,
-                       ret_why);
+    bool ok = plan_filter(&w, &(struct plan_ask){.vm = vm, .host = host}, PF_STATIC | PF_DYNAMIC,
+                          ret_why);
+    plan_index_free(x);
+    return ok;
 }

@@ -4,23 +4,14 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/plan/classes.h"
+#include "scheduler/plan/making.h"
 #include "scheduler/solve/place.h"
 #include "scheduler/solve/solve.h"
 
 /* Prices asked of the engine: it answers some millions a second, so a drain that has no solution costs
  * well under a second, and one of a large fleet is not polished for longer than it was searched. */
 enum { PLACE_STEPS = 1000000, POLISH_STEPS = 20000 };
-
-struct making {
-    struct plan_world w;
-    const struct plan_request *r;
-    uint64_t seed;
-    struct plan_wanted *list; /* VMs that may move */
-    size_t n;
-    struct plan_classes live; /* of the list: where each may go without being stopped */
-    struct plan *plan;
-};
+static const int64_t PLACE_STEPS_MOST = 50000000;
 
 /* ---- who may move at all ---------------------------------------------------------------------- */
 
@@ -43,8 +34,8 @@ static void reasons_done(struct reason *list, size_t n)
     free(list);
 }
 
-/* May the VM move at all, and how? If not, it is a stay with the reasons. */
-static bool may_move(struct making *k, int vm, struct plan_wanted *ret)
+bool making_may_move(const struct making *k, int vm, struct plan_wanted *ret,
+                     struct plan_stay *ret_stay)
 {
     const struct plan_world *w = &k->w;
     struct plan_stay stay = {.vm = vm};
@@ -52,17 +43,19 @@ static bool may_move(struct making *k, int vm, struct plan_wanted *ret)
     size_t n_unlifted = 0;
     plan_vm_reasons(w, vm, false, &stay.reasons, &stay.n_reasons);
     add_refusal(w, vm, false, &stay.reasons, &stay.n_reasons);
-    plan_vm_reasons(w, vm, true, &unlifted, &n_unlifted);
-    add_refusal(w, vm, true, &unlifted, &n_unlifted);
     *ret = (struct plan_wanted){.vm = vm, .wish = -1, .as_is = !stay.n_reasons, .must_leave = true};
-    ret->cold = k->r->allow_cold && plan_counts(w->s, vm) && !n_unlifted;
-    reasons_done(unlifted, n_unlifted);
-    if (!ret->as_is && !ret->cold) {
-        *vec_add(&k->plan->stays, &k->plan->n_stays) = stay;
-        return false;
+    if (k->r->allow_cold && plan_counts(w->s, vm)) {
+        plan_vm_reasons(w, vm, true, &unlifted, &n_unlifted);
+        add_refusal(w, vm, true, &unlifted, &n_unlifted);
+        ret->cold = !n_unlifted;
+        reasons_done(unlifted, n_unlifted);
     }
-    reasons_done(stay.reasons, stay.n_reasons);
-    return true;
+    bool may = ret->as_is || ret->cold;
+    if (!may && ret_stay)
+        *ret_stay = stay;
+    else
+        reasons_done(stay.reasons, stay.n_reasons);
+    return may;
 }
 
 static void collect(struct making *k, int *planned)
@@ -75,8 +68,11 @@ static void collect(struct making *k, int *planned)
         if (seen[vm])
             continue;
         seen[vm] = true;
-        if (!may_move(k, vm, &k->list[k->n]))
+        struct plan_stay stay;
+        if (!making_may_move(k, vm, &k->list[k->n], &stay)) {
+            *vec_add(&k->plan->stays, &k->plan->n_stays) = stay;
             continue;
+        }
         if (r->wish)
             k->list[k->n].wish = r->wish[i];
         planned[k->n++] = vm;
@@ -96,8 +92,7 @@ static bool is_cold(const struct making *k, size_t i, int host)
     return !in_set(&k->live, i, host);
 }
 
-/* Put what the filters allow. to: per VM of the list. */
-static void put_checked(struct making *k, const int *to)
+void making_put(struct making *k, const int *to)
 {
     struct plan_world *w = &k->w;
     for (size_t i = 0; i < k->n; i++) {
@@ -131,19 +126,22 @@ static void place(struct making *k, const struct plan_classes *classes,
 {
     struct translation t;
     struct solve_state s;
-    struct translate_goal goal = {.classes = classes, .max_moves = -1};
+    struct translate_goal goal = {.classes = classes, .leave = true, .max_moves = -1};
     cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
     translate(&k->w, list, n, &goal, &t);
     solve_init(&s, &t.p);
     for (int i = 0; i < t.p.n_items; i++)
         solve_do_remove(&s, i);
-    solve_place(&s, &(struct solve_limits){.seed = k->seed, .steps = PLACE_STEPS}, false);
+    int64_t all = PLACE_STEPS + 4 * (int64_t)t.p.n_items * t.p.n_machines;
+    struct solve_limits l = {.seed = k->seed,
+                             .steps = all < PLACE_STEPS_MOST ? all : PLACE_STEPS_MOST};
+    solve_place(&s, &l, false);
     solve_improve(&s, &(struct solve_limits){.seed = k->seed, .steps = POLISH_STEPS});
     for (size_t i = 0; i < k->n; i++)
         to[i] = -1;
     for (size_t i = 0; i < n; i++)
         to[at[i]] = s.at[t.item_of[i]];
-    put_checked(k, to);
+    making_put(k, to);
     solve_done(&s);
     translation_done(&t);
 }
@@ -217,6 +215,8 @@ static void write_plan(struct making *k)
     for (size_t i = 0; i < k->n; i++) {
         const struct plan_wanted *x = &k->list[i];
         int to = k->w.f.to[x->vm];
+        if (to < 0 && k->r->goal != GOAL_LEAVE)
+            continue;
         if (to < 0) {
             struct plan_stay *stay = vec_add(&k->plan->stays, &k->plan->n_stays);
             stay->vm = x->vm;
@@ -236,25 +236,56 @@ static void write_plan(struct making *k)
     }
 }
 
+/* The VMs of the request, or all that may move. */
+static void begin(struct making *k, int *planned)
+{
+    const struct snapshot *s = k->w.s;
+    if (k->r->goal == GOAL_LEAVE) {
+        collect(k, planned);
+    } else {
+        size_t n = k->r->vms ? k->r->n_vms : s->n_vms;
+        for (size_t i = 0; i < n; i++) {
+            int vm = k->r->vms ? k->r->vms[i] : (int)i;
+            if (!plan_counts(s, vm) || !making_may_move(k, vm, &k->list[k->n], NULL))
+                continue;
+            k->list[k->n].must_leave = false;
+            planned[k->n++] = vm;
+        }
+    }
+    k->w.n_planned = k->n;
+    if (k->n > 1)
+        qsort_r(k->list, k->n, sizeof(*k->list), by_size, (void *)(uintptr_t)s);
+    plan_classes_make(&k->w, k->list, k->n, false, &k->live);
+}
+
+void plan_make_from(const struct plan_index *x, const struct plan_request *r, uint64_t seed,
+                    struct plan *ret)
+{
+    struct making k = {.r = r, .seed = seed, .plan = ret};
+    *ret = (struct plan){0};
+    plan_world_init(&k.w, x, r, NULL, 0);
+    size_t most = r->goal == GOAL_LEAVE || r->vms ? r->n_vms : k.w.s->n_vms;
+    cleanup(freep) int *planned = xcalloc(most, sizeof(*planned));
+    k.list = xcalloc(most, sizeof(*k.list));
+    k.w.planned = planned;
+    begin(&k, planned);
+    if (k.n && r->goal == GOAL_LEAVE)
+        place_all(&k);
+    else if (k.n)
+        plan_balance(&k);
+    write_plan(&k);
+    plan_order(k.w.s, k.w.p, ret->moves, ret->n_moves);
+    free(k.list);
+    plan_classes_done(&k.live);
+    plan_world_done(&k.w);
+}
+
 void plan_make(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
                uint64_t seed, struct plan *ret)
 {
-    cleanup(freep) struct plan_wanted *list = xcalloc(r->n_vms, sizeof(*list));
-    cleanup(freep) int *planned = xcalloc(r->n_vms, sizeof(*planned));
-    struct making k = {.r = r, .seed = seed, .list = list, .plan = ret};
-    *ret = (struct plan){0};
-    plan_world_init(&k.w, s, p, r, planned, 0);
-    collect(&k, planned);
-    k.w.n_planned = k.n;
-    if (k.n > 1)
-        qsort_r(list, k.n, sizeof(*list), by_size, (void *)(uintptr_t)s);
-    plan_classes_make(&k.w, list, k.n, false, &k.live);
-    if (k.n)
-        place_all(&k);
-    write_plan(&k);
-    plan_order(s, p, ret->moves, ret->n_moves);
-    plan_classes_done(&k.live);
-    plan_world_done(&k.w);
+    struct plan_index *x = plan_index_new(s, p);
+    plan_make_from(x, r, seed, ret);
+    plan_index_free(x);
 }
 
 void plan_done(struct plan *p)

@@ -25,11 +25,19 @@ struct plan_refusal {
 };
 /* What a request is for. VMs of a maintenance_only rule move for nothing else. */
 enum plan_purpose { PURPOSE_MAINTENANCE, PURPOSE_BALANCE };
+enum plan_goal {
+    GOAL_LEAVE,   /* the VMs leave their hosts: drain, coming home */
+    GOAL_REPAIR,  /* broken rules and exceeded capacity, nothing else */
+    GOAL_RELIEVE, /* and hosts that are fuller than the mean by more than balance.imbalance */
+    GOAL_BALANCE, /* and even load, where it is worth its moves */
+};
 struct plan_request {
+    int goal;       /* enum plan_goal */
     int purpose;    /* enum plan_purpose */
-    const int *vms; /* VMs to place: they must leave their host */
+    const int *vms; /* LEAVE: VMs to place. Else: VMs that may move; NULL: all */
     size_t n_vms;
-    const int *to; /* only these targets; NULL: all */
+    int64_t max_moves; /* not LEAVE; 0: the policy's balance.max_moves */
+    const int *to;     /* only these targets; NULL: all */
     size_t n_to;
     const int *avoid;
     size_t n_avoid;
@@ -50,12 +58,27 @@ struct plan_stay {
         *reasons; /* host == NULL: about the VM itself; else one per host, first failing */
     size_t n_reasons;
 };
+/* How the fleet stands: memory of VMs against capacity, over the hosts that are up. */
+struct plan_standing {
+    int64_t min_ppm, max_ppm, mean_ppm, deviation_ppm;
+    int64_t broken; /* hard: rules, and hosts above capacity; each VM or unit too many counts */
+    int64_t soft;   /* weights of broken soft rules */
+};
 struct plan {
     struct plan_move *moves; /* in the order in which they should start */
     size_t n_moves;
-    struct plan_stay *stays;
+    struct plan_stay *stays; /* LEAVE only */
     size_t n_stays;
+    struct plan_standing before, after; /* not LEAVE */
 };
+
+/* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows
+ * both. */
+struct plan_index;
+struct plan_index *plan_index_new(const struct snapshot *s, const struct policy *p);
+void plan_index_free(struct plan_index *x);
+void plan_make_from(const struct plan_index *x, const struct plan_request *r, uint64_t seed,
+                    struct plan *ret);
 
 void plan_make(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
                uint64_t seed, struct plan *ret);

@@ -70,24 +70,23 @@ static int find_root(int *parent, int i)
     return i;
 }
 
-/* VMs that a hard affinity rule binds to one host go together. */
+/* VMs of one host that a hard affinity rule binds together are one item. */
 static void bind_together(const struct work *k, int *parent)
 {
     const struct policy *p = k->w->p;
     for (size_t r = 0; r < p->n_rules; r++) {
         const struct rule_match *m = &k->w->match[r];
-        int first = -1;
         if (p->rules[r].kind != RULE_AFFINITY || !p->rules[r].hard ||
             p->rules[r].across != ACROSS_HOST)
             continue;
-        for (size_t i = 0; i < m->n_members; i++) {
-            int at = k->item_of[m->members[i]];
-            if (at < 0)
-                continue;
-            if (first >= 0)
-                parent[find_root(parent, at)] = find_root(parent, first);
-            first = first < 0 ? at : first;
-        }
+        for (size_t i = 0; i < m->n_members; i++)
+            for (size_t j = 0; j < i; j++) {
+                int a = m->members[i], b = m->members[j];
+                if (k->item_of[a] >= 0 && k->item_of[b] >= 0 && k->w->f.at[a] == k->w->f.at[b]) {
+                    parent[find_root(parent, k->item_of[a])] = find_root(parent, k->item_of[b]);
+                    break;
+                }
+            }
     }
 }
 
@@ -112,6 +111,18 @@ static void make_items(struct work *k)
         t->item_of[i] = k->item_of[k->list[i].vm] = number[find_root(parent, (int)i)];
 }
 
+/* By the hard rules about hosts; that its host is cordoned, say, is no reason to leave it. */
+static bool home_is_allowed(const struct plan_world *w, int vm)
+{
+    for (size_t i = w->rules_start[vm]; i < w->rules_start[vm + 1]; i++) {
+        const struct rule *r = &w->p->rules[w->rules[i]];
+        if (r->hard && plan_rule_about_hosts(r) &&
+            !rule_defs[r->kind]->allows(r, &w->match[w->rules[i]], &w->f, vm, w->f.at[vm], NULL))
+            return false;
+    }
+    return true;
+}
+
 static void size_items(struct work *k)
 {
     struct problem *p = &k->t->p;
@@ -133,6 +144,8 @@ static void size_items(struct work *k)
         /* leaving a running VM behind is worse than leaving any number of shut-off ones */
         if (k->list[i].must_leave)
             need[at] += plan_counts(s, vm) ? (int64_t)k->n + 1 : 1;
+        else
+            need[at] += !home_is_allowed(k->w, vm);
         cost[at] += k->g->price_per_move + k->g->price_per_gib * l.mem_bytes / GIB;
         home[at] = s->vms[vm].host;
     }
@@ -175,37 +188,54 @@ static void make_machines(struct work *k)
     p->held_res = 1u << RES_MEM | 1u << RES_VCPU | 1u << RES_HUGE;
 }
 
+/* Capacity that is exceeded already, and hosts that are fuller than they should be. */
+static size_t add_overload(struct work *k, const int64_t *mem, const int64_t *cpus,
+                           struct solve_term *t)
+{
+    size_t n = 0;
+    if (k->g->leave)
+        return 0;
+    t[n++] = (struct solve_term){
+        .kind = TERM_ABOVE, .tier = TIER_HARD, .res = RES_MEM, .weight = 1, .level = mem};
+    t[n++] = (struct solve_term){
+        .kind = TERM_ABOVE, .tier = TIER_HARD, .res = RES_VCPU, .weight = 1, .level = cpus};
+    if (!k->g->relieve_ppm)
+        return n;
+    int64_t *high = array(k, n_hosts(k), sizeof(*high));
+    for (size_t h = 0; h < n_hosts(k); h++)
+        high[h] = (int64_t)((__int128)mem[h] * k->g->relieve_ppm / 1000000);
+    t[n++] = (struct solve_term){
+        .kind = TERM_ABOVE, .tier = TIER_LOAD, .res = RES_MEM, .weight = 1, .level = high};
+    return n;
+}
+
 static void make_terms(struct work *k)
 {
     struct problem *p = &k->t->p;
-    int64_t *level = array(k, n_hosts(k), sizeof(*level));
+    const struct policy *pol = k->w->p;
+    int64_t *mem = array(k, n_hosts(k), sizeof(*mem));
     int64_t *cpus = array(k, n_hosts(k), sizeof(*cpus));
-    int64_t *high = array(k, n_hosts(k), sizeof(*high));
-    struct solve_term *t = array(k, 3, sizeof(*t));
+    struct solve_term *t = array(k, 5, sizeof(*t));
     for (size_t h = 0; h < n_hosts(k); h++) {
         int64_t cap = p->cap[h * N_RES + RES_MEM], v = p->cap[h * N_RES + RES_VCPU];
-        level[h] = cap > 0 ? cap : 1;
+        mem[h] = cap > 0 ? cap : 1;
         cpus[h] = v > 0 ? v : 1;
-        high[h] = (int64_t)((__int128)level[h] * k->g->relieve_ppm / 1000000);
     }
-    const struct policy *pol = k->w->p;
-    int n = 0;
-    t[n++] = (struct solve_term){.kind = TERM_SQUARE,
-                                 .tier = TIER_COST,
-                                 .res = RES_WEIGHT,
-                                 .weight = k->g->balance ? pol->balance.weight_mem : 1,
-                                 .level = level};
+    size_t n = add_overload(k, mem, cpus, t);
+    if (k->g->leave || (k->g->balance && pol->balance.weight_mem))
+        t[n++] = (struct solve_term){.kind = TERM_SQUARE,
+                                     .tier = TIER_COST,
+                                     .res = RES_WEIGHT,
+                                     .weight = k->g->leave ? 1 : pol->balance.weight_mem,
+                                     .level = mem};
     if (k->g->balance && pol->balance.weight_cpu)
         t[n++] = (struct solve_term){.kind = TERM_SQUARE,
                                      .tier = TIER_COST,
                                      .res = RES_VCPU,
                                      .weight = pol->balance.weight_cpu,
                                      .level = cpus};
-    if (k->g->relieve_ppm)
-        t[n++] = (struct solve_term){
-            .kind = TERM_ABOVE, .tier = TIER_LOAD, .res = RES_MEM, .weight = 1, .level = high};
     p->terms = t;
-    p->n_terms = n;
+    p->n_terms = (int)n;
     p->max_moves = k->g->max_moves;
 }
 
@@ -286,6 +316,23 @@ static bool group_for(const struct rule *r, const struct rule_match *m, struct s
     return true;
 }
 
+static void fill_group(struct work *k, const struct rule_match *m, struct solve_group g)
+{
+    const struct plan_world *w = k->w;
+    int group = add_group(k, g);
+    for (size_t i = 0; i < m->n_members; i++) {
+        int vm = m->members[i], item = k->item_of[vm];
+        if (item >= 0) {
+            add_member(k, item, group);
+        } else if (!w->name_shared[vm] || plan_counts(w->s, vm)) {
+            /* a definition left behind elsewhere may be one of an item: filter.c knows */
+            add_fixed(k, group, plan_end(w, vm));
+            if (g.held && w->f.to[vm] >= 0)
+                add_fixed(k, group, w->f.at[vm]);
+        }
+    }
+}
+
 static void make_rule_groups(struct work *k)
 {
     const struct plan_world *w = k->w;
@@ -298,16 +345,14 @@ static void make_rule_groups(struct work *k)
         if (!any || !group_for(&w->p->rules[r], m, &g))
             continue;
         g.level = level_of(k, &w->p->rules[r], m);
-        int group = add_group(k, g);
-        for (size_t i = 0; i < m->n_members; i++) {
-            int vm = m->members[i], item = k->item_of[vm];
-            if (item >= 0) {
-                add_member(k, item, group);
-            } else if (!w->name_shared[vm] || plan_counts(w->s, vm)) {
-                /* a definition left behind elsewhere may be one of an item: filter.c knows */
-                add_fixed(k, group, w->f.at[vm]);
-                add_fixed(k, group, w->f.to[vm]);
-            }
+        bool also_end = g.held && !k->g->leave;
+        if (also_end) /* on the way it must become no worse; what counts is how it ends */
+            g.weight = 0;
+        fill_group(k, m, g);
+        if (also_end) {
+            g.weight = 1;
+            g.held = false;
+            fill_group(k, m, g);
         }
     }
 }

@@ -17,11 +17,12 @@ enum { RES_MEM, RES_VCPU, RES_HUGE, RES_WEIGHT, N_RES };
 struct plan_classes;
 struct translate_goal {
     const struct plan_classes *classes; /* of the list: where each may be */
-    bool balance; /* even load over all hosts; else only where new VMs go counts */
+    bool leave; /* the VMs leave their hosts; else they may, and what is broken or uneven counts */
+    bool balance; /* even load of memory and CPU, by the policy's weights */
     /* what a move costs beside the balance, where SOLVE_UNIT is what one full host costs */
     int64_t price_per_move, price_per_gib;
     int max_moves;       /* -1 any */
-    int64_t relieve_ppm; /* load of a host above it is overload; 0: none is */
+    int64_t relieve_ppm; /* memory of a host above it is overload; 0: none is */
 };
 struct translation {
     struct problem p;

@@ -53,6 +53,8 @@ static char *name_of(const struct replay *v, int vm)
 
 static bool requested(const struct replay *v, int vm)
 {
+    if (v->r->goal != GOAL_LEAVE && !v->r->vms)
+        return true; /* all may move */
     for (size_t i = 0; i < v->r->n_vms; i++)
         if (v->r->vms[i] == vm)
             return true;
@@ -81,6 +83,10 @@ static bool whole(struct replay *v)
         if (m->to == m->from)
             return bad(v, R_SAME_HOST, m->to, name_of(v, m->vm), NULL);
     }
+    int64_t most = v->r->max_moves ? v->r->max_moves : v->p->balance.max_moves;
+    if (v->r->goal != GOAL_LEAVE && (int64_t)p->n_moves > most)
+        return bad(v, R_CHECK_FAILED, -1, xasprintf("%zu moves", p->n_moves),
+                   xasprintf("at most %lld", (long long)most));
     for (size_t i = 0; i < p->n_stays; i++) {
         const struct plan_stay *st = &p->stays[i];
         if (st->vm < 0 || (size_t)st->vm >= n || !requested(v, st->vm) || seen[st->vm]++)
@@ -90,7 +96,7 @@ static bool whole(struct replay *v)
             return bad(v, R_CHECK_FAILED, -1, name_of(v, st->vm),
                        xstrdup("stays without a reason"));
     }
-    for (size_t i = 0; i < v->r->n_vms; i++)
+    for (size_t i = 0; v->r->goal == GOAL_LEAVE && i < v->r->n_vms; i++)
         if (!seen[v->r->vms[i]])
             return bad(v, R_CHECK_FAILED, -1, name_of(v, v->r->vms[i]), xstrdup("forgotten"));
     return true;

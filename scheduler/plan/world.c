@@ -61,7 +61,6 @@ static void init_fleet(struct plan_world *w)
         .n_hosts = s->n_hosts,
         .at = xcalloc(s->n_vms, sizeof(*w->f.at)),
         .to = xcalloc(s->n_vms, sizeof(*w->f.to)),
-        .leaving = xcalloc(s->n_vms, sizeof(*w->f.leaving)),
     };
     w->load = xcalloc(s->n_hosts, sizeof(*w->load));
     w->end_bytes = xcalloc(s->n_hosts, sizeof(*w->end_bytes));
@@ -165,23 +164,60 @@ static int by_vm_host(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void plan_world_init(struct plan_world *w, const struct snapshot *s, const struct policy *p,
-                     const struct plan_request *r, const int *planned, size_t n_planned)
+struct plan_index {
+    struct plan_world w; /* with nothing planned */
+};
+
+struct plan_index *plan_index_new(const struct snapshot *s, const struct policy *p)
 {
-    *w = (struct plan_world){.s = s, .p = p, .r = r, .planned = planned, .n_planned = n_planned};
-    init_fleet(w);
-    init_by_host(w);
-    init_rules(w);
-    init_shared_names(w);
-    if (!r || !r->n_refusals)
-        return;
-    w->refusals = xcalloc(r->n_refusals, sizeof(*w->refusals));
-    for (size_t i = 0; i < r->n_refusals; i++)
-        w->refusals[i] = &r->refusals[i];
-    qsort(w->refusals, r->n_refusals, sizeof(*w->refusals), by_vm_host);
+    struct plan_index *x = xcalloc(1, sizeof(*x));
+    x->w = (struct plan_world){.s = s, .p = p};
+    init_fleet(&x->w);
+    init_by_host(&x->w);
+    init_rules(&x->w);
+    init_shared_names(&x->w);
+    return x;
 }
 
-void plan_world_done(struct plan_world *w)
+void plan_index_free(struct plan_index *x)
+{
+    if (x)
+        plan_world_done(&x->w);
+    free(x);
+}
+
+static void init_refusals(struct plan_world *w)
+{
+    if (!w->r || !w->r->n_refusals)
+        return;
+    w->refusals = xcalloc(w->r->n_refusals, sizeof(*w->refusals));
+    for (size_t i = 0; i < w->r->n_refusals; i++)
+        w->refusals[i] = &w->r->refusals[i];
+    qsort(w->refusals, w->r->n_refusals, sizeof(*w->refusals), by_vm_host);
+}
+
+static void *copy_of(const void *p, size_t n, size_t size)
+{
+    return n ? xmemdup(p, n * size) : NULL;
+}
+
+void plan_world_init(struct plan_world *w, const struct plan_index *x, const struct plan_request *r,
+                     const int *planned, size_t n_planned)
+{
+    size_t n_vms = x->w.s->n_vms, n_hosts = x->w.s->n_hosts;
+    *w = x->w;
+    w->shared = true;
+    w->r = r;
+    w->planned = planned;
+    w->n_planned = n_planned;
+    w->f.to = copy_of(x->w.f.to, n_vms, sizeof(*w->f.to));
+    w->f.leaving = xcalloc(n_vms, sizeof(*w->f.leaving));
+    w->load = copy_of(x->w.load, n_hosts, sizeof(*w->load));
+    w->end_bytes = copy_of(x->w.end_bytes, n_hosts, sizeof(*w->end_bytes));
+    init_refusals(w);
+}
+
+static void shared_done(struct plan_world *w)
 {
     for (size_t i = 0; w->match && i < w->p->n_rules; i++)
         rule_match_done(&w->match[i]);
@@ -189,14 +225,20 @@ void plan_world_done(struct plan_world *w)
     free(w->rules);
     free(w->rules_start);
     free(w->name_shared);
-    free(w->load);
-    free(w->end_bytes);
     free(w->by_host);
     free(w->by_host_start);
-    free(w->refusals);
     free(w->f.vms);
     free(w->f.hosts);
     free(w->f.at);
+}
+
+void plan_world_done(struct plan_world *w)
+{
+    if (!w->shared)
+        shared_done(w);
+    free(w->load);
+    free(w->end_bytes);
+    free(w->refusals);
     free(w->f.to);
     free(w->f.leaving);
     *w = (struct plan_world){0};

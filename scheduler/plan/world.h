@@ -3,7 +3,7 @@
  * Shapes   fleet.at: where a VM is; fleet.to: where it also counts (move in flight, or planned by
  *          plan_world_put), -1 none. A VM counts on both until its move is settled, so a plan that fits here
  *          fits in whatever order its moves start and end.
- * Owner    borrows snapshot, policy and request.   Thread any. */
+ * Owner    borrows snapshot, policy, request and index.   Thread any. */
 #pragma once
 
 #include "policy/rules/rules.h"
@@ -13,6 +13,7 @@ struct plan_load { /* what counts against a host */
     int64_t mem_bytes, vcpus, huge_bytes;
 };
 struct plan_world {
+    bool shared; /* what no plan changes belongs to an index */
     const struct snapshot *s;
     const struct policy *p;
     const struct plan_request *r; /* NULL: none */
@@ -31,8 +32,8 @@ struct plan_world {
 };
 
 /* planned: borrows; the VMs that plan_world_put will place. */
-void plan_world_init(struct plan_world *w, const struct snapshot *s, const struct policy *p,
-                     const struct plan_request *r, const int *planned, size_t n_planned);
+void plan_world_init(struct plan_world *w, const struct plan_index *x, const struct plan_request *r,
+                     const int *planned, size_t n_planned);
 void plan_world_done(struct plan_world *w);
 /* Plan vm onto host, or take it back. */
 void plan_world_put(struct plan_world *w, int vm, int host);

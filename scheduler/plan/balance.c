@@ -1,0 +1,132 @@
+/* Repair, relief and balance: VMs may move, few of them should. */
+#include <math.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/plan/making.h"
+#include "scheduler/solve/descend.h"
+
+/* Prices asked of the engine: some seconds at most, also in a fleet of 10,000 hosts. */
+static const int64_t STEPS = 400000000;
+/* What a move must bring to be worth its while: the square of the load of one host, in parts of 4096,
+ * and a little more for each GiB that is copied. */
+enum { PRICE_PER_MOVE = SOLVE_UNIT / 4096, PRICE_PER_GIB = SOLVE_UNIT / 262144 };
+
+/* ---- how the fleet stands --------------------------------------------------------------------- */
+
+/* Memory in use of capacity, ppm; −1: the host does not count. */
+static int64_t used_ppm(const struct plan_world *w, size_t host, const int64_t *bytes)
+{
+    int64_t cap = plan_mem_capacity(w, (int)host);
+    if (w->s->hosts[host].state != HOST_UP || cap <= 0)
+        return -1;
+    return (int64_t)((__int128)bytes[host] * 1000000 / cap);
+}
+
+static void measure_load(const struct plan_world *w, struct plan_standing *ret)
+{
+    int64_t n = 0, sum = 0;
+    double square = 0;
+    ret->max_ppm = 0;
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        int64_t x = used_ppm(w, h, w->end_bytes);
+        if (x < 0)
+            continue;
+        ret->min_ppm = n && ret->min_ppm < x ? ret->min_ppm : x;
+        ret->max_ppm = ret->max_ppm > x ? ret->max_ppm : x;
+        sum += x;
+        n++;
+    }
+    ret->mean_ppm = n ? sum / n : 0;
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        double x = (double)used_ppm(w, h, w->end_bytes);
+        square += x < 0 ? 0 : (x - (double)ret->mean_ppm) * (x - (double)ret->mean_ppm);
+    }
+    ret->deviation_ppm = n ? (int64_t)sqrt(square / (double)n) : 0;
+}
+
+static void measure(const struct plan_world *w, const struct solve_score *s,
+                    struct plan_standing *ret)
+{
+    measure_load(w, ret);
+    ret->broken = s->tier[TIER_HARD];
+    ret->soft = s->tier[TIER_SOFT];
+}
+
+/* ---- what is asked of the engine ---------------------------------------------------------------- */
+
+static struct translate_goal goal_of(const struct making *k)
+{
+    const struct policy *p = k->w.p;
+    int64_t moves = k->r->max_moves ? k->r->max_moves : p->balance.max_moves;
+    struct translate_goal g = {
+        .classes = &k->live,
+        .balance = k->r->goal == GOAL_BALANCE,
+        .price_per_move = PRICE_PER_MOVE,
+        .price_per_gib = PRICE_PER_GIB,
+        .max_moves = (int)moves,
+    };
+    if (k->r->goal == GOAL_RELIEVE || k->r->goal == GOAL_BALANCE)
+        g.relieve_ppm = k->plan->before.mean_ppm + p->balance.imbalance_ppm;
+    if (g.relieve_ppm > 1000000)
+        g.relieve_ppm = 0; /* fuller than full is TIER_HARD already */
+    return g;
+}
+
+/* Is there anything to do that this goal is for? */
+static bool worth_a_look(const struct making *k, const struct solve_score *s)
+{
+    const struct plan_standing *b = &k->plan->before;
+    if (s->tier[TIER_HARD] || s->tier[TIER_SOFT] || s->tier[TIER_LOAD])
+        return true;
+    return k->r->goal == GOAL_BALANCE && b->max_ppm - b->min_ppm > k->w.p->balance.imbalance_ppm;
+}
+
+/* A plan for balance alone must gain what the policy asks for. */
+static bool gains_enough(const struct making *k, const struct solve_score *was,
+                         const struct solve_score *is)
+{
+    const struct plan_standing *b = &k->plan->before, *a = &k->plan->after;
+    for (int t = 0; t < TIER_COST; t++)
+        if (was->tier[t] != is->tier[t])
+            return is->tier[t] < was->tier[t];
+    int64_t gain = b->deviation_ppm - a->deviation_ppm;
+    return is->tier[TIER_COST] < was->tier[TIER_COST] &&
+           (__int128)gain * 1000000 >= (__int128)b->deviation_ppm * k->w.p->balance.min_gain_ppm;
+}
+
+static void take_back(struct making *k)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->w.f.to[k->list[i].vm] >= 0)
+            plan_world_take(&k->w, k->list[i].vm);
+}
+
+void plan_balance(struct making *k)
+{
+    struct translation t;
+    struct solve_state s;
+    measure_load(&k->w, &k->plan->before);
+    struct translate_goal g = goal_of(k);
+    translate(&k->w, k->list, k->n, &g, &t);
+    solve_init(&s, &t.p);
+    struct solve_score was = s.score;
+    measure(&k->w, &was, &k->plan->before);
+    k->plan->after = k->plan->before;
+    if (worth_a_look(k, &was)) {
+        cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
+        solve_descend(&s, &(struct solve_limits){.seed = k->seed, .steps = STEPS});
+        for (size_t i = 0; i < k->n; i++) {
+            int item = t.item_of[i];
+            to[i] = s.at[item] != t.p.home[item] ? s.at[item] : -1;
+        }
+        making_put(k, to);
+        measure(&k->w, &s.score, &k->plan->after);
+        if (!gains_enough(k, &was, &s.score)) {
+            take_back(k);
+            k->plan->after = k->plan->before;
+        }
+    }
+    solve_done(&s);
+    translation_done(&t);
+}

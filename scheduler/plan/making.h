@@ -1,0 +1,24 @@
+/* scheduler/plan/making.h: a plan while it is made.   PURE.   Inside the planner only. */
+#pragma once
+
+#include "scheduler/plan/classes.h"
+
+struct making {
+    struct plan_world w;
+    const struct plan_request *r;
+    uint64_t seed;
+    struct plan_wanted *list; /* VMs that may move */
+    size_t n;
+    struct plan_classes live; /* of the list: where each may go without being stopped */
+    struct plan *plan;
+};
+
+/* May the VM be moved at all? Fills *ret_stay with the reasons if not. */
+bool making_may_move(const struct making *k, int vm, struct plan_wanted *ret,
+                     struct plan_stay *ret_stay);
+/* Plan what the filters allow. to: per VM of the list, −1: it stays. */
+void making_put(struct making *k, const int *to);
+
+/* ---- balance.c -------------------------------------------------------------------------------- */
+/* Requests in which VMs may move, not must. Fills the plan's moves but for their order. */
+void plan_balance(struct making *k);
