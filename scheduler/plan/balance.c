@@ -5,9 +5,12 @@
 #include "lib/base/str.h"
 #include "scheduler/plan/making.h"
 #include "scheduler/solve/descend.h"
+#include "scheduler/solve/level.h"
 
 /* Prices asked of the engine: some seconds at most, also in a fleet of 10,000 hosts. */
-static const int64_t STEPS = 400000000;
+static const int64_t STEPS = 100000000;
+/* Up to so many pairs of VM and host each VM is asked about each host; beyond, only about the emptiest. */
+static const int64_t ASK_ALL = 300000;
 /* What a move must bring to be worth its while: the square of the load of one host, in parts of 4096,
  * and a little more for each GiB that is copied. */
 enum { PRICE_PER_MOVE = SOLVE_UNIT / 4096, PRICE_PER_GIB = SOLVE_UNIT / 262144 };
@@ -115,7 +118,11 @@ void plan_balance(struct making *k)
     k->plan->after = k->plan->before;
     if (worth_a_look(k, &was)) {
         cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
-        solve_descend(&s, &(struct solve_limits){.seed = k->seed, .steps = STEPS});
+        struct solve_limits l = {.seed = k->seed, .steps = STEPS};
+        if ((int64_t)t.p.n_items * t.p.n_machines > ASK_ALL)
+            solve_level(&s, &l);
+        else
+            solve_descend(&s, &l);
         for (size_t i = 0; i < k->n; i++) {
             int item = t.item_of[i];
             to[i] = s.at[item] != t.p.home[item] ? s.at[item] : -1;

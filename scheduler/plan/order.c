@@ -38,21 +38,58 @@ static double seconds(const struct snapshot *s, const struct plan_move *m)
            (double)(bps > 0 ? bps : INT64_C(10000000000));
 }
 
+/* The moves to one target, largest first, and what its link has been given so far. */
+struct lane {
+    double given;
+    size_t *moves;
+    size_t n, next;
+};
+
+/* The lane that comes next: least given; of equals the one with the larger move. */
+static bool earlier(const struct lane *a, const struct lane *b)
+{
+    if (a->given != b->given)
+        return a->given < b->given;
+    return a->moves[a->next] < b->moves[b->next];
+}
+
+static void sink(struct lane **heap, size_t n, size_t k)
+{
+    for (size_t c; (c = 2 * k + 1) < n; k = c) {
+        c += c + 1 < n && earlier(heap[c + 1], heap[c]);
+        if (!earlier(heap[c], heap[k]))
+            return;
+        struct lane *x = heap[k];
+        heap[k] = heap[c];
+        heap[c] = x;
+    }
+}
+
 /* Longest first, but always to the target whose link has been given the least so far: neighbours in
  * the order then use different incoming links. moves: sorted largest first. */
 static void interleave(const struct snapshot *s, struct plan_move *moves, size_t n)
 {
-    cleanup(freep) double *given = xcalloc(s->n_hosts, sizeof(*given));
-    cleanup(freep) struct plan_move *rest = n ? xmemdup(moves, n * sizeof(*moves)) : NULL;
+    cleanup(freep) struct lane *lanes = xcalloc(s->n_hosts, sizeof(*lanes));
+    cleanup(freep) struct lane **heap = xcalloc(s->n_hosts, sizeof(*heap));
+    cleanup(freep) struct plan_move *all = n ? xmemdup(moves, n * sizeof(*moves)) : NULL;
+    size_t live = 0;
+    for (size_t i = 0; i < n; i++)
+        *vec_add(&lanes[moves[i].to].moves, &lanes[moves[i].to].n) = i;
+    for (size_t h = 0; h < s->n_hosts; h++)
+        if (lanes[h].n)
+            heap[live++] = &lanes[h];
+    for (size_t k = live / 2; k-- > 0;)
+        sink(heap, live, k);
     for (size_t out = 0; out < n; out++) {
-        size_t best = n;
-        for (size_t i = 0; i < n; i++) /* sorted: of one target the first found is the largest */
-            if (rest[i].vm >= 0 && (best == n || given[rest[i].to] < given[rest[best].to]))
-                best = i;
-        moves[out] = rest[best];
-        given[rest[best].to] += seconds(s, &rest[best]);
-        rest[best].vm = -1;
+        struct lane *l = heap[0];
+        moves[out] = all[l->moves[l->next++]];
+        l->given += seconds(s, &moves[out]);
+        if (l->next == l->n)
+            heap[0] = heap[--live];
+        sink(heap, live, 0);
     }
+    for (size_t h = 0; h < s->n_hosts; h++)
+        free(lanes[h].moves);
 }
 
 void plan_order(const struct snapshot *s, const struct policy *p, struct plan_move *moves, size_t n)

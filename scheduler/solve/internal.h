@@ -86,6 +86,10 @@ int64_t price_spread(const struct problem *p, const struct solve_term *t, int64_
 /* Add (sign 1) or take off (−1) what the item's own place costs. m: −1 nowhere. */
 void price_item(const struct problem *p, int item, int m, int v, int sign, struct solve_score *ret);
 
+/* ---- whole.c ----------------------------------------------------------------------------------- */
+/* Items too many, domains missing, domains too many of the group. */
+int group_violations(const struct solve_state *s, int g);
+
 /* ---- group.c ---------------------------------------------------------------------------------- */
 /* A step of one item, as its groups see it. partner: changes places with it, -1 none. */
 struct step {

@@ -11,6 +11,7 @@ enum {
     ENOUGH = 8,     /* chains found, of which the best is taken */
     WORK = 1 << 20, /* prices asked for all items that need a place, about */
     SCAN_LEAST = 64,
+    SCAN_MOST = 1024, /* the best of so many is among the best thousandth of all */
 };
 
 void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits *l, bool disturb)
@@ -79,6 +80,7 @@ int64_t seek_bulk(const struct seek *k, int item)
 void seek_share(struct seek *k, int64_t n)
 {
     int64_t each = n > 0 ? WORK / n : WORK;
+    each = each < SCAN_MOST ? each : SCAN_MOST;
     k->scan = (int)(each < SCAN_LEAST ? SCAN_LEAST : each);
 }
 
@@ -87,22 +89,44 @@ struct direct {
     struct solve_score delta;
 };
 
-/* Looks from a machine on that depends on the item: others begin elsewhere, if not all are seen. */
+static int greatest_divisor(int a, int b)
+{
+    return b ? greatest_divisor(b, a % b) : a;
+}
+
+/* A stride that comes to each of n machines, and spreads the first ones evenly. */
+static int stride_of(int n)
+{
+    int stride = (int)((int64_t)n * 618 / 1000) + 1;
+    while (greatest_divisor(n, stride) > 1)
+        stride++;
+    return stride;
+}
+
+/* How many machines to look at: an item that would rather be somewhere must find it. */
+static int scan_of(const struct seek *k, int item)
+{
+    const struct problem *p = k->t.s->p;
+    bool choosy = p->prefer && p->prefer_start[item] < p->prefer_start[item + 1];
+    return choosy ? p->n_machines : k->scan;
+}
+
+/* Where not all machines are looked at, every item begins at another one. */
 static struct direct best_direct(struct seek *k, int item, bool fair)
 {
     struct solve_state *s = k->t.s;
     struct direct best = {.machine = -1};
     struct solve_score d;
-    int n = s->p->n_machines,
-        m = k->scan < n ? (int)((uint64_t)item * 2654435761U % (uint64_t)n) : 0;
-    for (int i = 0; i < n && (i < k->scan || best.machine < 0) && !seek_ended(k); i++) {
+    int n = s->p->n_machines, scan = scan_of(k, item), stride = scan < n ? stride_of(n) : 1;
+    int m = scan < n ? (int)((uint64_t)item * 2654435761U % (uint64_t)n) : 0;
+    for (int i = 0; i < n && (i < scan || best.machine < 0) && !seek_ended(k); i++) {
         for (int v = 0; v < s->p->n_variants; v++) {
             k->steps++;
             if ((fair ? solve_try_shift(s, item, m, v, &d) : trail_try(&k->t, item, m, v, &d)) &&
                 (best.machine < 0 || solve_score_cmp(&d, &best.delta) < 0))
                 best = (struct direct){m, v, d};
         }
-        m = m + 1 < n ? m + 1 : 0;
+        m = (m + stride) % n;
     }
     return best;
 }

@@ -178,7 +178,7 @@ void solve_copy(struct solve_state *dst, const struct solve_state *src)
     dst->score = src->score;
 }
 
-static int group_violations(const struct solve_state *s, int g)
+int group_violations(const struct solve_state *s, int g)
 {
     const struct solve_group *x = &s->p->groups[g];
     int over = 0, used = 0;
