@@ -10,7 +10,7 @@
 
 /* Prices asked of the engine: it answers some millions a second, so a drain that has no solution costs
  * well under a second, and one of a large fleet is not polished for longer than it was searched. */
-enum { PLACE_STEPS = 1000000, POLISH_STEPS = 20000 };
+enum { PLACE_STEPS = 1000000, POLISH_LEAST = 5000, POLISH_PER_ITEM = 200, POLISH_MOST = 20000 };
 static const int64_t PLACE_STEPS_MOST = 50000000;
 
 /* ---- who may move at all ---------------------------------------------------------------------- */
@@ -136,7 +136,9 @@ static void place(struct making *k, const struct plan_classes *classes,
     struct solve_limits l = {.seed = k->seed,
                              .steps = all < PLACE_STEPS_MOST ? all : PLACE_STEPS_MOST};
     solve_place(&s, &l, false);
-    solve_improve(&s, &(struct solve_limits){.seed = k->seed, .steps = POLISH_STEPS});
+    l.steps = POLISH_LEAST + (int64_t)t.p.n_items * POLISH_PER_ITEM;
+    l.steps = l.steps < POLISH_MOST ? l.steps : POLISH_MOST;
+    solve_improve(&s, &l);
     for (size_t i = 0; i < k->n; i++)
         to[i] = -1;
     for (size_t i = 0; i < n; i++)
