@@ -21,6 +21,7 @@ enum {
     SAMPLES = 8,
     AWAKE = 5, /* an item moves while the heat is not above this part of its scale */
     FEW = 20,  /* items move at least */
+    HOME_ONE_IN = 8,
     KEEP_EVERY = 8,
 };
 
@@ -100,24 +101,35 @@ static int pick_variant(struct walk *w, int item)
     return v;
 }
 
-static int pick_item(struct walk *w)
+/* Items of like scale change places most easily: half of the partners are of a rank near by. */
+static int pick_partner(struct walk *w, int rank)
 {
-    return w->rank[below(w, w->awake)].item;
+    int span = 1 << below(w, 32 - __builtin_clz((unsigned)w->awake)),
+        near = rank + 1 + below(w, span);
+    bool any = rng_u64(&w->rng) >> 63 || near >= w->awake;
+    return w->rank[any ? below(w, w->awake) : near].item;
+}
+
+/* Some of the shifts lead home: what need not be away takes room there, and costs. */
+static int pick_machine(struct walk *w, int item)
+{
+    int home = below(w, HOME_ONE_IN) ? -1 : w->s->p->home[item];
+    return home >= 0 ? home : below(w, w->s->p->n_machines);
 }
 
 static void step(struct walk *w)
 {
     struct solve_state *s = w->s;
     struct quote q = {.limit = draw_slack(w)};
-    int a = pick_item(w);
+    int rank = below(w, w->awake), a = w->rank[rank].item;
     w->steps++;
     if (rng_u64(&w->rng) >> 63) {
-        int m = below(w, s->p->n_machines), v = pick_variant(w, a);
+        int m = pick_machine(w, a), v = pick_variant(w, a);
         if (state_quote_shift(s, a, m, v, &q) && taken(&q))
             solve_do_shift(s, a, m, v, &q.d);
         return;
     }
-    int b = pick_item(w);
+    int b = pick_partner(w, rank);
     if (a != b && state_quote_swap(s, a, b, &q) && taken(&q))
         solve_do_swap(s, a, b, &q.d);
 }
@@ -230,6 +242,35 @@ static void set_tolls(struct walk *w, bool near_end)
     state_set_toll(w->s, near_end && w->s->toll_sum == 0 ? NULL : w->toll);
 }
 
+/* The item whose return to where the pass found it helps most, of those on a machine; −1: none. */
+static int best_return(struct walk *w, int m, struct quote *ret)
+{
+    int best = -1;
+    for (int i = w->s->first[m]; i >= 0; i = w->s->next[i]) {
+        struct quote q = {.limit = INT64_MAX};
+        int to = w->begin.at[i];
+        if (to < 0 || to == m || !state_quote_shift(w->s, i, to, w->begin.variant[i], &q) ||
+            (best >= 0 && q.d.tier[TIER_COST] + q.toll >= ret->d.tier[TIER_COST] + ret->toll))
+            continue;
+        best = i;
+        *ret = q;
+    }
+    return best;
+}
+
+/* Where a machine still lacks room, items go back until it does not: with all of them back, none did. */
+static void give_back(struct walk *w)
+{
+    for (int m = 0; m < w->s->p->n_machines && w->s->toll_sum; m++) {
+        struct quote q;
+        int item = w->s->toll_of[m] ? best_return(w, m, &q) : -1;
+        if (item < 0)
+            continue;
+        solve_do_shift(w->s, item, w->begin.at[item], w->begin.variant[item], &q.d);
+        m = -1;
+    }
+}
+
 /* ---- a pass ------------------------------------------------------------------------------------ */
 
 /* Nine tenths of the levels from where only the few biggest items move to where little moves, the rest
@@ -259,8 +300,9 @@ static void pass(struct walk *w, int64_t steps)
     int64_t start = w->steps, most = steps / (LEVEL_STEPS + 4 * p->n_machines) + 1;
     int levels = most < LEVELS ? (int)most : LEVELS;
     w->awake = 0;
-    if (same_but_cost(&w->begin.score, &w->best.score))
-        solve_copy(w->s, &w->begin);
+    if (!same_but_cost(&w->begin.score, &w->best.score))
+        solve_copy(&w->begin, &w->best);
+    solve_copy(w->s, &w->begin);
     if (levels >= TOLL_LEVELS && w->first_toll[0] && room_for_all(w->s)) {
         memcpy(w->toll, w->first_toll, sizeof(w->toll));
         state_set_toll(w->s, w->toll);
@@ -268,6 +310,8 @@ static void pass(struct walk *w, int64_t steps)
     for (int level = 0; level < levels && !w->ended; level++) {
         int64_t end = start + (int64_t)((__int128)steps * (level + 1) / levels);
         set_heat(w, level, levels);
+        if (w->s->toll && level == levels * 8 / 10)
+            give_back(w);
         if (w->s->toll)
             set_tolls(w, level >= levels * 7 / 10);
         while (w->steps < end && !ended(w))
