@@ -205,15 +205,21 @@ static void add_move(struct lines *l, const struct move *m, size_t name_w, size_
                                       : C_GOOD);
 }
 
-static void add_stay(struct lines *l, const struct stay *st, size_t name_w, size_t to_w)
+static void add_stay(struct lines *l, const struct stay *st, enum fate fate, size_t name_w,
+                     size_t to_w)
 {
     cleanup(freep) char *name = name_cell(st->name, name_w);
     cleanup(freep) char *why = st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("");
     char *s = xasprintf(" %s    %-*s  ", name, (int)to_w, "");
     size_t from = strlen(s);
-    const char *word = st->stopped ? "stopped" : st->off ? "stays off" : "blocked";
+    static const struct {
+        const char *word;
+        int colour;
+    } looks[FATES_] = {
+        {"blocked", C_BAD}, {"stops", C_WARN}, {"stopped", C_WARN}, {"stays off", C_DIM}};
+    const char *word = looks[fate].word;
     text_add(&s, "%-15s  %s  (drover explain vm/%s)", word, why, st->name ? st->name : st->vm);
-    add_line(l, s, from, from + strlen(word), st->stopped ? C_WARN : st->off ? C_DIM : C_BAD);
+    add_line(l, s, from, from + strlen(word), looks[fate].colour);
 }
 
 size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool colours,
@@ -229,7 +235,7 @@ size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool co
     if (v->run.state != RUN_RUNNING && v->run.message)
         add_line(&l, xasprintf(" %s", v->run.message), 0, 0, C_NONE);
     for (size_t i = 0; i < v->run.n_stays; i++)
-        add_stay(&l, &v->run.stays[i], name_w, to_w);
+        add_stay(&l, &v->run.stays[i], stay_fate(&v->run, &v->run.stays[i]), name_w, to_w);
     for (int uncertain = 1; uncertain >= 0; uncertain--) /* what needs an eye comes first */
         for (size_t i = 0; i < v->n_moves; i++) {
             const struct move *m = &v->moves[i];

@@ -110,7 +110,10 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
     case O_AVOID:
         return add_name(&r->avoid, &r->n_avoid, name_host(c, optarg));
     case O_ALLOW:
-        return add_name(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
+        if (!strpbrk(optarg, "*?"))
+            return add_name(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
+        cli_usage(c, "--allow-shutdown '%s': patterns stop nobody; name each VM", optarg);
+        return false;
     case O_CONFIRM:
         return (d->confirm = name_host(c, optarg)) != NULL;
     default:
@@ -178,7 +181,7 @@ static int rehearse(struct cli *c, const struct request *req, struct run_view *r
     struct follow_opts follow = {.quiet = true};
     shape_copy(&request_shape, &dry, req);
     dry.dry_run = true;
-    add_name(&dry.allow_shutdown, &dry.n_allow_shutdown, "*"); /* show all that it could come to */
+    dry.confirm = xstrdup(req->host); /* show all that it could come to */
     int r = request_post(c, &dry, &reply, &e);
     shape_done(&request_shape, &dry);
     if (r < 0)
@@ -206,7 +209,7 @@ static size_t list_stops(FILE *f, const struct run_view *v, struct request *req)
     }
     for (size_t i = 0; i < v->run.n_stays; i++) {
         const struct stay *st = &v->run.stays[i];
-        if (!stay_halts(&v->run, st))
+        if (stay_fate(&v->run, st) != FATE_STOPS)
             continue;
         cleanup(freep) char *why =
             st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("cannot move");
@@ -233,7 +236,7 @@ static int ask_name(struct cli *c, const char *host)
     return X_DONE;
 }
 
-/* The scheduler stops only VMs that the request names ("*": every one that cannot move). */
+/* The scheduler stops only VMs that the request names; or, confirmed, every one that cannot move. */
 static int confirm(struct cli *c, struct drain_opts *d)
 {
     const char *host = d->req.host;
@@ -249,7 +252,7 @@ static int confirm(struct cli *c, struct drain_opts *d)
     if (!stops_vms(&d->req))
         return X_DONE;
     if (d->confirm || d->req.dry_run) {
-        add_name(&d->req.allow_shutdown, &d->req.n_allow_shutdown, "*");
+        d->req.confirm = xstrdup(host);
         return X_DONE;
     }
     if (!c->in_tty || c->no_input)

@@ -71,19 +71,6 @@ static bool find_hosts(struct cli *c, const struct offline *o, char *const *name
     return true;
 }
 
-static bool on_host(struct cli *c, const struct offline *o, int host, const char *vm)
-{
-    const struct snapshot *s = &o->fleet.s;
-    for (size_t i = 0; i < s->n_vms; i++)
-        if (s->vms[i].host == host && str_eq(s->vms[i].v->name, vm))
-            return true;
-    if (str_eq(vm, "*"))
-        return true;
-    cli_error(c, X_DENIED, "--allow-shutdown vm/%s: no such VM on host/%s", vm,
-              s->hosts[host].h->name);
-    return false;
-}
-
 /* ---- kinds of requests: a row each ------------------------------------------------------------- */
 struct asked { /* the planner's request, and what it points to */
     struct plan_request r;
@@ -98,8 +85,7 @@ static void asked_done(struct asked *a)
     free(a->avoid);
 }
 
-static int ask_drain(struct cli *c, const struct offline *o, const struct request *req,
-                     struct asked *a)
+static int ask_drain(struct cli *c, const struct offline *o, struct request *req, struct asked *a)
 {
     const struct snapshot *s = &o->fleet.s;
     int host = find_host(c, o, req->host);
@@ -108,9 +94,10 @@ static int ask_drain(struct cli *c, const struct offline *o, const struct reques
     if (!s->hosts[host].connected)
         return cli_error(c, X_DENIED, "the agent of host/%s is not connected in %s", req->host,
                          o->file);
-    for (size_t i = 0; i < req->n_allow_shutdown; i++)
-        if (!on_host(c, o, host, req->allow_shutdown[i]))
-            return X_DENIED;
+    const char *odd = planned_name_stops(req, s, host);
+    if (odd)
+        return cli_error(c, X_DENIED, "--allow-shutdown vm/%s: no such VM on host/%s", odd,
+                         req->host);
     for (size_t i = 0; i < s->n_vms; i++)
         if (s->vms[i].host == host)
             *vec_add(&a->vms, &a->n_vms) = (int)i;
@@ -120,7 +107,7 @@ static int ask_drain(struct cli *c, const struct offline *o, const struct reques
 static const struct kind {
     enum verb verb;
     enum run_kind run;
-    int (*ask)(struct cli *c, const struct offline *o, const struct request *req, struct asked *a);
+    int (*ask)(struct cli *c, const struct offline *o, struct request *req, struct asked *a);
 } kinds[] = {
     {VERB_DRAIN, RUN_DRAIN, ask_drain},
 };
@@ -134,14 +121,11 @@ static const struct kind *kind_of(const struct request *req)
 }
 
 /* ---- the answer, as the scheduler words it ----------------------------------------------------- */
-static struct stay *add_stay(struct run *r, const struct vm *v)
+static struct stay *add_stay(struct run *r, const struct vm *v, const struct plan_stay *why)
 {
     struct stay *st = vec_add(&r->stays, &r->n_stays);
-    st->vm = xstrdup(v->uuid);
-    st->name = xstrdup(v->name);
-    st->off = v->state == VM_SHUTOFF;
+    planned_stay(st, v, why);
     r->vms += !st->off;
-    r->blocked += !st->off;
     return st;
 }
 
@@ -154,7 +138,7 @@ static void add_moves(const struct offline *o, const struct plan *p, struct run_
         const struct vm *v = o->fleet.s.vms[p->moves[i].vm].v;
         bool off = v->state == VM_SHUTOFF;
         if (!off && !p->moves[i].live && !planned_may_stop(r, v->name)) {
-            planned_no_leave(add_stay(r, v), v->name);
+            planned_no_leave(add_stay(r, v, NULL));
             continue;
         }
         struct move *m = vec_add(&ret->moves, &ret->n_moves);
@@ -170,19 +154,15 @@ static void add_moves(const struct offline *o, const struct plan *p, struct run_
 
 static void tell(const struct offline *o, const struct plan *p, struct run_view *ret)
 {
-    for (size_t i = 0; i < p->n_stays; i++) {
-        const struct plan_stay *x = &p->stays[i];
-        struct stay *st = add_stay(&ret->run, o->fleet.s.vms[x->vm].v);
-        for (size_t k = 0; k < x->n_reasons; k++)
-            shape_copy(&reason_shape, vec_add(&st->reasons, &st->n_reasons), &x->reasons[k]);
-    }
+    for (size_t i = 0; i < p->n_stays; i++)
+        add_stay(&ret->run, o->fleet.s.vms[p->stays[i].vm].v, &p->stays[i]);
     add_moves(o, p, ret);
-    ret->run.message = xasprintf("%zu of %lld VMs would be blocked; nothing was changed",
-                                 stays_blocking(&ret->run), (long long)ret->run.vms);
+    ret->run.blocked = (int64_t)stays_of(&ret->run, FATE_BLOCKED);
+    ret->run.message = xasprintf("%lld of %lld VMs would be blocked; nothing was changed",
+                                 (long long)ret->run.blocked, (long long)ret->run.vms);
 }
 
-int offline_plan(struct cli *c, const struct offline *o, const struct request *req,
-                 struct run_view *ret)
+int offline_plan(struct cli *c, const struct offline *o, struct request *req, struct run_view *ret)
 {
     const struct kind *k = kind_of(req);
     cleanup(asked_done) struct asked a = {0};

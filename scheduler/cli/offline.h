@@ -25,7 +25,6 @@ void offline_done(struct offline *o);
 void offline_note(struct cli *c, const struct offline *o);
 
 /* What a dry run of the request finds. X_DONE and *ret (owned), else explained. */
-int offline_plan(struct cli *c, const struct offline *o, const struct request *req,
-                 struct run_view *ret);
+int offline_plan(struct cli *c, const struct offline *o, struct request *req, struct run_view *ret);
 /* The same as data: what GET /v1/runs/ID answers, and "snapshot", the file. Gives. */
 json_t *offline_encode(const struct offline *o, const struct run_view *v);

@@ -106,7 +106,7 @@ static void apply_plan(struct picture *p)
         const struct stay *st = &p->v->run.stays[i];
         int vm = st->vm && st->name ? find_vm(p->s, st->vm, st->name) : -1;
         if (vm >= 0)
-            p->blocked[vm] = stay_blocks(&p->v->run, st);
+            p->blocked[vm] = stay_fate(&p->v->run, st) == FATE_BLOCKED;
     }
 }
 
@@ -377,7 +377,7 @@ static void put_heading(const struct picture *p)
     const struct run *r = &p->v->run;
     int64_t bytes = 0;
     char a[FMT_BYTES];
-    size_t blocked = stays_blocking(r);
+    size_t blocked = stays_of(r, FATE_BLOCKED);
     for (size_t i = 0; i < p->v->n_moves; i++)
         bytes +=
             p->v->moves[i].offline || p->v->moves[i].mem_bytes < 0 ? 0 : p->v->moves[i].mem_bytes;
@@ -431,7 +431,7 @@ static void put_legend(const struct picture *p)
         for (size_t k = 0; k < p->rows[i].side[0].n; k++)
             reserved = reserved || p->rows[i].side[0].segs[k].look == RESERVED;
     x = put_key(p, x, palette[0], "moves: the colour of its destination");
-    if (stays_blocking(&p->v->run))
+    if (stays_of(&p->v->run, FATE_BLOCKED))
         x = put_key(p, x, RED, "✕ cannot leave");
     if (reserved)
         x = put_key(p, x, "url(#arriving)", "arriving already");

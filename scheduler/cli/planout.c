@@ -110,11 +110,8 @@ static void plan_line(FILE *f, const struct run_view *v, int64_t stopped, int64_
 int plan_print(struct cli *c, const struct run_view *v, bool detailed)
 {
     const struct run *r = &v->run;
-    int64_t stopped = 0, blocked = 0;
-    for (size_t i = 0; i < r->n_stays; i++) {
-        stopped += stay_halts(r, &r->stays[i]);
-        blocked += stay_blocks(r, &r->stays[i]);
-    }
+    int64_t stopped = (int64_t)stays_of(r, FATE_STOPS) + (int64_t)stays_of(r, FATE_STOPPED);
+    int64_t blocked = (int64_t)stays_of(r, FATE_BLOCKED);
     if (r->state == RUN_FAILED || r->state == RUN_CANCELLED) {
         summary_print(c->err, v);
         return X_FAILED;
@@ -125,11 +122,7 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     if (r->n_stays) {
         if (v->n_moves)
             fputc('\n', c->out);
-        text_line(c->out, "%s",
-                  blocked   ? "cannot leave:"
-                  : stopped ? "would be shut off:"
-                            : "stay here:");
-        stays_print(c->out, r);
+        stays_print(c->out, r, "cannot leave:");
         ways_out_print(c->out, r);
     } else if (r->state == RUN_REFUSED) {
         refusal_print(c->err, r);
@@ -140,11 +133,10 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     if (r->state == RUN_REFUSED || blocked > 0)
         return X_BLOCKED;
     cleanup(freep) char *again = drain_command(r);
-    bool any = str_in("*", r->allow_shutdown, r->n_allow_shutdown);
     if (r->on_blocked != BLOCKED_REFUSE)
         text_add(&again, " --on-blocked %s", on_blocked_names[r->on_blocked]);
-    for (size_t i = 0; i < r->n_allow_shutdown && !any; i++)
-        text_add(&again, " --allow-shutdown %s", r->allow_shutdown[i]);
+    for (size_t i = 0; i < r->n_allow_shutdown; i++)
+        text_add(&again, " --allow-shutdown vm/%s", r->allow_shutdown[i]);
     cli_note(c, "nothing was changed · %s does it", again);
     return detailed && (v->n_moves || stopped) ? X_CHANGES : X_DONE;
 }

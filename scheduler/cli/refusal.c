@@ -114,37 +114,10 @@ static void stay_print(FILE *f, const struct stay *st, int pad)
             text_line(f, "  %-*s  %s", pad, first ? name : "", words);
             first = false;
         }
-    if (st->stopped || st->off)
-        text_line(f, "  %-*s  %s", pad, first ? name : "",
-                  st->stopped ? "is shut off now, as allowed"
-                              : "it is shut off: it keeps nobody from "
-                                "working on the host");
-    else if (first)
+    if (first)
         text_line(f, "  %-*s  no reason was recorded", pad, name);
-}
-
-bool stay_halts(const struct run *r, const struct stay *st)
-{
-    if (st->stopped)
-        return true;
-    /* what would have happened; a run that was carried out says itself what was stopped */
-    bool planned = r->state == RUN_PLANNED || r->state == RUN_REFUSED;
-    return planned && r->on_blocked == BLOCKED_SHUTDOWN && !st->off &&
-           (str_in("*", r->allow_shutdown, r->n_allow_shutdown) ||
-            str_in(st->name, r->allow_shutdown, r->n_allow_shutdown));
-}
-
-bool stay_blocks(const struct run *r, const struct stay *st)
-{
-    return !st->off && !stay_halts(r, st);
-}
-
-size_t stays_blocking(const struct run *r)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->n_stays; i++)
-        n += stay_blocks(r, &r->stays[i]);
-    return n;
+    if (st->disobeyed)
+        text_line(f, "  %-*s  it was asked to shut down, as allowed: %s", pad, "", st->disobeyed);
 }
 
 static int pad_of(const struct run *r)
@@ -158,10 +131,25 @@ static int pad_of(const struct run *r)
     return (int)pad;
 }
 
-void stays_print(FILE *f, const struct run *r)
+static void stays_of_fate(FILE *f, const struct run *r, enum fate fate, const char *heading)
 {
-    for (size_t i = 0; i < r->n_stays; i++)
+    for (size_t i = 0; i < r->n_stays; i++) {
+        if (stay_fate(r, &r->stays[i]) != fate)
+            continue;
+        if (heading)
+            text_line(f, "%s", heading);
+        heading = NULL;
         stay_print(f, &r->stays[i], pad_of(r));
+    }
+}
+
+void stays_print(FILE *f, const struct run *r, const char *blocked)
+{
+    stays_of_fate(f, r, FATE_BLOCKED, blocked);
+    stays_of_fate(f, r, FATE_STOPS,
+                  r->state == RUN_RUNNING ? "will be shut off, as allowed:" : "would be shut off:");
+    stays_of_fate(f, r, FATE_STOPPED, "shut off now, as allowed:");
+    stays_of_fate(f, r, FATE_OFF, "shut off, and in nobody's way on the host:");
 }
 
 /* A word for a shell: as it is, or quoted. */
@@ -197,76 +185,87 @@ char *drain_command(const struct run *r)
     return s;
 }
 
-static size_t cures(const struct run *r, const char **ret, size_t max)
+struct ways {
+    char *list[CURES_SHOWN + WAIVERS_SHOWN + 1]; /* a command or what to do; what it is good for */
+    size_t n;
+};
+
+/* Takes. */
+static void add_way(struct ways *w, char *way, size_t most)
 {
-    size_t n = 0;
+    bool seen = w->n >= most;
+    for (size_t i = 0; i < w->n; i++)
+        seen = seen || str_eq(w->list[i], way);
+    if (seen)
+        free(way);
+    else
+        w->list[w->n++] = way;
+}
+
+static void add_cures(struct ways *w, const struct stay *st)
+{
+    for (size_t i = 0; i < st->n_reasons; i++)
+        if (st->reasons[i].cure && *st->reasons[i].cure)
+            add_way(w, xstrdup(st->reasons[i].cure), CURES_SHOWN);
+}
+
+/* All but the VMs that cannot move. */
+static void add_leave(struct ways *w, const struct run *r)
+{
+    int64_t rest = r->vms;
     for (size_t i = 0; i < r->n_stays; i++)
-        for (size_t k = 0; stay_blocks(r, &r->stays[i]) && k < r->stays[i].n_reasons && n < max;
-             k++) {
-            const char *cure = r->stays[i].reasons[k].cure;
-            bool seen = !cure || !*cure;
-            for (size_t m = 0; m < n; m++)
-                seen = seen || str_eq(ret[m], cure);
-            if (!seen)
-                ret[n++] = cure;
-        }
-    return n;
+        rest -= !r->stays[i].off;
+    if (rest <= 0 || r->on_blocked == BLOCKED_LEAVE)
+        return;
+    cleanup(freep) char *again = drain_command(r);
+    add_way(w, xasprintf("%s --on-blocked leave   drain the other %lld", again, (long long)rest),
+            ARRAY_LEN(w->list));
 }
 
-static void way(FILE *f, int pad, bool *first, const char *command, const char *what)
+/* The word that allows to stop this VM, beside those that were said: where it was not said, where a
+ * guest can obey it, and where it would help. A run that ended partly has done all but this. */
+static void add_waiver(struct ways *w, const struct run *r, const struct stay *st)
 {
-    text_line(f, "  %-*s  %s%s%s", pad, *first ? "ways out:" : "", command, what ? "   " : "",
-              what ? what : "");
-    *first = false;
-}
-
-/* One of the cures says so already. */
-static bool said(const char *const *list, size_t n, const char *words)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strstr(list[i], words))
-            return true;
-    return false;
+    bool cold = st->cold && (r->on_blocked == BLOCKED_COLD || !r->n_allow_shutdown);
+    if (!st->name || st->deaf || st->disobeyed || (r->stop_all && cold) ||
+        (r->state == RUN_PARTLY && !cold))
+        return;
+    char *s = drain_command(r);
+    if (cold || r->on_blocked == BLOCKED_COLD)
+        text_add(&s, " --on-blocked %s", cold ? "cold" : "shutdown");
+    for (size_t i = 0; i < r->n_allow_shutdown && !r->stop_all; i++)
+        add_word(&s, "--allow-shutdown vm/", r->allow_shutdown[i]);
+    if (!r->stop_all) /* else the question is asked anew */
+        add_word(&s, "--allow-shutdown vm/", st->name);
+    text_add(&s, "   it may be %s", cold ? "shut down, moved and started" : "shut off");
+    add_way(w, s, ARRAY_LEN(w->list));
 }
 
 void ways_out_print(FILE *f, const struct run *r)
 {
-    const char *list[CURES_SHOWN];
-    size_t n = cures(r, list, CURES_SHOWN), blocking = stays_blocking(r), shown = 0;
-    bool first = true;
-    int pad = pad_of(r);
-    for (size_t i = 0; i < n; i++)
-        way(f, pad, &first, list[i], NULL);
-    if (r->kind != RUN_DRAIN || (r->state != RUN_REFUSED && r->state != RUN_PLANNED) || !blocking)
-        return;
-    cleanup(freep) char *again = drain_command(r);
-    int64_t rest = r->vms;
+    struct ways w = {0};
+    bool leaves = r->kind == RUN_DRAIN && stays_of(r, FATE_BLOCKED) > 0;
+    bool whole = r->state == RUN_REFUSED || r->state == RUN_PLANNED;
     for (size_t i = 0; i < r->n_stays; i++)
-        rest -= !r->stays[i].off;
-    if (rest > 0 && r->on_blocked != BLOCKED_LEAVE) {
-        cleanup(freep) char *cmd = xasprintf("%s --on-blocked leave", again);
-        cleanup(freep) char *what = xasprintf("drain the other %lld", (long long)rest);
-        way(f, pad, &first, cmd, what);
-    }
-    for (size_t i = 0; i < r->n_stays && shown < WAIVERS_SHOWN; i++) {
-        const struct stay *st = &r->stays[i];
-        if (!stay_blocks(r, st) || !st->name)
-            continue;
-        cleanup(freep) char *cmd = xstrdup(again), *vm = xasprintf("vm/%s", st->name);
-        cleanup(freep) char *words = xasprintf("--allow-shutdown %s", vm);
-        for (size_t k = 0; k < r->n_allow_shutdown; k++)
-            add_word(&cmd, "--allow-shutdown vm/", r->allow_shutdown[k]);
-        add_word(&cmd, "--allow-shutdown ", vm);
-        if (!said(list, n, words))
-            way(f, pad, &first, cmd, "it may be shut off");
-        shown++;
+        if (stay_fate(r, &r->stays[i]) == FATE_BLOCKED)
+            add_cures(&w, &r->stays[i]);
+    if (leaves && whole)
+        add_leave(&w, r);
+    for (size_t i = 0, shown = w.n; leaves && (whole || r->state == RUN_PARTLY) && i < r->n_stays &&
+                                    w.n < shown + WAIVERS_SHOWN;
+         i++)
+        if (stay_fate(r, &r->stays[i]) == FATE_BLOCKED)
+            add_waiver(&w, r, &r->stays[i]);
+    for (size_t i = 0; i < w.n; i++) {
+        text_line(f, "  %-*s  %s", pad_of(r), i ? "" : "ways out:", w.list[i]);
+        free(w.list[i]);
     }
 }
 
 void refusal_print(FILE *f, const struct run *r)
 {
     const char *left = host_state_names[r->host_was];
-    size_t blocking = stays_blocking(r);
+    size_t blocking = stays_of(r, FATE_BLOCKED);
     if (!blocking) {
         text_line(f, "drover: host/%s not drained: %s; nothing was moved, the host is %s as before",
                   r->host, r->message ? r->message : "the scheduler gave no reason", left);
@@ -277,6 +276,6 @@ void refusal_print(FILE *f, const struct run *r)
         "drover: host/%s not drained: %zu of %s cannot leave; nothing was moved, the host is %s as "
         "before",
         r->host, blocking, text_count(r->vms, "VM", "VMs"), left);
-    stays_print(f, r);
+    stays_print(f, r, NULL);
     ways_out_print(f, r);
 }

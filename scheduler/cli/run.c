@@ -93,7 +93,9 @@ static char *asked_for(const struct run *r)
     for (size_t i = 0; i < r->n_avoid; i++)
         text_add(&s, "%s--avoid %s", s ? " " : "", r->avoid[i]);
     for (size_t i = 0; i < r->n_allow_shutdown; i++)
-        text_add(&s, "%s--allow-shutdown %s", s ? " " : "", r->allow_shutdown[i]);
+        text_add(&s, "%s--allow-shutdown vm/%s", s ? " " : "", r->allow_shutdown[i]);
+    if (r->stop_all)
+        text_add(&s, "%s--confirm=%s", s ? " " : "", r->host);
     if (r->kind == RUN_DRAIN)
         text_add(&s, "%s--on-blocked %s", s ? " " : "", on_blocked_names[r->on_blocked]);
     if (r->parallel > 0)
@@ -200,7 +202,7 @@ int run_print(struct cli *c, const struct run_view *v)
     if (run_ended(v->run.state) && v->run.state != RUN_PLANNED) {
         summary_print(c->out, v);
     } else if (v->run.n_stays) {
-        stays_print(c->out, &v->run);
+        stays_print(c->out, &v->run, "cannot leave:");
         ways_out_print(c->out, &v->run);
     }
     return X_DONE;

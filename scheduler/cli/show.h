@@ -4,15 +4,16 @@
 #pragma once
 
 #include "scheduler/cli/cli.h"
-#include "scheduler/core/state.h"
+#include "scheduler/core/planned.h"
 
 /* "not enough memory: needs 4.2 GiB, has 1.1 GiB". Gives. */
 char *reason_words(const struct reason *r);
 /* The same with the refused host in front. Gives. */
 char *reason_line(const struct reason *r);
 
-/* Every VM that stays, reasons host by host (equal ones together). */
-void stays_print(FILE *f, const struct run *r);
+/* Every VM that stays, by what becomes of it; reasons host by host (equal ones together). blocked: the
+ * line above those that keep the host from being emptied; NULL: it was said already. */
+void stays_print(FILE *f, const struct run *r, const char *blocked);
 /* What, why with need and have, what was left as it was, the smallest way out. */
 void refusal_print(FILE *f, const struct run *r);
 /* Cures and commands that would get further. Nothing when there is nothing to say. */
@@ -25,12 +26,6 @@ int run_exit(const struct run *r);
 /* The command that asks for the same drain again, without what it may do to VMs that cannot leave.
  * Gives. */
 char *drain_command(const struct run *r);
-
-/* It will be (or was) shut off by the operator's word. */
-bool stay_halts(const struct run *r, const struct stay *st);
-/* It keeps the host from being emptied: not shut off anyway, and nobody allowed to stop it. */
-bool stay_blocks(const struct run *r, const struct stay *st);
-size_t stays_blocking(const struct run *r);
 
 /* A dry run: table of moves, what stays, the line "Plan: ...". Gives an exit code. */
 int plan_print(struct cli *c, const struct run_view *v, bool detailed);

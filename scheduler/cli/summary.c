@@ -47,7 +47,7 @@ int run_exit(const struct run *r)
     case RUN_CANCELLED:
         return r->moved + r->stopped > 0 ? X_PARTLY : X_FAILED;
     case RUN_PLANNED:
-        return stays_blocking(r) ? X_BLOCKED : X_DONE;
+        return stays_of(r, FATE_BLOCKED) ? X_BLOCKED : X_DONE;
     default:
         return X_FAILED;
     }
@@ -135,7 +135,7 @@ static void moved_lines(FILE *f, const struct run_view *v)
 static void partly_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
-    size_t blocking = stays_blocking(r);
+    size_t blocking = stays_of(r, FATE_BLOCKED);
     char *s = xasprintf("host/%s %s: ", r->host,
                         r->kind == RUN_HOME ? "partly brought home" : "partly drained");
     add_moved(&s, v);
@@ -179,12 +179,11 @@ void summary_print(FILE *f, const struct run_view *v)
     switch (r->state) {
     case RUN_DONE:
         done_line(f, v);
-        if (r->n_stays) /* shut off by the operator's word */
-            stays_print(f, r);
+        stays_print(f, r, NULL);
         break;
     case RUN_PARTLY:
         partly_line(f, v);
-        stays_print(f, r);
+        stays_print(f, r, NULL);
         ways_out_print(f, r);
         break;
     case RUN_CANCELLED:
@@ -197,7 +196,7 @@ void summary_print(FILE *f, const struct run_view *v)
     case RUN_FAILED:
         failed_line(f, v);
         moved_lines(f, v);
-        stays_print(f, r);
+        stays_print(f, r, NULL);
         ways_out_print(f, r);
         break;
     default:

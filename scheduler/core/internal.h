@@ -75,7 +75,7 @@ struct run_slot {
     size_t n_peers;
     int64_t waiting; /* answers outstanding */
     int rounds, late_rounds;
-    bool census_out, halts_sent;
+    bool census_out;
     int census_rounds;
     int64_t census_after_us; /* not before: a failed census is asked again later */
     int64_t planning_since_us;
@@ -198,7 +198,6 @@ void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...
     __attribute__((format(printf, 4, 5)));
 void run_cancel(struct core *c, struct run_slot *r, const char *actor);
 void run_count(struct core *c, struct run_slot *r);
-struct stay *run_stay(struct run_slot *r, const char *uuid, const char *name);
 void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m);
 void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 

@@ -1,5 +1,7 @@
 #include "scheduler/core/planned.h"
 
+#include <string.h>
+
 #include "scheduler/core/internal.h"
 #include "scheduler/plan/turns.h"
 
@@ -23,6 +25,7 @@ void planned_run(struct run *r, const struct policy *p, const struct request *re
     copy_strs(&r->to, &r->n_to, req->to, req->n_to);
     copy_strs(&r->avoid, &r->n_avoid, req->avoid, req->n_avoid);
     copy_strs(&r->allow_shutdown, &r->n_allow_shutdown, req->allow_shutdown, req->n_allow_shutdown);
+    r->stop_all = req->confirm && str_eq(req->confirm, req->host);
     r->policy_commit = xstrdup(p->commit);
     r->policy_clean = p->clean;
 }
@@ -71,18 +74,96 @@ struct move_forecast planned_move_forecast(const struct forecast_move *m)
                                   .never = m->never};
 }
 
+/* Whom a request to shut down reaches: a guest that runs, on a host that can be asked. */
+static bool is_deaf(const struct vm *v, const struct stay *st)
+{
+    bool unasked = false;
+    for (size_t i = 0; i < st->n_reasons; i++)
+        unasked = unasked || st->reasons[i].code == R_UNREACHABLE_SOURCE ||
+                  (st->reasons[i].code == R_LIBVIRT_DOWN && !st->reasons[i].host);
+    return unasked || (v->state != VM_RUNNING && v->state != VM_STOPPING);
+}
+
+bool planned_cold_lifts(const struct stay *st)
+{
+    bool all = st->n_reasons > 0;
+    for (size_t i = 0; i < st->n_reasons; i++)
+        all = all && plan_cold_lifts(st->reasons[i].code);
+    return all;
+}
+
+void planned_stay(struct stay *ret, const struct vm *v, const struct plan_stay *why)
+{
+    ret->vm = xstrdup(v->uuid);
+    ret->name = xstrdup(v->name);
+    ret->off = !vm_active(v->state);
+    for (size_t i = 0; why && i < why->n_reasons; i++)
+        shape_copy(&reason_shape, vec_add(&ret->reasons, &ret->n_reasons), &why->reasons[i]);
+    ret->deaf = !ret->off && is_deaf(v, ret);
+    ret->cold = planned_cold_lifts(ret);
+}
+
+void planned_no_leave(struct stay *st)
+{
+    struct reason *why = vec_add(&st->reasons, &st->n_reasons);
+    reason_set(why, R_VM_STATE, NULL, NULL, "a stop (it cannot move live)", "no leave to stop it",
+               NULL);
+    st->cold = true;
+}
+
+bool planned_vm_called(const struct snapshot *s, int vm, const char *text)
+{
+    const struct vm *v = s->vms[vm].v;
+    const char *at = strrchr(text, '@');
+    if (str_eq(v->name, text) || str_eq(v->uuid, text))
+        return true;
+    return at && str_eq(s->hosts[s->vms[vm].host].h->name, at + 1) &&
+           strlen(v->name) == (size_t)(at - text) && str_has_prefix(text, v->name);
+}
+
+int planned_vm_on(const struct snapshot *s, int host, const char *text)
+{
+    for (size_t i = 0; i < s->n_vms; i++)
+        if (s->vms[i].host == host && planned_vm_called(s, (int)i, text))
+            return (int)i;
+    return -1;
+}
+
+const char *planned_name_stops(struct request *req, const struct snapshot *s, int host)
+{
+    for (size_t i = 0; i < req->n_allow_shutdown; i++) {
+        int vm = planned_vm_on(s, host, req->allow_shutdown[i]);
+        if (vm < 0)
+            return req->allow_shutdown[i];
+        set_str(&req->allow_shutdown[i], s->vms[vm].v->name);
+    }
+    return NULL;
+}
+
 bool planned_may_stop(const struct run *r, const char *vm_name)
 {
     if (r->on_blocked != BLOCKED_SHUTDOWN && r->on_blocked != BLOCKED_COLD)
         return false;
-    return str_in("*", r->allow_shutdown, r->n_allow_shutdown) ||
-           str_in(vm_name, r->allow_shutdown, r->n_allow_shutdown);
+    return r->stop_all || str_in(vm_name, r->allow_shutdown, r->n_allow_shutdown);
 }
 
-void planned_no_leave(struct stay *st, const char *vm_name)
+enum fate stay_fate(const struct run *r, const struct stay *st)
 {
-    struct reason *why = vec_add(&st->reasons, &st->n_reasons);
-    cleanup(freep) char *cure = xasprintf("--allow-shutdown vm/%s", vm_name);
-    reason_set(why, R_VM_STATE, NULL, NULL, "a stop (it cannot move live)", "no leave to stop it",
-               cure);
+    /* what a run did not do before its end it will not do */
+    bool ahead = r->state == RUN_PLANNING || r->state == RUN_RUNNING || r->state == RUN_REFUSED ||
+                 r->state == RUN_PLANNED;
+    if (st->off || st->stopped)
+        return st->off ? FATE_OFF : FATE_STOPPED;
+    return ahead && r->on_blocked == BLOCKED_SHUTDOWN && !st->deaf && !st->disobeyed &&
+                   planned_may_stop(r, st->name)
+               ? FATE_STOPS
+               : FATE_BLOCKED;
+}
+
+size_t stays_of(const struct run *r, enum fate fate)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_stays; i++)
+        n += stay_fate(r, &r->stays[i]) == fate;
+    return n;
 }

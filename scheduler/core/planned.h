@@ -15,7 +15,29 @@ void planned_move(struct move *m, const struct snapshot *s, const struct plan_mo
 void planned_forecast(struct run *r, const struct snapshot *s, const struct policy *p,
                       const struct plan *plan, int64_t lead_us, struct forecast *ret);
 struct move_forecast planned_move_forecast(const struct forecast_move *m);
+/* A VM that does not move; why NULL: the reasons come later. Everything into a fresh *ret. */
+void planned_stay(struct stay *ret, const struct vm *v, const struct plan_stay *why);
+/* A cold move stops the VM: without a word that allows it, it is a blocked VM instead. */
+void planned_no_leave(struct stay *st);
+/* Are all reasons of the kind that a cold move lifts? */
+bool planned_cold_lifts(const struct stay *st);
+
+/* The VM on this host that is meant: by name, UUID or NAME@HOST. -1 when there is none. */
+int planned_vm_on(const struct snapshot *s, int host, const char *text);
+bool planned_vm_called(const struct snapshot *s, int vm, const char *text);
+/* Put the names of the VMs in the place of what was written. Returns the first that is no VM on the
+ * host (borrowed), or NULL. */
+const char *planned_name_stops(struct request *req, const struct snapshot *s, int host);
+
 /* Was there a word that allows to stop this VM? */
 bool planned_may_stop(const struct run *r, const char *vm_name);
-/* A cold move stops the VM: without that word it is a blocked VM instead. */
-void planned_no_leave(struct stay *st, const char *vm_name);
+/* What becomes, or has become, of a VM that does not move. */
+enum fate {
+    FATE_BLOCKED, /* it keeps the host from being emptied */
+    FATE_STOPS,   /* it will be asked to shut down, as allowed */
+    FATE_STOPPED, /* it was shut off, as allowed */
+    FATE_OFF,     /* it was shut off anyway */
+    FATES_
+};
+enum fate stay_fate(const struct run *r, const struct stay *st);
+size_t stays_of(const struct run *r, enum fate fate);

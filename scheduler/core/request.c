@@ -51,28 +51,35 @@ static bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n
 }
 
 /* A name that is not there was meant to be another's: refuse, before that one is in the way. */
-static bool vms_on_host(struct core *c, int64_t id, const struct host_slot *h, char *const *names,
-                        size_t n)
+static bool name_stops(struct core *c, int64_t id, const struct host_slot *h, struct request *req)
 {
+    struct snapshot_store snap;
+    snapshot_make(c, 0, 0, &snap);
+    const char *odd = planned_name_stops(req, &snap.s, snap_host_id(&snap.s, h->rec.name));
+    snapshot_done(&snap);
+    if (!odd)
+        return true;
     cleanup(freep) const char **here = xcalloc(h->n_vms, sizeof(*here));
     for (size_t i = 0; i < h->n_vms; i++)
         here[i] = h->vms[i].vm.name;
-    for (size_t i = 0; i < n; i++) {
-        bool found = str_eq(names[i], "*");
-        for (size_t k = 0; k < h->n_vms && !found; k++)
-            found = str_eq(names[i], here[k]);
-        if (found)
-            continue;
-        const char *near = str_did_you_mean(names[i], here, h->n_vms);
-        answer_text(
-            c, id, 404, 6, "unknown_vm", 0,
-            "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
-            "vms --host %s lists them)",
-            names[i], h->rec.name, near ? "; did you mean '" : "", near ? near : "",
-            near ? "'" : "", h->rec.name);
-        return false;
-    }
-    return true;
+    const char *near = str_did_you_mean(odd, here, h->n_vms);
+    answer_text(c, id, 404, 6, "unknown_vm", 0,
+                "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
+                "vms --host %s lists them)",
+                odd, h->rec.name, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "",
+                h->rec.name);
+    return false;
+}
+
+/* To stop whatever cannot move takes the host's name twice. */
+static bool confirmed(struct core *c, int64_t id, const struct request *req)
+{
+    if (!req->confirm || str_eq(req->confirm, req->host))
+        return true;
+    answer_text(c, id, 400, 6, "not_confirmed", 0,
+                "'%s' is not %s, the host to be drained: not confirmed; nothing was changed",
+                req->confirm, req->host);
+    return false;
 }
 
 static bool on_blocked_known(struct core *c, int64_t id, const struct request *req)
@@ -87,12 +94,12 @@ static bool on_blocked_known(struct core *c, int64_t id, const struct request *r
     return false;
 }
 
-static void do_drain(struct core *c, int64_t id, const struct request *req)
+static void drain(struct core *c, int64_t id, struct request *req)
 {
     struct host_slot *h = known_host(c, id, req->host);
     if (!h || !hosts_exist(c, id, req->to, req->n_to) ||
         !hosts_exist(c, id, req->avoid, req->n_avoid) || !on_blocked_known(c, id, req) ||
-        !vms_on_host(c, id, h, req->allow_shutdown, req->n_allow_shutdown))
+        !confirmed(c, id, req) || !name_stops(c, id, h, req))
         return;
     struct run_slot *r = req->dry_run ? NULL : run_active_on(c, req->host);
     if (r && r->run.kind == RUN_DRAIN) {
@@ -126,6 +133,14 @@ static void do_drain(struct core *c, int64_t id, const struct request *req)
         req->dry_run ? "dry run of a drain" : "drain", req->host, req->actor ? req->actor : "?",
         req->reason ? ": " : "", req->reason ? req->reason : "");
     answer_text(c, id, 202, 0, "created", r->run.id, "run/%lld", (long long)r->run.id);
+}
+
+static void do_drain(struct core *c, int64_t id, const struct request *req)
+{
+    struct request own; /* with the VMs by their names */
+    shape_copy(&request_shape, &own, req);
+    drain(c, id, &own);
+    shape_done(&request_shape, &own);
 }
 
 static void do_cordon(struct core *c, int64_t id, const struct request *req)

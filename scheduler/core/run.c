@@ -39,15 +39,6 @@ struct run_slot *run_new(struct core *c, int kind, const struct request *req)
     return s;
 }
 
-struct stay *run_stay(struct run_slot *r, const char *uuid, const char *name)
-{
-    struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
-    st->vm = xstrdup(uuid);
-    st->name = xstrdup(name);
-    r->dirty = true;
-    return st;
-}
-
 static int64_t link_bound(const struct core *c, const struct run *r)
 {
     const struct host_slot *h = host_find(c, r->host);
@@ -91,10 +82,8 @@ void run_count(struct core *c, struct run_slot *s)
         if (m->downtime_us > r->longest_pause_us)
             r->longest_pause_us = m->downtime_us;
     }
-    for (size_t i = 0; i < r->n_stays; i++) {
-        r->stopped += r->stays[i].stopped;
-        r->blocked += !r->stays[i].stopped && !r->stays[i].off;
-    }
+    r->stopped += (int64_t)stays_of(r, FATE_STOPPED);
+    r->blocked = (int64_t)stays_of(r, FATE_BLOCKED);
     r->bound_us = link_bound(c, r);
     r->eta_wall_us = r->state == RUN_RUNNING ? estimate_end(c, r) : -1;
 }
@@ -140,8 +129,11 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
 
 static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why)
 {
-    struct stay *st = run_stay(r, m->m.vm, m->m.vm_name);
+    struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
+    st->vm = xstrdup(m->m.vm);
+    st->name = xstrdup(m->m.vm_name);
     st->off = m->m.offline;
+    r->dirty = true;
     for (size_t i = 0; i < m->m.n_tried; i++) {
         const struct attempt *t = &m->m.tried[i];
         struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
@@ -152,6 +144,7 @@ static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, 
         enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
         reason_set(reason, code, NULL, NULL, NULL, code == R_DEADLINE ? NULL : why, NULL);
     }
+    st->cold = planned_cold_lifts(st);
     say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked",
         "vm/%s stays on %s: %s", m->m.vm_name, m->m.from, why);
 }
@@ -371,12 +364,10 @@ static bool drive_moves(struct core *c, struct run_slot *r)
 
 static bool send_halts(struct core *c, struct run_slot *r)
 {
-    if (r->halts_sent || r->run.on_blocked != BLOCKED_SHUTDOWN)
-        return r->waiting > 0;
-    r->halts_sent = true;
-    for (size_t i = 0; i < r->run.n_stays; i++) {
+    bool out = r->waiting > 0;
+    for (size_t i = 0; !out && i < r->run.n_stays; i++) {
         struct stay *st = &r->run.stays[i];
-        if (st->off || !planned_may_stop(&r->run, st->name))
+        if (stay_fate(&r->run, st) != FATE_STOPS)
             continue;
         struct power *b = body_new(MSG_POWER);
         *b = (struct power){.term = c->cfg.term,
@@ -391,10 +382,11 @@ static bool send_halts(struct core *c, struct run_slot *r)
                            .vm = st->vm,
                            .deadline_us =
                                c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
+        if (!ask(c, want, MSG_POWER, b))
+            continue;
+        r->waiting++;
         say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown",
             "vm/%s cannot move and is being shut down, as asked (--on-blocked shutdown)", st->name);
-        if (ask(c, want, MSG_POWER, b))
-            r->waiting++;
     }
     return r->waiting > 0;
 }
@@ -408,12 +400,12 @@ void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, co
         if (!str_eq(st->vm, a->vm))
             continue;
         st->stopped = d && d->ok;
+        if (!st->stopped)
+            set_str(&st->disobeyed, d && d->error ? d->error : "no answer");
         r->dirty = true;
         say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown.result", "vm/%s %s%s", st->name,
-            st->stopped ? "is shut off" : "did not shut down, it runs: ",
-            st->stopped     ? ""
-            : d && d->error ? d->error
-                            : "no answer");
+            st->stopped ? "is shut off" : "was asked to shut down, and did not: ",
+            st->stopped ? "" : st->disobeyed);
     }
 }
 

@@ -332,10 +332,8 @@ static void name_stay(struct core *c, struct run_slot *r, const struct snapshot 
                       const struct plan_stay *p)
 {
     const struct vm *v = s->vms[p->vm].v;
-    struct stay *st = run_stay(r, v->uuid, v->name);
-    st->off = !vm_active(v->state);
-    for (size_t i = 0; i < p->n_reasons; i++)
-        shape_copy(&reason_shape, vec_add(&st->reasons, &st->n_reasons), &p->reasons[i]);
+    struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
+    planned_stay(st, v, p);
     cleanup(freep) char *first = p->n_reasons ? reason_sentence(&p->reasons[0]) : xstrdup("?");
     say(c, (struct about){.r = r, .vm = v->name}, st->off ? "vm.left" : "vm.blocked",
         "vm/%s %s: %s%s", v->name, st->off ? "(shut off) stays" : "cannot leave", first,
@@ -344,21 +342,11 @@ static void name_stay(struct core *c, struct run_slot *r, const struct snapshot 
 
 static void stay_unnamed(struct core *c, struct run_slot *r, const struct vm *v)
 {
-    struct stay *st = run_stay(r, v->uuid, v->name);
-    planned_no_leave(st, v->name);
+    struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
+    planned_stay(st, v, NULL);
+    planned_no_leave(st);
     say(c, (struct about){.r = r, .vm = v->name}, "vm.blocked",
         "vm/%s can only move cold, and nothing allowed to stop it", v->name);
-}
-
-static size_t blocked_count(const struct run_slot *r)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->run.n_stays; i++) {
-        const struct stay *st = &r->run.stays[i];
-        bool halts = r->run.on_blocked == BLOCKED_SHUTDOWN && planned_may_stop(&r->run, st->name);
-        n += !st->off && !halts;
-    }
-    return n;
 }
 
 static void note_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
@@ -387,8 +375,7 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
         const struct vm *v = s->vms[mv->vm].v;
         if (has_stay(r, v->uuid))
             continue;
-        struct move_slot *m =
-            move_new(c, r, s, mv);
+        struct move_slot *m = move_new(c, r, s, mv);
         if (joins)
             say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
                 v->name, m->m.from);
@@ -429,7 +416,7 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
     for (size_t i = 0; i < p->n_moves;
          i++) /* also when the run is refused: "1 of 23 cannot leave" */
         r->run.vms += vm_active(s->vms[p->moves[i].vm].v->state);
-    size_t blocked = blocked_count(r);
+    size_t blocked = stays_of(&r->run, FATE_BLOCKED);
     if (r->run.state == RUN_RUNNING) {
         create_moves(c, r, s, p);
         return;

@@ -12,6 +12,7 @@ const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped), SF_BOOL(T, off),
+      SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed),
       SF_LIST(T, reasons, &reason_shape));
 #undef T
 #define T struct proof
@@ -32,7 +33,7 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_ENUM(T, state, run_state_names), SF_STR(T, host), SF_STR(T, actor), SF_STR(T, reason),
       SF_BOOL(T, dry_run), SF_ENUM(T, on_blocked, on_blocked_names), SF_INT(T, parallel),
       SF_INT(T, deadline_wall_us), SF_ENUM(T, host_was, host_state_names), SF_STRS(T, to),
-      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, policy_commit),
+      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_BOOL(T, stop_all), SF_STR(T, policy_commit),
       SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us), SF_INT(T, started_wall_us),
       SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved), SF_INT(T, moving),
       SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped), SF_INT(T, bytes),
@@ -71,7 +72,7 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
 SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
       SF_STR(T, host2), SF_INT(T, run), SF_BOOL(T, dry_run), SF_BOOL(T, bring_home),
       SF_STR(T, on_blocked), SF_INT(T, parallel), SF_INT(T, deadline_us), SF_STRS(T, to),
-      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, reason));
+      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, confirm), SF_STR(T, reason));
 #undef T
 #define T struct reply
 SHAPE(reply_shape, T, SF_INT(T, http), SF_INT(T, exit), SF_STR(T, code), SF_STR(T, message),

@@ -35,6 +35,9 @@ struct stay {
     char *vm, *name; /* uuid, name */
     bool stopped;    /* shut off by the operator's word (--on-blocked shutdown) */
     bool off;        /* it was shut off anyway: it keeps nobody from working on the host */
+    bool deaf;       /* paused, crashed, ...: no request to shut down would reach its guest */
+    bool cold;       /* only the live copy is in its way: it may move when it may be stopped */
+    char *disobeyed; /* it was asked to shut down, as allowed, and did not */
     struct reason *reasons;
     size_t n_reasons;
 };
@@ -66,8 +69,9 @@ struct run {
     int host_was;            /* enum host_state before the run: restored by refusal and cancel */
     char **to, **avoid;
     size_t n_to, n_avoid;
-    char **allow_shutdown;   /* names of VMs that may be shut off; "*" = every blocked one */
+    char **allow_shutdown;   /* names of VMs that may be shut off */
     size_t n_allow_shutdown;
+    bool stop_all;           /* every one that cannot move may be */
     char *policy_commit;
     bool policy_clean;
     int64_t created_wall_us, started_wall_us, ended_wall_us;
@@ -147,8 +151,9 @@ struct request {
     bool dry_run, bring_home;
     char *on_blocked;    /* NULL: policy */
     int64_t parallel, deadline_us; /* deadline from now; 0 none */
-    char **to, **avoid, **allow_shutdown;
+    char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
+    char *confirm;       /* the host's name once more: every VM that cannot move may be stopped */
     char *reason;
 };
 struct reply {

@@ -158,22 +158,18 @@ int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_
 /* name, uuid or name@host */
 static int find_vm(const struct snapshot *s, const char *text, struct err *e)
 {
-    const char *at = strrchr(text, '@');
-    int found = -1;
+    cleanup(freep) char *on = NULL;
+    int found = -1, n = 0;
     for (size_t i = 0; i < s->n_vms; i++) {
-        const struct snap_vm *v = &s->vms[i];
-        const char *host = s->hosts[v->host].h->name;
-        bool match = str_eq(v->v->name, text) || str_eq(v->v->uuid, text);
-        if (!match && at && str_eq(host, at + 1))
-            match = strlen(v->v->name) == (size_t)(at - text) &&
-                    strncmp(v->v->name, text, (size_t)(at - text)) == 0;
-        if (!match)
+        if (!planned_vm_called(s, (int)i, text))
             continue;
-        if (found >= 0)
-            return err_set(e, -EEXIST, "two VMs are called '%s': on %s and on %s; write %s@HOST",
-                           text, s->hosts[s->vms[found].host].h->name, host, text);
+        set_fmt(&on, "%s%s%s", on ? on : "", on ? ", " : "", s->hosts[s->vms[i].host].h->name);
         found = (int)i;
+        n++;
     }
+    if (n > 1)
+        return err_set(e, -EEXIST, "%d VMs are called '%s' (on %s); write %s@HOST", n, text, on,
+                       text);
     if (found >= 0)
         return found;
     const char **names = xcalloc(s->n_vms, sizeof(*names));

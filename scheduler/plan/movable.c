@@ -90,12 +90,13 @@ static bool state(const struct asked *a, struct reason *ret)
     ret->code = paused ? R_VM_PAUSED : R_VM_STATE;
     ret->need = xstrdup("running or shut off");
     ret->have = xstrdup(vm_state_names[a->v->state]);
+    const char *host = a->s->hosts[a->sv->host].h->name;
     if (paused)
-        ret->cure = xasprintf("resume it: virsh resume %s", a->v->name);
+        ret->cure = xasprintf("resume it on %s: virsh resume %s", host, a->v->name);
     else if (a->v->state == VM_SUSPENDED)
-        ret->cure = xasprintf("wake it: virsh dompmwakeup %s", a->v->name);
+        ret->cure = xasprintf("wake it on %s: virsh dompmwakeup %s", host, a->v->name);
     else
-        ret->cure = xasprintf("look at it: virsh domstate %s --reason", a->v->name);
+        ret->cure = xasprintf("look at it on %s: virsh domstate %s --reason", host, a->v->name);
     return false;
 }
 
@@ -167,9 +168,7 @@ static bool disks(const struct asked *a, struct reason *ret)
         if (removable(d) || !local(d))
             continue;
         say_disk(d, R_LOCAL_DISK, ret);
-        ret->cure = xasprintf("put the disk on RBD, or leave the VM: drover drain %s --on-blocked "
-                              "leave",
-                              a->s->hosts[a->sv->host].h->name);
+        ret->cure = xstrdup("put the disk on RBD");
         return false;
     }
     return true;
@@ -200,9 +199,7 @@ static bool network_disks(const struct asked *a, struct reason *ret)
             ret->cure = xasprintf("eject the medium: virsh change-media %s %s --eject", a->v->name,
                                   d->target);
         else
-            ret->cure = xasprintf("put the disk on RBD, or leave the VM: drover drain %s "
-                                  "--on-blocked leave",
-                                  a->s->hosts[a->sv->host].h->name);
+            ret->cure = xstrdup("put the disk on RBD");
         return false;
     }
     return true;

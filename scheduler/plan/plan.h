@@ -95,6 +95,9 @@ bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int h
 bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm,
                      struct reason *ret_why);
 
+/* Does stopping the VM for the move do away with this reason (enum reason_code)? */
+bool plan_cold_lifts(int code);
+
 /* Replay the plan move by move (each counted on both ends while in flight) and check every hard rule
  * and capacity at every moment. Shares no code with plan_make and plan_allows. Returns true, or false
  * and the first violation. */

@@ -81,8 +81,6 @@ bool plan_rule_about_hosts(const struct rule *r);
 bool plan_any_refused(const struct plan_world *w, int vm);
 /* The "no" learnt by asking (a refusal of the request; host -1: of the VM itself), or NULL. */
 const struct reason *plan_refused(const struct plan_world *w, int vm, int host, bool cold);
-/* Reasons that stopping the VM for the move does away with. */
-bool plan_cold_lifts(int code);
 
 /* ---- room.c ---------------------------------------------------------------------------------- */
 /* Filters of the table in filter.c. */

@@ -78,7 +78,12 @@ static void stopping_vms_wants_a_word(void **state)
     fake_run(&o, done, "drain h1 --on-blocked shutdown --confirm=host/h1", false, NULL);
     assert_int_equal(o.code, X_DONE);
     contains(fake_log, "\"on_blocked\":\"shutdown\"");
-    contains(fake_log, "\"allow_shutdown\":[\"*\"]");
+    contains(fake_log, "\"confirm\":\"h1\"");
+    lacks(fake_log, "allow_shutdown\":[\"");
+    fake_run(&o, done, "drain h1 --allow-shutdown vm/* --no-input", false, NULL);
+    assert_int_equal(o.code, X_USAGE);
+    contains(o.err, "patterns stop nobody");
+    assert_string_equal(fake_log, "");
     outcome_done(&o);
 }
 
@@ -87,7 +92,7 @@ static const struct fake_answer rehearsal[] = {
     {"GET /v1/runs/41", 0,
      "{\"run\":{\"id\":41,\"state\":\"planned\",\"dry_run\":true,\"host\":\"h1\",\"on_blocked\":"
      "\"shutdown\","
-     "\"allow_shutdown\":[\"*\"],\"stays\":["
+     "\"stop_all\":true,\"stays\":["
      "{\"vm\":\"u\",\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\"}]},"
      "{\"vm\":\"v\",\"name\":\"old\",\"off\":true,\"reasons\":[{\"code\":\"local_disk\"}]}]}}"},
     {POST, 0, CREATED},

@@ -48,8 +48,7 @@ static const char blocked[] =
     "{\"code\":\"host_required\",\"host\":\"kvm-08\",\"what\":\"oracle-licensed\",\"where\":"
     "\"rules/db.yaml:14\"}]},"
     "{\"vm\":\"u2\",\"name\":\"gpu\",\"reasons\":[{\"code\":\"host_device\",\"what\":\"pci "
-    "01:00.0\","
-    "\"cure\":\"--allow-shutdown vm/gpu\"}]},"
+    "01:00.0\"}]},"
     "{\"vm\":\"u3\",\"name\":\"old\",\"off\":true,\"reasons\":[{\"code\":\"local_disk\",\"what\":"
     "\"vda\"}]}]}}";
 
@@ -66,15 +65,17 @@ static void refusal_in_four_parts(void **state)
            "               kvm-06, kvm-08: a rule does not allow this host (oracle-licensed) "
            "(policy rules/db.yaml:14)\n"
            "  vm/gpu       a host device is attached (pci 01:00.0)\n"
+           "shut off, and in nobody's way on the host:\n"
            "  vm/old       a disk is local to its host (vda)\n"
-           "               it is shut off: it keeps nobody from working on the host\n"
            "  ways out:    free 84 GiB on kvm-02\n"
            "               free 35 GiB on kvm-03\n"
-           "               --allow-shutdown vm/gpu\n"
            "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --on-blocked "
            "leave   drain the other 21\n"
            "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --allow-shutdown "
            "vm/oracle-1   it may be "
+           "shut off\n"
+           "               drover drain kvm-07 --avoid kvm-09 -m 'it'\\''s time' --allow-shutdown "
+           "vm/gpu   it may be "
            "shut off\n");
     shape_done(&run_view_shape, &v);
 }
@@ -97,19 +98,82 @@ static void who_blocks(void **state)
 {
     (void)state;
     struct run_view v = view(blocked);
-    assert_int_equal(stays_blocking(&v.run), 2);
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 2);
     v.run.state = RUN_PLANNED;
     assert_int_equal(run_exit(&v.run), X_BLOCKED);
     v.run.on_blocked = 3; /* shutdown: only whom the operator named */
-    assert_int_equal(stays_blocking(&v.run), 2);
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 2);
     *vec_add(&v.run.allow_shutdown, &v.run.n_allow_shutdown) = xstrdup("gpu");
-    assert_int_equal(stays_blocking(&v.run), 1);
-    *vec_add(&v.run.allow_shutdown, &v.run.n_allow_shutdown) = xstrdup("*");
-    assert_int_equal(stays_blocking(&v.run), 0);
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 1);
+    *vec_add(&v.run.allow_shutdown, &v.run.n_allow_shutdown) = xstrdup("*"); /* a name as any */
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 1);
+    v.run.stop_all = true;
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 0);
     assert_int_equal(run_exit(&v.run), X_DONE);
+    assert_int_equal(stays_of(&v.run, FATE_STOPS), 2);
+    assert_int_equal(stays_of(&v.run, FATE_OFF), 1);
+    v.run.stays[1].deaf = true; /* nothing would reach its guest */
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 1);
+    v.run.stays[1].deaf = false;
+    v.run.state = RUN_RUNNING;
+    v.run.stays[0].stopped = true;
+    v.run.stays[1].disobeyed = xstrdup("the guest did not shut down within 180 s");
+    assert_int_equal(stays_of(&v.run, FATE_STOPPED), 1);
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 1);
+    v.run.stays[0].stopped = false;
     v.run.state = RUN_PARTLY; /* it has ended: only what really was stopped counts as stopped */
-    assert_int_equal(stays_blocking(&v.run), 2);
+    assert_int_equal(stays_of(&v.run, FATE_BLOCKED), 2);
     shape_done(&run_view_shape, &v);
+}
+
+/* The ways out that a run in this state, with this VM in the way, is told. */
+static char *ways(const char *run, const char *stay)
+{
+    cleanup(freep) char *json = xasprintf("{\"run\":{\"id\":1,\"kind\":\"drain\",\"host\":\"h1\","
+                                          "\"vms\":1,%s,\"stays\":[{\"vm\":\"u\","
+                                          "\"name\":\"web\",%s}]}}",
+                                          run, stay);
+    struct run_view v = view(json);
+    char *s = printed(ways_out_print, &v.run);
+    shape_done(&run_view_shape, &v);
+    return s;
+}
+
+static void only_ways_that_lead_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *run, *stay, *said;
+    } cases[] = {
+        {"\"state\":\"refused\"",
+         "\"deaf\":true,\"reasons\":[{\"code\":\"vm_paused\",\"cure\":\"resume it on h1: virsh "
+         "resume "
+         "web\"}]",
+         "  ways out:  resume it on h1: virsh resume web\n"},
+        {"\"state\":\"refused\",\"on_blocked\":\"cold\"",
+         "\"cold\":true,\"reasons\":[{\"code\":\"vm_state\"}]",
+         "  ways out:  drover drain h1 --on-blocked cold --allow-shutdown vm/web   it may be shut "
+         "down, moved and started\n"},
+        {"\"state\":\"planned\",\"on_blocked\":\"cold\",\"stop_all\":true",
+         "\"reasons\":[{\"code\":\"local_disk\"}]",
+         "  ways out:  drover drain h1 --on-blocked shutdown   it may be shut off\n"},
+        {"\"state\":\"planned\",\"on_blocked\":\"shutdown\",\"allow_shutdown\":[\"db\"]",
+         "\"cold\":true,\"reasons\":[{\"code\":\"cache_mode\"}]",
+         "  ways out:  drover drain h1 --allow-shutdown vm/db --allow-shutdown vm/web   it may be "
+         "shut off\n"},
+        {"\"state\":\"partly\",\"on_blocked\":\"leave\"",
+         "\"cold\":true,\"reasons\":[{\"code\":\"migrate_failed\"}]",
+         "  ways out:  drover drain h1 --on-blocked cold --allow-shutdown vm/web   it may be shut "
+         "down, moved and started\n"},
+        {"\"state\":\"partly\",\"on_blocked\":\"leave\"", "\"reasons\":[{\"code\":\"local_disk\"}]",
+         ""},
+        {"\"state\":\"partly\",\"on_blocked\":\"shutdown\",\"stop_all\":true",
+         "\"disobeyed\":\"it slept\",\"reasons\":[{\"code\":\"host_device\"}]", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        cleanup(freep) char *said = ways(cases[i].run, cases[i].stay);
+        assert_string_equal(said, cases[i].said);
+    }
 }
 
 static void exit_codes_of_all_states(void **state)
@@ -280,6 +344,7 @@ int main(void)
         cmocka_unit_test(refusal_in_four_parts),
         cmocka_unit_test(refusal_without_vms),
         cmocka_unit_test(who_blocks),
+        cmocka_unit_test(only_ways_that_lead_out),
         cmocka_unit_test(exit_codes_of_all_states),
         cmocka_unit_test(summaries),
         cmocka_unit_test(what_ceph_said),

@@ -556,6 +556,58 @@ static void shutdown_needs_a_word(void **state)
     assert_int_equal(f.vms[1].on, -1);
 }
 
+static void only_names_stop_vms(void **state)
+{
+    (void)state;
+    struct request req = {.verb = VERB_DRAIN,
+                          .host = (char *)(uintptr_t) "h1",
+                          .on_blocked = (char *)(uintptr_t) "shutdown"};
+    static const char *const odd[] = {"*", "web-*", "web-2@h2", "web-9"};
+    char *word[1];
+    f.vms[1].check_code = "image_watched";
+    req.allow_shutdown = word;
+    req.n_allow_shutdown = 1;
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+        word[0] = (char *)(uintptr_t)odd[i];
+        assert_int_equal(fleet_request(&f, &req), 0);
+        assert_int_equal(f.reply.exit, 6);
+        assert_non_null(strstr(f.reply.message, "no such VM on host/h1"));
+    }
+    char *const known[] = {f.vms[1].vm.name, f.vms[1].vm.uuid, (char *)(uintptr_t) "web-2@h1"};
+    req.dry_run = true;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        word[0] = known[i];
+        int64_t run = fleet_request(&f, &req);
+        assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+        assert_string_equal(core_run(f.core, run)->allow_shutdown[0], "web-2");
+        assert_int_equal(core_run(f.core, run)->blocked, 0);
+    }
+    req.n_allow_shutdown = 0;
+    req.confirm = (char *)(uintptr_t) "h2";
+    assert_int_equal(fleet_request(&f, &req), 0);
+    assert_non_null(strstr(f.reply.message, "not confirmed"));
+    req.confirm = (char *)(uintptr_t) "h1";
+    req.dry_run = false;
+    assert_int_equal(fleet_until_end(&f, fleet_request(&f, &req), 300 * SEC), RUN_DONE);
+    assert_int_equal(f.vms[1].on, -1);
+}
+
+static void a_paused_guest_obeys_nobody(void **state)
+{
+    (void)state;
+    struct request req = {.verb = VERB_DRAIN,
+                          .host = (char *)(uintptr_t) "h1",
+                          .on_blocked = (char *)(uintptr_t) "shutdown",
+                          .confirm = (char *)(uintptr_t) "h1"};
+    f.vms[1].vm.state = VM_PAUSED;
+    fleet_connect(&f, 0);
+    int64_t run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
+    assert_int_equal(core_run(f.core, run)->blocked, 1);
+    assert_string_equal(core_run(f.core, run)->stays[0].reasons[0].cure,
+                        "resume it on h1: virsh resume web-2");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -592,6 +644,8 @@ int main(void)
         T(ceph_silent_mid_run_holds_the_proof_back),
         T(unknown_host_is_named),
         T(shutdown_needs_a_word),
+        T(only_names_stop_vms),
+        T(a_paused_guest_obeys_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
