@@ -22,7 +22,8 @@ struct profile {
 struct table {
     const struct tt_problem *p;
     struct profile *rates, *counts, *rooms;
-    int64_t *best_Bps; /* per move */
+    int64_t *best_Bps,
+        *best_us; /* per move: its best rate, and how long it copies at that; −1: never */
     bool *placed;
     /* what the search changes: the order in which moves are placed, and best_Bps / part */
     int *order, *part;
@@ -214,9 +215,8 @@ static void build(struct table *t)
     for (int i = 0; i < p->n_moves; i++) {
         struct tt_turn *turn = &t->t.turns[i];
         if (!t->placed[i]) {
-            bool slow = copy_us(p, &p->moves[i], t->best_Bps[i]) < 0;
             *turn = (struct tt_turn){.start_us = -1, .end_us = -1};
-            turn->need_Bps = slow ? copying_need_Bps(&p->moves[i].copy) : 0;
+            turn->need_Bps = t->best_us[i] < 0 ? copying_need_Bps(&p->moves[i].copy) : 0;
             continue;
         }
         t->t.makespan_us = turn->end_us > t->t.makespan_us ? turn->end_us : t->t.makespan_us;
@@ -228,8 +228,9 @@ static void build(struct table *t)
 /* What the move asks of a link at the least; the more the longer. */
 static int64_t work_us(const struct table *t, int id, int link)
 {
-    int64_t us = copy_us(t->p, &t->p->moves[id], t->best_Bps[id]);
-    return us < 0 ? 0 : (int64_t)((__int128)us * t->best_Bps[id] / t->p->links[link].Bps);
+    if (t->best_us[id] < 0)
+        return 0;
+    return (int64_t)((__int128)t->best_us[id] * t->best_Bps[id] / t->p->links[link].Bps);
 }
 
 /* Always the move next whose fullest link has most left to carry; of those the longest. */
@@ -247,7 +248,7 @@ static void longest_queue_first(struct table *t)
         int64_t best_queue = -1, best_us = -1;
         for (int i = next; i < p->n_moves; i++) {
             const struct tt_move *m = &p->moves[t->order[i]];
-            int64_t us = copy_us(p, m, t->best_Bps[t->order[i]]), most = 0;
+            int64_t us = t->best_us[t->order[i]], most = 0;
             for (int k = 0; k < m->n_links; k++)
                 most = max64(most, queue[m->links[k]]);
             if (most < best_queue || (most == best_queue && us <= best_us))
@@ -277,6 +278,7 @@ static void table_init(struct table *t, const struct tt_problem *p)
                         .counts = profiles(p->n_links),
                         .rooms = profiles(p->n_rooms),
                         .best_Bps = xcalloc(n, sizeof(*t->best_Bps)),
+                        .best_us = xcalloc(n, sizeof(*t->best_us)),
                         .placed = xcalloc(n, sizeof(*t->placed)),
                         .order = xcalloc(n, sizeof(*t->order)),
                         .part = xcalloc(n, sizeof(*t->part)),
@@ -284,6 +286,7 @@ static void table_init(struct table *t, const struct tt_problem *p)
     for (int i = 0; i < p->n_moves; i++) {
         const struct tt_move *m = &p->moves[i];
         t->best_Bps[i] = best_Bps(p, m);
+        t->best_us[i] = copy_us(p, m, t->best_Bps[i]);
         t->part[i] = 1;
         for (int k = 0; k < m->n_links; k++)
             t->rates[m->links[k]].n += 2;
@@ -317,6 +320,7 @@ static void table_done(struct table *t)
     free(t->counts);
     free(t->rooms);
     free(t->best_Bps);
+    free(t->best_us);
     free(t->placed);
     free(t->order);
     free(t->part);
@@ -426,7 +430,7 @@ static int64_t least_pauses(const struct table *t)
 {
     int64_t sum = 0;
     for (int i = 0; i < t->p->n_moves; i++)
-        if (copy_us(t->p, &t->p->moves[i], t->best_Bps[i]) >= 0)
+        if (t->best_us[i] >= 0)
             sum += copying_pause_us(&t->p->moves[i].copy, t->best_Bps[i], t->p->pause_limit_us);
     return sum;
 }
@@ -490,7 +494,7 @@ struct loads {
 static int64_t alone_us(struct table *t, int id)
 {
     const struct tt_move *m = &t->p->moves[id];
-    int64_t us = copy_us(t->p, m, t->best_Bps[id]), ready = ready_us(t, m);
+    int64_t us = t->best_us[id], ready = ready_us(t, m);
     return us < 0 || ready < 0 ? -1 : ready + m->lead_us + us + m->tail_us;
 }
 
@@ -506,14 +510,13 @@ int64_t timetable_bound(const struct tt_problem *p)
         more = false;
         for (int i = 0; i < p->n_moves; i++) {
             const struct tt_move *m = &p->moves[i];
-            int64_t end = t.placed[i] ? -1 : alone_us(&t, i), us;
+            int64_t end = t.placed[i] ? -1 : alone_us(&t, i);
             if (end < 0)
                 continue;
             more = t.placed[i] = true;
             t.t.turns[i].end_us = end;
             bound = max64(bound, end);
-            us = copy_us(p, m, t.best_Bps[i]);
-            int64_t begin = end - m->tail_us - us - m->lead_us;
+            int64_t begin = end - m->tail_us - t.best_us[i] - m->lead_us;
             for (int k = 0; k < m->n_links; k++) {
                 struct loads *l = &loads[m->links[k]];
                 l->begin_us = min64(l->begin_us, begin);
