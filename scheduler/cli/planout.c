@@ -60,6 +60,20 @@ static void add_blind(char **s, const struct run_forecast *f)
     text_add(s, " (migration.link of agent.yaml)");
 }
 
+/* How many, and the one that would need most. */
+static void add_never(char **s, const struct run_view *v)
+{
+    const struct move *worst = NULL;
+    char a[FMT_BYTES];
+    text_add(s, " · %lld would not converge", (long long)v->run.forecast.never);
+    for (size_t i = 0; i < v->n_moves; i++)
+        if (!worst || v->moves[i].forecast.need_Bps > worst->forecast.need_Bps)
+            worst = &v->moves[i];
+    if (worst && worst->forecast.need_Bps > 0)
+        text_add(s, " (vm/%s needs more than %s/s)", worst->vm_name,
+                 fmt_bytes(a, worst->forecast.need_Bps));
+}
+
 /* What nobody knows is said, not guessed. */
 static void add_forecast(char **s, const struct run_view *v, int64_t cold)
 {
@@ -76,7 +90,7 @@ static void add_forecast(char **s, const struct run_view *v, int64_t cold)
                  f->writers ? " if guests write little" : "",
                  cold ? ", and as long as cold ones take" : "");
     if (f->never)
-        text_add(s, " · %lld would not converge", (long long)f->never);
+        add_never(s, v);
     if (f->bytes > 0)
         text_add(s, " · %s over the wire", fmt_bytes(a, f->bytes));
     if (f->pause_us > 0)

@@ -71,7 +71,8 @@ struct move_forecast planned_move_forecast(const struct forecast_move *m)
                                   .end_us = m->end_us,
                                   .pause_us = m->pause_us,
                                   .bytes = m->bytes,
-                                  .never = m->never};
+                                  .never = m->never,
+                                  .need_Bps = m->need_Bps};
 }
 
 /* Whom a request to shut down reaches: a guest that runs, on a host that can be asked. */

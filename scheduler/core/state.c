@@ -26,7 +26,7 @@ SHAPE(run_forecast_shape, T, SF_INT_OR(T, makespan_us, -1), SF_INT_OR(T, bound_u
 #undef T
 #define T struct move_forecast
 SHAPE(move_forecast_shape, T, SF_INT_OR(T, start_us, -1), SF_INT_OR(T, end_us, -1),
-      SF_INT_OR(T, pause_us, -1), SF_INT_OR(T, bytes, -1), SF_BOOL(T, never));
+      SF_INT_OR(T, pause_us, -1), SF_INT_OR(T, bytes, -1), SF_BOOL(T, never), SF_INT(T, need_Bps));
 #undef T
 #define T struct run
 SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),

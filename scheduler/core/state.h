@@ -55,7 +55,8 @@ struct run_forecast {
 };
 struct move_forecast {
     int64_t start_us, end_us, pause_us, bytes; /* from the first turn on; -1 unknown */
-    bool never;                                /* does not converge */
+    bool never;                                /* does not converge: */
+    int64_t need_Bps;                          /* its copy would have to be faster than this */
 };
 struct run {
     int64_t id;

@@ -302,6 +302,7 @@ static void sum_up(struct play *y)
         const struct flow *w = &y->flows[i];
         bool open = w->stage != ENDED; /* it has no turn, or goes round for ever */
         m->never |= open && !f->n_blind;
+        m->need_Bps = m->never ? copying_need_Bps(&w->copy) : 0;
         m->bytes = f->n_blind ? w->copy.mem_bytes : (int64_t)w->sent_bytes;
         f->bytes += m->bytes;
         f->never += m->never;

@@ -18,7 +18,8 @@ struct forecast_move {
     int64_t start_us, end_us; /* its turn; proven to run there. −1 unknown, or (end) never */
     int64_t pause_us;         /* planned stop of the guest; −1 unknown */
     int64_t bytes;            /* sent for it */
-    bool never; /* does not end within the policy's time: its guest writes as fast as its share */
+    bool never;       /* it does not converge within the policy's time, or waits for such a move */
+    int64_t need_Bps; /* never: a copy of it would have to be faster than this; else 0 */
 };
 struct forecast {
     struct forecast_move *moves; /* as in the plan */

@@ -28,6 +28,9 @@ struct table {
     /* what the search changes: the order in which moves are placed, and best_Bps / part */
     int *order, *part;
     struct timetable t;
+    /* Σ end · duration: among tables that end together the one whose queues are more even. (Of machines
+     * that take jobs without a gap it is half the sum of their squared loads, in whatever order.) */
+    __int128 uneven;
     int64_t steps;
 };
 
@@ -207,6 +210,7 @@ static void build(struct table *t)
     memset(t->placed, 0, (size_t)p->n_moves * sizeof(*t->placed));
     t->t.n_never = p->n_moves;
     t->t.makespan_us = t->t.pauses_us = t->t.bytes = 0;
+    t->uneven = 0;
     for (int before = -1; t->t.n_never != before;) {
         before = t->t.n_never;
         for (int i = 0; i < p->n_moves; i++)
@@ -220,6 +224,7 @@ static void build(struct table *t)
             continue;
         }
         t->t.makespan_us = turn->end_us > t->t.makespan_us ? turn->end_us : t->t.makespan_us;
+        t->uneven += (__int128)turn->end_us * (turn->end_us - turn->start_us) * turn->Bps;
         t->t.pauses_us += turn->pause_us;
         t->t.bytes += turn->bytes;
     }
@@ -351,6 +356,7 @@ struct kept {
     int *order, *part;
     int n_never;
     int64_t makespan_us, pauses_us;
+    __int128 uneven;
 };
 struct search {
     struct table t;
@@ -377,6 +383,7 @@ static void keep(const struct table *t, struct kept *k)
     k->n_never = t->t.n_never;
     k->makespan_us = t->t.makespan_us;
     k->pauses_us = t->t.pauses_us;
+    k->uneven = t->uneven;
 }
 
 static void restore(struct table *t, const struct kept *k)
@@ -385,13 +392,17 @@ static void restore(struct table *t, const struct kept *k)
     memcpy(t->part, k->part, (size_t)t->p->n_moves * sizeof(int));
 }
 
-static int64_t against(const struct table *t, const struct kept *k)
+static int sign(__int128 d)
+{
+    return d < 0 ? -1 : d > 0;
+}
+
+/* < 0: the table is better. */
+static int against(const struct table *t, const struct kept *k)
 {
     if (t->t.n_never != k->n_never)
-        return t->t.n_never - k->n_never;
-    if (t->t.makespan_us != k->makespan_us)
-        return t->t.makespan_us - k->makespan_us;
-    return t->t.pauses_us - k->pauses_us;
+        return sign(t->t.n_never - k->n_never);
+    return sign(t->t.makespan_us - k->makespan_us);
 }
 
 static int below(struct search *s, int n)
@@ -399,15 +410,20 @@ static int below(struct search *s, int n)
     return (int)rng_below(&s->rng, (uint64_t)n);
 }
 
-/* One move elsewhere in the order, or at another share. */
+/* One move elsewhere in the order, two that change places, or one at another share. */
 static void change(struct search *s)
 {
     int n = s->t.p->n_moves, from = below(s, n), to = below(s, n), *order = s->t.order;
-    if (below(s, 3) == 0) {
-        s->t.part[from] = 1 + below(s, PARTS);
+    int what = below(s, 4), id = order[from];
+    if (what == 0) {
+        s->t.part[id] = 1 + below(s, PARTS);
         return;
     }
-    int id = order[from];
+    if (what == 1) {
+        order[from] = order[to];
+        order[to] = id;
+        return;
+    }
     if (from < to)
         memmove(&order[from], &order[from + 1], (size_t)(to - from) * sizeof(int));
     else
@@ -450,9 +466,10 @@ static void improve(struct search *s, const struct solve_limits *l)
             change(s);
         build(t);
         idle = jump ? 0 : idle + 1;
-        if (jump || against(t, &s->now) <= 0)
+        int than_now = against(t, &s->now), than_best = against(t, &s->best);
+        if (jump || (than_now ? than_now : sign(t->uneven - s->now.uneven)) <= 0)
             keep(t, &s->now);
-        if (against(t, &s->best) < 0) {
+        if ((than_best ? than_best : sign(t->t.pauses_us - s->best.pauses_us)) < 0) {
             keep(t, &s->best);
             idle = 0;
         }

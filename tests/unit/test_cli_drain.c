@@ -201,7 +201,7 @@ static void joining_and_detaching(void **state)
     "{\"id\":1,\"run\":42,\"vm\":\"u\",\"vm_name\":\"web\",\"from\":\"h1\",\"to\":\"h2\","         \
     "\"live\":true,"                                                                               \
     "\"mem_bytes\":4294967296,\"why\":\"most free memory\",\"forecast\":{\"start_us\":120000000,"  \
-    "\"end_us\":200000000}}"
+    "\"end_us\":200000000,\"need_Bps\":1288490188}}"
 
 static void a_dry_run(void **state)
 {
@@ -272,7 +272,8 @@ static void a_plan_with_unknowns(void **state)
     contains(o.out, "STARTS  TAKES  PAUSE  UUID\n");
     contains(o.out, "  2 min   80 s      ?  u\n");
     contains(o.out, "Plan: 1 move, 0 blocked, 0 stopped · peak 4 at once · ≈8 min if guests write "
-                    "little · 1 would not converge · 4 GiB over the wire · pauses up to 300 ms\n");
+                    "little · 1 would not converge (vm/web needs more than 1.2 GiB/s) · 4 GiB over "
+                    "the wire · pauses up to 300 ms\n");
     const struct fake_answer blind[] = {
         {POST, 0, CREATED},
         {RUN, 0,

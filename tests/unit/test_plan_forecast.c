@@ -142,6 +142,7 @@ static void what_does_not_converge_is_said(void **state)
     assert_int_equal(got.never, 1);
     assert_true(got.moves[0].never);
     assert_int_equal(got.moves[0].end_us, -1);
+    assert_int_equal(got.moves[0].need_Bps, 200 * MBIT);
     near(got.makespan_us, 3 + 20 + 1); /* of the other, with half the link */
     f.p.migration.timeout_us_per_gib = 0;
     how.parallel = 1;
