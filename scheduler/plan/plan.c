@@ -120,6 +120,46 @@ void making_put(struct making *k, const int *to)
         w->f.leaving[k->list[i].vm] = true;
 }
 
+/* The host with most free memory that the filters allow for the i-th VM of the list, or -1. */
+static int find_room(const struct making *k, size_t i)
+{
+    const struct plan_world *w = &k->w;
+    int64_t most = INT64_MIN;
+    int best = -1;
+    for (int h = 0; h < (int)w->s->n_hosts; h++) {
+        struct plan_ask q = {.vm = k->list[i].vm, .host = h};
+        int64_t left = plan_mem_capacity(w, h) - w->load[h].mem_bytes;
+        if (left <= most || !in_set(&k->live, i, h) ||
+            !plan_filter(w, &q, PF_STATIC | PF_DYNAMIC, NULL))
+            continue;
+        most = left;
+        best = h;
+    }
+    return best;
+}
+
+static size_t count_placed(const struct making *k)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < k->n; i++)
+        n += k->w.f.to[k->list[i].vm] >= 0;
+    return n;
+}
+
+/* What the filters refused of the engine's answer may have left room for others, and the engine counts
+ * in whole pages: nothing stays for which the filters know a host. */
+static void fill_gaps(struct making *k)
+{
+    cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
+    for (size_t n = count_placed(k), before = n + 1; n < k->n && n != before;) {
+        before = n;
+        for (size_t i = 0; i < k->n; i++)
+            to[i] = k->w.f.to[k->list[i].vm] < 0 ? find_room(k, i) : -1;
+        making_put(k, to);
+        n = count_placed(k);
+    }
+}
+
 /* Give those of the list a place that have none yet. at: their places in k->list. */
 static void place(struct making *k, const struct plan_classes *classes,
                   const struct plan_wanted *list, const size_t *at, size_t n)
@@ -144,6 +184,7 @@ static void place(struct making *k, const struct plan_classes *classes,
     for (size_t i = 0; i < n; i++)
         to[at[i]] = s.at[t.item_of[i]];
     making_put(k, to);
+    fill_gaps(k);
     solve_done(&s);
     translation_done(&t);
 }

@@ -574,9 +574,39 @@ static void test_only_host(void **state)
     fleet_done(&f);
 }
 
+/* What the engine counts in pages may fit to the byte; what it would break a rule for must leave its room
+ * to others. */
+static void test_gaps_are_filled(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan plan;
+    fleet_init(&f, 2, 16, 3);
+    fleet_vm(&f, "a", 0, 8)->mem_overhead_bytes = 1;
+    fleet_vm(&f, "b", 1, 8)->mem_overhead_bytes = -1;
+    fleet_drain(&f, 0);
+    plan_make(&f.s, &f.p, &f.r, 1, &plan);
+    assert_int_equal(plan.n_moves, 1);
+    plan_done(&plan);
+    fleet_done(&f);
+    fleet_init(&f, 2, 16, 3);
+    fleet_vm(&f, "web-1", 0, 10);
+    fleet_vm(&f, "web-2", 1, 4);
+    fleet_vm(&f, "other", 0, 8);
+    fleet_rule(&f, "wide", RULE_SPREAD, "web-*", NULL)->min = 2;
+    fleet_drain(&f, 0);
+    plan_make(&f.s, &f.p, &f.r, 1, &plan);
+    assert_int_equal(plan.n_moves, 1);
+    assert_int_equal(plan.moves[0].vm, 2);
+    assert_int_equal(plan.stays[0].reasons[0].code, R_SPREAD);
+    plan_done(&plan);
+    fleet_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gaps_are_filled),
         cmocka_unit_test(test_complete),
         cmocka_unit_test(test_complete_with_affinity),
         cmocka_unit_test(test_tight_fit),
