@@ -22,8 +22,8 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
             ret_why->what = xasprintf("rule %s", r->name);
             ret_why->need = xasprintf("%s, with %s", domain, f->vms[other]->name);
             ret_why->have =
-                xasprintf("%s %s %s", f->vms[other]->name, f->to[other] >= 0 ? "moves to" : "is on",
-                          f->hosts[pos]->name);
+                xasprintf("%s %s %s", f->vms[other]->name,
+                          f->to[other] >= 0 ? "on its way to" : "on", f->hosts[pos]->name);
             ret_why->cure = xasprintf("let %s move too, or give rule %s a weight (soft)",
                                       f->vms[other]->name, r->name);
         }

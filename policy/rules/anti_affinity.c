@@ -12,10 +12,10 @@ static void say(const struct rule *r, const struct fleet *f, int other, int host
     ret->what = xasprintf("rule %s", r->name);
     ret->need = xasprintf("no other VM of the rule in %s", domain);
     if (f->to[other] >= 0)
-        ret->have =
-            xasprintf("%s moves from %s to %s", name, where_it_is, f->hosts[f->to[other]]->name);
+        ret->have = xasprintf("%s, on its way from %s to %s", name, where_it_is,
+                              f->hosts[f->to[other]]->name);
     else
-        ret->have = xasprintf("%s is on %s", name, where_it_is);
+        ret->have = xasprintf("%s on %s", name, where_it_is);
     if (unknown)
         ret->cure = xasprintf("name the %s of each host in its agent.yaml: %s",
                               domain_level_names[r->across], f->hosts[host]->name);

@@ -16,7 +16,7 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
         ret_why->code = R_HOST_REQUIRED;
         ret_why->what = xasprintf("rule %s", r->name);
         ret_why->need = xasprintf("a host %s", hosts);
-        ret_why->have = xasprintf("%zu of %zu hosts are allowed", n, f->n_hosts);
+        ret_why->have = xasprintf("%zu of %zu hosts allowed", n, f->n_hosts);
         ret_why->cure = xasprintf("allow host %s in rule %s", f->hosts[host]->name, r->name);
     }
     return false;

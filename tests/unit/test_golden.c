@@ -1,0 +1,209 @@
+/* Stories with a fleet, a policy and what the planner answers: tests/golden/NAME/
+ *   README       the story        fleet.json   docs/snapshot.md        policy.yaml   docs/policy.md
+ *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order
+ * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
+ * and it is no maintenance. home VM@HOST...: these VMs should go there.
+ * Every plan must be the same for any seed and hold in the independent replay. GOLDEN_BLESS=1 writes
+ * the answers anew (then read them). Run from the repository's root. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/plan/plan.h"
+#include "scheduler/snap/snap.h"
+
+#define GOLDEN "tests/golden"
+
+struct question {
+    struct snap *f;
+    const struct policy *p;
+    struct plan_request r;
+    int *vms, *wish;
+    size_t n_vms, n_wish;
+};
+
+static int find(const struct snap *f, const char *name, bool host)
+{
+    size_t n = host ? f->s.n_hosts : f->s.n_vms;
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(name, host ? f->s.hosts[i].h->name : f->s.vms[i].v->name))
+            return (int)i;
+    fail_msg("no %s of the name %s", host ? "host" : "VM", name);
+    return -1;
+}
+
+static void ask_drain(struct question *q, char *words)
+{
+    for (char *w; (w = strsep(&words, " ")) != NULL;) {
+        int host = find(q->f, w, true);
+        q->f->s.hosts[host].state = HOST_DRAINING;
+        for (size_t i = 0; i < q->f->s.n_vms; i++)
+            if (q->f->s.vms[i].host == host)
+                *vec_add(&q->vms, &q->n_vms) = (int)i;
+    }
+}
+
+static void ask_balance(struct question *q, char *words)
+{
+    q->r.purpose = PURPOSE_BALANCE;
+    for (char *w; (w = strsep(&words, " ")) != NULL;)
+        *vec_add(&q->vms, &q->n_vms) = find(q->f, w, false);
+}
+
+static void ask_home(struct question *q, char *words)
+{
+    for (char *w; (w = strsep(&words, " ")) != NULL;) {
+        char *host = strchr(w, '@');
+        assert_non_null(host);
+        *host++ = '\0';
+        *vec_add(&q->vms, &q->n_vms) = find(q->f, w, false);
+        *vec_add(&q->wish, &q->n_wish) = find(q->f, host, true);
+    }
+}
+
+static void say(char **text, const char *line)
+{
+    char *more = xasprintf("%s%s\n", *text ? *text : "", line);
+    free(*text);
+    *text = more;
+}
+
+static void say_stay(const struct question *q, const struct plan_stay *stay, char **text)
+{
+    cleanup(freep) char *head = xasprintf("%s stays", q->f->s.vms[stay->vm].v->name);
+    say(text, head);
+    for (size_t i = 0; i < stay->n_reasons; i++) {
+        const struct reason *r = &stay->reasons[i];
+        cleanup(freep) char *line =
+            xasprintf("  %s%s%s%s%s%s%s%s%s%s%s%s%s", r->host ? r->host : "", r->host ? " " : "",
+                      reason_tokens[r->code], r->what ? ", " : "", r->what ? r->what : "",
+                      r->where ? " at " : "", r->where ? r->where : "", r->need ? ": needs " : "",
+                      r->need ? r->need : "", r->have ? (r->need ? ", has " : ": ") : "",
+                      r->have ? r->have : "", r->cure ? "; " : "", r->cure ? r->cure : "");
+        say(text, line);
+    }
+}
+
+static char *answer(const struct question *q, const struct plan *plan)
+{
+    char *text = NULL;
+    for (int vm = 0; (size_t)vm < q->f->s.n_vms; vm++) {
+        for (size_t i = 0; i < plan->n_moves; i++)
+            if (plan->moves[i].vm == vm) {
+                const struct plan_move *m = &plan->moves[i];
+                cleanup(freep) char *line =
+                    xasprintf("%s: %s -> %s", q->f->s.vms[vm].v->name,
+                              q->f->s.hosts[m->from].h->name, q->f->s.hosts[m->to].h->name);
+                say(&text, line);
+            }
+        for (size_t i = 0; i < plan->n_stays; i++)
+            if (plan->stays[i].vm == vm)
+                say_stay(q, &plan->stays[i], &text);
+    }
+    return text ? text : xstrdup("");
+}
+
+static char *plan_text(const struct question *q, uint64_t seed)
+{
+    struct plan plan;
+    struct reason why;
+    shape_init(&reason_shape, &why);
+    plan_make(&q->f->s, q->p, &q->r, seed, &plan);
+    if (!plan_verify(&q->f->s, q->p, &q->r, &plan, &why))
+        fail_msg("the replay finds %s", reason_tokens[why.code]);
+    char *text = answer(q, &plan);
+    plan_done(&plan);
+    return text;
+}
+
+static char *ask(const char *dir, const struct policy *p, const char *line)
+{
+    static const struct {
+        const char *word;
+        void (*read)(struct question *q, char *words);
+    } kinds[] = {{"drain ", ask_drain}, {"balance ", ask_balance}, {"home ", ask_home}};
+    cleanup(freep) char *path = xasprintf("%s/fleet.json", dir);
+    cleanup(snap_done) struct snap f = {0};
+    struct question q = {.f = &f, .p = p};
+    struct err e = {0};
+    if (snap_load(path, &f, &e) < 0)
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (str_has_prefix(line, kinds[i].word)) {
+            cleanup(freep) char *words = xstrdup(line + strlen(kinds[i].word));
+            kinds[i].read(&q, words);
+        }
+    q.r.vms = q.vms;
+    q.r.n_vms = q.n_vms;
+    q.r.wish = q.wish;
+    assert_true(q.n_vms > 0);
+    char *text = plan_text(&q, 1);
+    for (uint64_t seed = 2; seed < 5; seed++) {
+        cleanup(freep) char *other = plan_text(&q, seed);
+        assert_string_equal(other, text);
+    }
+    free(q.vms);
+    free(q.wish);
+    return text;
+}
+
+static void one_case(const char *name)
+{
+    cleanup(freep) char *dir = xasprintf("%s/%s", GOLDEN, name);
+    cleanup(freep) char *path = xasprintf("%s/expect", dir);
+    cleanup(freep) char *expect = NULL, *got = NULL;
+    struct policy p;
+    struct err e = {0};
+    if (policy_load(dir, &p, &e) < 0 || file_read(path, 1 << 20, &expect, NULL, &e) < 0)
+        fail_msg("%s: %s", dir, e.msg);
+    cleanup(freep) char *copy = xstrdup(expect);
+    char *rest = copy;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        if (!str_has_prefix(line, "$ "))
+            continue;
+        cleanup(freep) char *text = ask(dir, &p, line + 2);
+        say(&got, line);
+        char *more = xasprintf("%s%s", got, text);
+        free(got);
+        got = more;
+    }
+    assert_non_null(got);
+    if (getenv("GOLDEN_BLESS"))
+        assert_int_equal(file_write(path, got, strlen(got), 0644, NULL), 0);
+    else if (!str_eq(got, expect))
+        fail_msg("%s: expected\n%s\ngot\n%s", dir, expect, got);
+    policy_done(&p);
+}
+
+static int is_case(const struct dirent *d)
+{
+    return d->d_name[0] != '.' && d->d_type == DT_DIR;
+}
+
+static void test_cases(void **state)
+{
+    (void)state;
+    struct dirent **list;
+    int n = scandir(GOLDEN, &list, is_case, alphasort);
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        one_case(list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
