@@ -1,6 +1,6 @@
 /* An independent replay of a plan: it reads the snapshot, the policy's text and the request, and none
- * of the planner's code. Written for plainness, not for speed: everything is recomputed from the
- * list of places a VM counts at. */
+ * of the planner's code. Written for plainness: everything is recomputed from the list of places a VM
+ * counts at. Two lists keep it fast in large fleets: who may ever be at a host, and whom a rule names. */
 #include <fnmatch.h>
 #include <string.h>
 
@@ -9,12 +9,19 @@
 #include "lib/base/str.h"
 #include "scheduler/plan/plan.h"
 
+struct crowd {
+    bool known;
+    int *vms;
+    size_t n;
+};
 struct replay {
     const struct snapshot *s;
     const struct policy *p;
     const struct plan_request *r;
     const struct plan *plan;
-    int *second; /* per VM: host it counts at besides its own, -1 none */
+    int *second;        /* per VM: host it counts at besides its own, -1 none */
+    struct crowd *at;   /* per host: VMs that are there, come there, or are to come there */
+    struct crowd *rule; /* per rule: its VMs, once somebody asked */
     struct reason *ret;
 };
 
@@ -126,6 +133,16 @@ static bool matches(const struct selector *sel, const char *name, const struct l
 static bool rule_has(const struct rule *r, const struct vm *vm)
 {
     return matches(&r->vms, vm->name, vm->labels, vm->n_labels);
+}
+
+static const struct crowd *rule_vms(struct replay *v, const struct rule *r)
+{
+    struct crowd *c = &v->rule[r - v->p->rules];
+    for (size_t i = 0; !c->known && i < v->s->n_vms; i++)
+        if (rule_has(r, v->s->vms[i].v))
+            *vec_add(&c->vms, &c->n) = (int)i;
+    c->known = true;
+    return c;
 }
 
 static bool rule_names_host(const struct rule *r, const struct host *h)
@@ -323,7 +340,8 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
 {
     const struct host *h = v->s->hosts[host].h;
     int64_t mem = 0, cpus = 0, huge = 0;
-    for (size_t i = 0; i < v->s->n_vms; i++) {
+    for (size_t k = 0; k < v->at[host].n; k++) {
+        size_t i = (size_t)v->at[host].vms[k];
         const struct vm *vm = v->s->vms[i].v;
         if (!here(v, i, host) || (vm->state == VM_SHUTOFF && !v->s->vms[i].will_start))
             continue;
@@ -359,7 +377,8 @@ static bool fits_ok(struct replay *v, const struct plan_move *m)
 static bool names_ok(struct replay *v, const struct plan_move *m)
 {
     const struct vm *vm = vm_at(v, m->vm);
-    for (size_t i = 0; i < v->s->n_vms; i++) {
+    for (size_t k = 0; k < v->at[m->to].n; k++) {
+        size_t i = (size_t)v->at[m->to].vms[k];
         const struct vm *o = v->s->vms[i].v;
         if ((int)i == m->vm || !here(v, i, (size_t)m->to))
             continue;
@@ -373,47 +392,54 @@ static bool names_ok(struct replay *v, const struct plan_move *m)
     return true;
 }
 
+/* At one of its ends the VM is on a host that may be in the same place as `to`. hosts: only those that
+ * the rule names count. */
+static bool near_by(const struct replay *v, const struct rule *r, int vm, int to, bool hosts)
+{
+    int ends[2] = {v->s->vms[vm].host, v->second[vm]};
+    for (int e = 0; e < 2; e++)
+        if (ends[e] >= 0 && (!hosts || rule_names_host(r, v->s->hosts[ends[e]].h)) &&
+            maybe_same(r->across, v->s->hosts[ends[e]].h, v->s->hosts[to].h))
+            return true;
+    return false;
+}
+
+/* Others of the rule that are near by. */
+static int64_t others_near(struct replay *v, const struct rule *r, const struct plan_move *m,
+                           bool hosts)
+{
+    const struct crowd *c = rule_vms(v, r);
+    int64_t n = 0;
+    for (size_t k = 0; k < c->n; k++)
+        n += c->vms[k] != m->vm && strcmp(vm_at(v, c->vms[k])->uuid, vm_at(v, m->vm)->uuid) &&
+             near_by(v, r, c->vms[k], m->to, hosts);
+    return n;
+}
+
 static bool limit_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
-    const struct vm *vm = vm_at(v, m->vm);
-    int64_t n = 1;
     if (!rule_names_host(r, v->s->hosts[m->to].h))
         return true;
-    for (size_t i = 0; i < v->s->n_vms; i++) {
-        const struct vm *o = v->s->vms[i].v;
-        bool counts = false;
-        for (size_t h = 0; h < v->s->n_hosts; h++)
-            counts |= here(v, i, h) && rule_names_host(r, v->s->hosts[h].h) &&
-                      maybe_same(r->across, v->s->hosts[h].h, v->s->hosts[m->to].h);
-        n += counts && (int)i != m->vm && strcmp(o->uuid, vm->uuid) && rule_has(r, o);
-    }
-    return n <= r->max || bad(v, R_MAX_VMS, m->to, name_of(v, m->vm), xstrdup(r->name));
+    return others_near(v, r, m, true) + 1 <= r->max ||
+           bad(v, R_MAX_VMS, m->to, name_of(v, m->vm), xstrdup(r->name));
 }
 
 static bool apart_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
-    const struct vm *vm = vm_at(v, m->vm);
-    for (size_t i = 0; i < v->s->n_vms; i++) {
-        const struct vm *o = v->s->vms[i].v;
-        if ((int)i == m->vm || !strcmp(o->uuid, vm->uuid) || !rule_has(r, o))
-            continue;
-        for (size_t h = 0; h < v->s->n_hosts; h++)
-            if (here(v, i, h) && maybe_same(r->across, v->s->hosts[h].h, v->s->hosts[m->to].h))
-                return bad(v, R_ANTI_AFFINITY, m->to, name_of(v, m->vm), xstrdup(r->name));
-    }
-    return true;
+    return !others_near(v, r, m, false) ||
+           bad(v, R_ANTI_AFFINITY, m->to, name_of(v, m->vm), xstrdup(r->name));
 }
 
 /* The fewest places that VMs of the rule can be caught in, of those from i on, when some hosts are
  * caught already. First those that are at rest, then the others, each at either of its ends. */
-static int caught(const struct replay *v, const struct rule *r, size_t i, const int *second,
+static int caught(struct replay *v, const struct rule *r, size_t i, const int *second,
                   struct catch *c)
 {
-    size_t n_vms = v->s->n_vms;
-    for (; i < 2 * n_vms && c->n < c->enough; i++) {
-        size_t vm = i % n_vms;
+    const struct crowd *of = rule_vms(v, r);
+    for (; i < 2 * of->n && c->n < c->enough; i++) {
+        int vm = of->vms[i % of->n];
         int ends[2] = {v->s->vms[vm].host, second[vm] >= 0 ? second[vm] : v->s->vms[vm].host};
-        if (!rule_has(r, v->s->vms[vm].v) || (ends[0] == ends[1]) != (i < n_vms))
+        if ((ends[0] == ends[1]) != (i < of->n))
             continue;
         bool counted = false;
         for (int e = 0; e < 2; e++) {
@@ -476,10 +502,10 @@ static bool together_ok(struct replay *v, const struct plan_move *m)
         const struct rule *r = &v->p->rules[k];
         if (r->kind != RULE_AFFINITY || !r->hard || !rule_has(r, vm_at(v, m->vm)))
             continue;
-        for (size_t i = 0; i < v->s->n_vms; i++) {
-            const struct snap_vm *o = &v->s->vms[i];
-            int end = v->second[i] >= 0 ? v->second[i] : o->host;
-            if (strcmp(o->v->uuid, vm_at(v, m->vm)->uuid) && rule_has(r, o->v) &&
+        const struct crowd *c = rule_vms(v, r);
+        for (size_t i = 0; i < c->n; i++) {
+            int vm = c->vms[i], end = v->second[vm] >= 0 ? v->second[vm] : v->s->vms[vm].host;
+            if (strcmp(vm_at(v, vm)->uuid, vm_at(v, m->vm)->uuid) &&
                 !surely_same(r->across, v->s->hosts[end].h, v->s->hosts[m->to].h))
                 return bad(v, R_AFFINITY, m->to, name_of(v, m->vm), xstrdup(r->name));
         }
@@ -533,13 +559,25 @@ static bool spare_ok(struct replay *v)
            bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
 }
 
+static void may_be_at(struct replay *v, int host, int vm)
+{
+    if (host >= 0)
+        *vec_add(&v->at[host].vms, &v->at[host].n) = vm;
+}
+
 static bool replay(struct replay *v)
 {
     const struct plan *p = v->plan;
     if (!whole(v))
         return false;
-    for (size_t i = 0; i < v->s->n_vms; i++)
-        v->second[i] = v->s->vms[i].moving_to;
+    for (size_t i = 0; i < v->s->n_vms; i++) {
+        const struct snap_vm *o = &v->s->vms[i];
+        v->second[i] = o->moving_to;
+        may_be_at(v, o->host, (int)i);
+        may_be_at(v, o->moving_to == o->host ? -1 : o->moving_to, (int)i);
+    }
+    for (size_t i = 0; i < p->n_moves; i++)
+        may_be_at(v, p->moves[i].to, p->moves[i].vm);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *m = &p->moves[i];
         if (!vm_ok(v, m) || !asked_ok(v, m) || !target_ok(v, m))
@@ -554,11 +592,27 @@ static bool replay(struct replay *v)
     return spare_ok(v);
 }
 
+static void crowds_free(struct crowd *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(c[i].vms);
+    free(c);
+}
+
 bool plan_verify(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
                  const struct plan *plan, struct reason *ret_violation)
 {
     cleanup(freep) int *second = xcalloc(s->n_vms, sizeof(*second));
-    struct replay v = {
-        .s = s, .p = p, .r = r, .plan = plan, .second = second, .ret = ret_violation};
-    return replay(&v);
+    struct replay v = {.s = s,
+                       .p = p,
+                       .r = r,
+                       .plan = plan,
+                       .second = second,
+                       .at = xcalloc(s->n_hosts, sizeof(*v.at)),
+                       .rule = xcalloc(p->n_rules, sizeof(*v.rule)),
+                       .ret = ret_violation};
+    bool ok = replay(&v);
+    crowds_free(v.at, s->n_hosts);
+    crowds_free(v.rule, p->n_rules);
+    return ok;
 }

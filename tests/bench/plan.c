@@ -120,6 +120,10 @@ static void drain(struct test_fleet *f, size_t hosts, size_t n)
     int64_t took = time_plan(f, REPEATS, &p);
     printf("%7zu hosts  drain %3zu  %8.1f ms  %5zu moves  %3zu stay\n", hosts, n,
            (double)took / 1e3, p.n_moves, p.n_stays);
+    int64_t start = cpu_us();
+    bool holds = plan_verify(&f->s, &f->p, &f->r, &p, NULL);
+    printf("%7zu hosts  its replay  %8.1f ms  %s\n", hosts, (double)(cpu_us() - start) / 1e3,
+           holds ? "accepted" : "REFUSED");
     printf("bench: plan_drain_%zu_of_%zu_ms %.1f ms\n", n, hosts, (double)took / 1e3);
     for (size_t h = 0; h < hosts; h++)
         f->s.hosts[h].state = HOST_UP;
