@@ -44,8 +44,12 @@ static int run_pki(struct cli *c, int argc, char **argv)
 static const struct command commands[] = {
     {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
      NULL},
-    {"plan", "show what a drain would do, change nothing", "drain HOST [options of drain]",
-     DRAIN_HELP, cmd_plan, NULL},
+    {"plan", "show what a drain would do, or what few moves would do for a fleet; change nothing",
+     "drain HOST [options of drain] | balance | relieve | repair [options]",
+     "balance evens out load, relieve empties what is too full, repair mends broken rules only:\n"
+     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"
+     "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n\n" DRAIN_HELP,
+     cmd_plan, NULL},
     {"resume", "put a host back in use", "HOST [options]",
      "  --bring-home         move back what the last drain took away\n"
      "  -m, --reason TEXT    why\n" FOLLOW_HELP,

@@ -435,7 +435,10 @@ int cmd_plan(struct cli *c, int argc, char **argv)
         return opt_exit(o);
     if (optind >= argc)
         return cli_usage(c, "what to plan is missing: drover plan drain HOST");
+    if (balance_is(argv[optind]))
+        return balance_plan(c, argc - optind, argv + optind);
     if (!str_eq(argv[optind], "drain"))
-        return cli_usage(c, "'%s' cannot be planned; drover plan drain HOST can", argv[optind]);
+        return cli_usage(c, "'%s' cannot be planned; drain HOST, balance, relieve and repair can",
+                         argv[optind]);
     return drain_or_plan(c, argc - optind, argv + optind, true);
 }

@@ -14,9 +14,11 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
-#define POLL_MIN_US      (100 * MSEC)
-#define POLL_MAX_US      SEC
-enum { POLL_COST = 20 }; /* one part of so many goes into asking: long lists are asked for less often */
+#define POLL_MIN_US (100 * MSEC)
+#define POLL_MAX_US SEC
+enum {
+    POLL_COST = 20
+}; /* one part of so many goes into asking: long lists are asked for less often */
 #define RETRY_US         SEC
 #define SUMMARY_EVERY_US (30 * SEC)
 #define FIRST_DRAW_US    (500 * MSEC) /* a run that is over sooner needs no picture */
@@ -269,7 +271,10 @@ static int64_t pace(const struct follow *f, bool reached, int64_t took_us)
     if (f->c->poll_us)
         return f->c->poll_us;
     int64_t us = took_us * POLL_COST;
-    return !reached ? RETRY_US : us < POLL_MIN_US ? POLL_MIN_US : us > POLL_MAX_US ? POLL_MAX_US : us;
+    return !reached           ? RETRY_US
+           : us < POLL_MIN_US ? POLL_MIN_US
+           : us > POLL_MAX_US ? POLL_MAX_US
+                              : us;
 }
 
 static int leave(struct follow *f, int code, const char *why)

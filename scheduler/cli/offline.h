@@ -28,3 +28,7 @@ void offline_note(struct cli *c, const struct offline *o);
 int offline_plan(struct cli *c, const struct offline *o, struct request *req, struct run_view *ret);
 /* The same as data: what GET /v1/runs/ID answers, and "snapshot", the file. Gives. */
 json_t *offline_encode(const struct offline *o, const struct run_view *v);
+
+/* drover plan WORD, of fleets whose VMs may move: is it one of these words; plan it. */
+bool balance_is(const char *word);
+int balance_plan(struct cli *c, int argc, char **argv);

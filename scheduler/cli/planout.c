@@ -20,7 +20,7 @@ static void forecast_cells(struct table *t, const struct move_forecast *f)
     table_text(t, C_NONE, f->pause_us < 0 ? "?" : fmt_duration(pause, f->pause_us));
 }
 
-static int moves_table(struct cli *c, const struct run_view *v)
+int plan_moves_print(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
         {"VM", false, false},    {"FROM", false, false}, {"TO", false, false},
@@ -99,10 +99,28 @@ static void add_forecast(char **s, const struct run_view *v, int64_t cold)
         text_add(s, " · pauses up to %s", fmt_duration(a, f->pause_limit_us));
 }
 
+static void finish_line(FILE *f, const struct run_view *v, char *s, int64_t cold)
+{
+    const struct run *r = &v->run;
+    if (v->n_moves)
+        add_forecast(&s, v, cold);
+    if (r->policy_commit)
+        text_add(&s, " · policy %.7s %s", r->policy_commit,
+                 r->policy_clean ? "clean" : "with local changes");
+    text_line(f, "%s", s);
+    free(s);
+}
+
+void plan_total_print(FILE *f, const struct run_view *v)
+{
+    char *s = NULL;
+    text_add(&s, "Plan: %s", text_count((int64_t)v->n_moves, "move", "moves"));
+    finish_line(f, v, s, 0);
+}
+
 /* Plan: 8 moves, 0 blocked, 0 stopped · ... */
 static void plan_line(FILE *f, const struct run_view *v, int64_t stopped, int64_t blocked)
 {
-    const struct run *r = &v->run;
     char *s = NULL;
     int64_t cold = 0;
     for (size_t i = 0; i < v->n_moves; i++)
@@ -112,13 +130,7 @@ static void plan_line(FILE *f, const struct run_view *v, int64_t stopped, int64_
              (long long)stopped);
     if (cold)
         text_add(&s, ", %lld cold", (long long)cold);
-    if (v->n_moves)
-        add_forecast(&s, v, cold);
-    if (r->policy_commit)
-        text_add(&s, " · policy %.7s %s", r->policy_commit,
-                 r->policy_clean ? "clean" : "with local changes");
-    text_line(f, "%s", s);
-    free(s);
+    finish_line(f, v, s, cold);
 }
 
 int plan_print(struct cli *c, const struct run_view *v, bool detailed)
@@ -130,7 +142,7 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
         summary_print(c->err, v);
         return X_FAILED;
     }
-    int code = moves_table(c, v);
+    int code = plan_moves_print(c, v);
     if (code)
         return code;
     if (r->n_stays) {

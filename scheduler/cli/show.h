@@ -27,6 +27,10 @@ int run_exit(const struct run *r);
  * Gives. */
 char *drain_command(const struct run *r);
 
+/* Only the table of moves. Gives an exit code. */
+int plan_moves_print(struct cli *c, const struct run_view *v);
+/* Only "Plan: 22 moves, ..." without what is blocked or stopped. */
+void plan_total_print(FILE *f, const struct run_view *v);
 /* A dry run: table of moves, what stays, the line "Plan: ...". Gives an exit code. */
 int plan_print(struct cli *c, const struct run_view *v, bool detailed);
 /* Per disk, what each host saw before and after. */

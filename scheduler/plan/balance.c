@@ -105,10 +105,44 @@ static void take_back(struct making *k)
             plan_world_take(&k->w, k->list[i].vm);
 }
 
+/* The first rule that the VM breaks where it is, or NULL. Gives. */
+static char *broken_rule(const struct plan_world *w, int vm)
+{
+    char *text = NULL;
+    for (size_t i = w->rules_start[vm]; i < w->rules_start[vm + 1] && !text; i++) {
+        const struct rule *r = &w->p->rules[w->rules[i]];
+        const struct rule_def *def = rule_defs[r->kind];
+        struct reason why;
+        shape_init(&reason_shape, &why);
+        if (def->allows && !def->allows(r, &w->match[w->rules[i]], &w->f, vm, w->f.at[vm], &why))
+            text = xasprintf("rule %s (%s): %s", r->name, r->where ? r->where : "?",
+                             why.have ? why.have : reason_texts[why.code]);
+        shape_done(&reason_shape, &why);
+    }
+    return text;
+}
+
+char *plan_balance_why(const struct making *k, int vm, int to)
+{
+    const struct plan_world *w = &k->w;
+    int from = w->f.at[vm];
+    char *rule = broken_rule(w, vm);
+    if (rule)
+        return rule;
+    double was[2], is[2];
+    for (int e = 0; e < 2; e++) {
+        was[e] = (double)used_ppm(w, (size_t)(e ? to : from), k->was_bytes) / 1e4;
+        is[e] = (double)used_ppm(w, (size_t)(e ? to : from), w->end_bytes) / 1e4;
+    }
+    return xasprintf("%s %.1f → %.1f %% full, %s %.1f → %.1f %%", w->f.hosts[from]->name, was[0],
+                     is[0], w->f.hosts[to]->name, was[1], is[1]);
+}
+
 void plan_balance(struct making *k)
 {
     struct translation t;
     struct solve_state s;
+    k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
     measure_load(&k->w, &k->plan->before);
     struct translate_goal g = goal_of(k);
     translate(&k->w, k->list, k->n, &g, &t);

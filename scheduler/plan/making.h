@@ -10,6 +10,7 @@ struct making {
     struct plan_wanted *list; /* VMs that may move */
     size_t n;
     struct plan_classes live; /* of the list: where each may go without being stopped */
+    int64_t *was_bytes;       /* per host: memory before the plan, as world.end_bytes; balance.c */
     struct plan *plan;
 };
 
@@ -22,3 +23,5 @@ void making_put(struct making *k, const int *to);
 /* ---- balance.c -------------------------------------------------------------------------------- */
 /* Requests in which VMs may move, not must. Fills the plan's moves but for their order. */
 void plan_balance(struct making *k);
+/* Why this VM moves, of such a request. Gives. */
+char *plan_balance_why(const struct making *k, int vm, int to);

@@ -273,8 +273,9 @@ static void write_plan(struct making *k)
             .from = s->vms[x->vm].host,
             .to = to,
             .live = !cold && s->vms[x->vm].v->state != VM_SHUTOFF,
-            .why = cold ? xstrdup("no host is left that it can move to live")
-                        : plan_why(&k->w, x, to, &choice[k->live.class_of[i]]),
+            .why = k->r->goal != GOAL_LEAVE ? plan_balance_why(k, x->vm, to)
+                   : cold                   ? xstrdup("no host is left that it can move to live")
+                                            : plan_why(&k->w, x, to, &choice[k->live.class_of[i]]),
         };
     }
 }
@@ -319,6 +320,7 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
     write_plan(&k);
     plan_order(k.w.s, k.w.p, ret->moves, ret->n_moves);
     free(k.list);
+    free(k.was_bytes);
     plan_classes_done(&k.live);
     plan_world_done(&k.w);
 }

@@ -67,6 +67,34 @@ static void plans(void **state)
     outcome_done(&o);
 }
 
+/* Few moves for a fleet: none where nothing is to be done, some where it is, and what would come of it. */
+static void balances(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan repair" NINE, X_DONE);
+    contains(o.out, "nothing to do: memory of hosts");
+    contains(o.out, "Plan: 0 moves");
+    expect(&o, "plan balance --max-moves 3 --detailed-exitcode" NINE, X_CHANGES);
+    contains(o.out, " % full, kvm-");
+    contains(o.out, "before: memory of hosts");
+    contains(o.out, "after:  memory of hosts");
+    contains(o.out, "Plan: 3 moves");
+    contains(o.err, "planned from " DATA "nine.json alone");
+    expect(&o, "plan balance --max-moves 3 -o json" NINE, X_DONE);
+    json_t *j = json_loads(o.out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(j, "schema")), "drover.balance/1");
+    assert_int_equal(json_array_size(json_object_get(j, "moves")), 3);
+    assert_true(json_integer_value(json_object_get(json_object_get(j, "after"), "deviation_ppm")) <
+                json_integer_value(json_object_get(json_object_get(j, "before"), "deviation_ppm")));
+    json_decref(j);
+    expect(&o, "plan balance", X_USAGE);
+    contains(o.err, "drover snapshot > fleet.json");
+    expect(&o, "plan balance --max-moves none" NINE, X_USAGE);
+    expect(&o, "plan balanse" NINE, X_USAGE);
+    outcome_done(&o);
+}
+
 static void data(void **state)
 {
     (void)state;
@@ -242,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),
+        cmocka_unit_test(balances),
         cmocka_unit_test(data),
         cmocka_unit_test(explains),
         cmocka_unit_test(refusals),

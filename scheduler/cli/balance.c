@@ -1,0 +1,183 @@
+/* drover plan balance, relieve, repair: what few moves would do for a fleet from a file. */
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "scheduler/cli/offline.h"
+#include "scheduler/cli/opt.h"
+#include "scheduler/cli/out.h"
+#include "scheduler/cli/picture.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+#include "scheduler/core/planned.h"
+#include "scheduler/plan/plan.h"
+
+enum { MOST_MOVES = 1000000 };
+
+struct balance_opts {
+    struct offline_opts offline;
+    const char *picture;
+    int64_t max_moves; /* 0: the policy's */
+    bool detailed;
+};
+
+static const struct {
+    const char *word;
+    enum plan_goal goal;
+} goals[] = {
+    {"balance", GOAL_BALANCE},
+    {"relieve", GOAL_RELIEVE},
+    {"repair", GOAL_REPAIR},
+};
+
+bool balance_is(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(goals); i++)
+        if (str_eq(goals[i].word, word))
+            return true;
+    return false;
+}
+
+static enum plan_goal goal_of(const char *word)
+{
+    size_t i = 0;
+    while (!str_eq(goals[i].word, word))
+        i++;
+    return goals[i].goal;
+}
+
+static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
+{
+    enum { O_SNAPSHOT = 256, O_POLICY, O_PICTURE, O_MOVES, O_DETAILED };
+    static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
+                                        {"policy", required_argument, NULL, O_POLICY},
+                                        {"picture", required_argument, NULL, O_PICTURE},
+                                        {"max-moves", required_argument, NULL, O_MOVES},
+                                        {"detailed-exitcode", no_argument, NULL, O_DETAILED},
+                                        {0}};
+    struct err e;
+    *ret = (struct balance_opts){0};
+    opt_begin();
+    for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
+        if (o == O_SNAPSHOT)
+            ret->offline.snapshot = optarg;
+        else if (o == O_POLICY)
+            ret->offline.policy = optarg;
+        else if (o == O_PICTURE)
+            ret->picture = optarg;
+        else if (o == O_DETAILED)
+            ret->detailed = true;
+        else if (o != O_MOVES)
+            return o == OPT_HELP ? -1 : opt_exit(o);
+        else if (parse_int(optarg, 1, MOST_MOVES, &ret->max_moves, &e) < 0)
+            return cli_usage(c, "--max-moves: %s", e.msg);
+    }
+    if (!opt_words(c, argc, argv, 0, 0, "nothing"))
+        return X_USAGE;
+    if (!ret->offline.snapshot)
+        return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "
+                            "--snapshot fleet.json");
+    return X_DONE;
+}
+
+static void standing_print(FILE *f, const char *when, const struct plan_standing *x)
+{
+    char *s = NULL;
+    text_add(&s, "%s memory of hosts %.1f to %.1f %% full, mean %.1f, deviation %.2f", when,
+             (double)x->min_ppm / 1e4, (double)x->max_ppm / 1e4, (double)x->mean_ppm / 1e4,
+             (double)x->deviation_ppm / 1e4);
+    if (x->broken)
+        text_add(&s, " · hard rules or capacity broken");
+    if (x->soft)
+        text_add(&s, " · soft rules broken (weight %lld)", (long long)x->soft);
+    text_line(f, "%s", s);
+    free(s);
+}
+
+static json_t *standing_encode(const struct plan_standing *x)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "min_ppm", (json_int_t)x->min_ppm, "max_ppm",
+                     (json_int_t)x->max_ppm, "mean_ppm", (json_int_t)x->mean_ppm, "deviation_ppm",
+                     (json_int_t)x->deviation_ppm, "broken", (json_int_t)x->broken, "soft",
+                     (json_int_t)x->soft);
+}
+
+static int answer(struct cli *c, const struct plan *p, const struct run_view *v)
+{
+    if (out_is_data(c)) {
+        cleanup(json_decrefp) json_t *j =
+            json_pack("{s:s, s:o, s:o, s:[]}", "schema", "drover.balance/1", "before",
+                      standing_encode(&p->before), "after", standing_encode(&p->after), "moves");
+        cleanup(json_decrefp) json_t *body = codec_encode_public(&run_view_shape, v);
+        json_t *moves = json_object_get(body, "moves");
+        if (moves)
+            json_object_set(j, "moves", moves);
+        out_data(c, j, NULL);
+        return X_DONE;
+    }
+    int code = plan_moves_print(c, v);
+    if (code)
+        return code;
+    if (v->n_moves)
+        fputc('\n', c->out);
+    standing_print(c->out, v->n_moves ? "before:" : "nothing to do:", &p->before);
+    if (v->n_moves)
+        standing_print(c->out, "after: ", &p->after);
+    plan_total_print(c->out, v);
+    return X_DONE;
+}
+
+static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opts *d,
+                    const struct offline *o)
+{
+    struct plan_request r = {.goal = goal, .purpose = PURPOSE_BALANCE, .max_moves = d->max_moves};
+    struct plan p;
+    struct run_view v;
+    struct reason bad = {0};
+    struct forecast f;
+    shape_init(&run_view_shape, &v);
+    v.run.policy_commit = xstrdup(o->policy.commit);
+    v.run.policy_clean = o->policy.clean;
+    plan_make(&o->fleet.s, &o->policy, &r, 0, &p);
+    int code = X_DONE;
+    if (!plan_verify(&o->fleet.s, &o->policy, &r, &p, &bad)) {
+        cleanup(freep) char *why = reason_line(&bad);
+        code = cli_error(c, X_FAILED, "the planner's answer did not pass verification: %s", why);
+    }
+    planned_forecast(&v.run, &o->fleet.s, &o->policy, &p, -1, &f);
+    for (size_t i = 0; i < p.n_moves; i++) {
+        struct move *m = vec_add(&v.moves, &v.n_moves);
+        shape_init(&move_shape, m);
+        planned_move(m, &o->fleet.s, &p.moves[i]);
+        m->id = (int64_t)v.n_moves;
+        m->forecast = planned_move_forecast(&f.moves[i]);
+    }
+    if (!code && d->picture)
+        code = picture_save(c, &o->fleet.s, &v, d->picture);
+    code = code ? code : answer(c, &p, &v);
+    if (!code && d->detailed && p.n_moves)
+        code = X_CHANGES;
+    forecast_done(&f);
+    shape_done(&reason_shape, &bad);
+    shape_done(&run_view_shape, &v);
+    plan_done(&p);
+    return code;
+}
+
+int balance_plan(struct cli *c, int argc, char **argv)
+{
+    struct balance_opts d;
+    struct offline o;
+    enum plan_goal goal = goal_of(argv[0]);
+    int code = parse(c, argc, argv, &d);
+    if (code)
+        return code < 0 ? X_DONE : code;
+    code = offline_open(c, &d.offline, &o);
+    if (code)
+        return code;
+    code = plan_for(c, goal, &d, &o);
+    offline_note(c, &o);
+    offline_done(&o);
+    return code;
+}
