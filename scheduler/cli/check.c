@@ -66,8 +66,10 @@ static int check(struct cli *c, struct request *req, const char *subject)
         return unknown(c, subject, e.msg);
     int code;
     if (out_is_data(c)) {
-        cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, &r);
-        json_object_set_new(j, "schema", json_string("drover.check/1"));
+        cleanup(json_decrefp) json_t *body = codec_encode_public(&reply_shape, &r);
+        cleanup(json_decrefp) json_t *j =
+            json_pack("{s:s, s:O*, s:O*}", "schema", "drover.check/1", "message",
+                      json_object_get(body, "message"), "items", json_object_get(body, "items"));
         out_data(c, j, "items");
         code = r.exit == X_DONE || r.n_items ? P_OK : P_UNKNOWN;
         for (size_t i = 0; i < r.n_items; i++)

@@ -286,20 +286,108 @@ static void same_item(struct reply *r, const char *name, const char *a, const ch
     add_item(r, name, str_eq(a, b) ? 0 : fail ? 2 : 1, text, str_eq(a, b) ? NULL : cure);
 }
 
-static void missing_item(struct reply *r, const char *name, char *const *a, size_t n_a,
-                         char *const *b, size_t n_b, const char *cure)
+/* The names that a has and b has not. Gives; NULL: none. */
+static char *only_on(char *const *a, size_t n_a, char *const *b, size_t n_b)
 {
-    cleanup(freep) char *missing = NULL;
+    char *only = NULL;
     for (size_t i = 0; i < n_a; i++)
         if (!str_in(a[i], b, n_b))
-            set_fmt(&missing, "%s%s%s", missing ? missing : "", missing ? ", " : "", a[i]);
-    cleanup(freep) char *text = missing ? xasprintf("only on one side: %s", missing)
-                                        : xasprintf("all %zu are on both", n_a);
-    add_item(r, name, missing ? 1 : 0, text, missing ? cure : NULL);
+            set_fmt(&only, "%s%s%s", only ? only : "", only ? ", " : "", a[i]);
+    return only;
 }
 
-static void compare_pair(struct reply *r, const struct host *a, const struct host *b)
+struct named { /* what a host has of a kind */
+    const char *host;
+    char *const *list;
+    size_t n;
+};
+
+/* cure: with the names, and the host that lacks them. */
+static void both_have(struct reply *r, const char *name, struct named a, struct named b,
+                      const char *verb)
 {
+    const struct named side[2] = {a, b};
+    bool same = true;
+    for (int i = 0; i < 2; i++) {
+        const struct named *has = &side[i], *lacks = &side[1 - i];
+        cleanup(freep) char *only = only_on(has->list, has->n, lacks->list, lacks->n);
+        if (!only)
+            continue;
+        same = false;
+        cleanup(freep) char *text = xasprintf("only on %s: %s", has->host, only);
+        cleanup(freep) char *cure = xasprintf("%s on %s: %s", verb, lacks->host, only);
+        add_item(r, name, 1, text, cure);
+    }
+    cleanup(freep) char *text = xasprintf("all %zu are on both", a.n);
+    if (same)
+        add_item(r, name, 0, text, NULL);
+}
+
+static bool uses_secret(const struct host_slot *h, const struct secret *s)
+{
+    for (size_t i = 0; i < h->n_vms; i++)
+        for (size_t k = 0; k < h->vms[i].vm.n_disks; k++) {
+            const struct disk *d = &h->vms[i].vm.disks[k];
+            if (d->secret_uuid ? str_eq(d->secret_uuid, s->uuid)
+                               : d->secret_usage && str_eq(d->secret_usage, s->usage))
+                return true;
+        }
+    return false;
+}
+
+static const struct secret *secret_of(const struct host *h, const char *uuid)
+{
+    for (size_t i = 0; i < h->n_secrets; i++)
+        if (str_eq(h->secrets[i].uuid, uuid))
+            return &h->secrets[i];
+    return NULL;
+}
+
+static void secret_item(struct reply *r, const struct host_slot *const side[2],
+                        const struct secret *s)
+{
+    const char *usage = s->usage ? s->usage : "?";
+    bool used = uses_secret(side[0], s) || uses_secret(side[1], s), both = true;
+    for (int i = 0; i < 2; i++) {
+        const char *host = side[i]->rec.name;
+        const struct secret *has = secret_of(&side[i]->rec.last, s->uuid);
+        if (has && has->readable)
+            continue;
+        both = false;
+        cleanup(freep) char *text =
+            xasprintf("%s (%s): %s %s%s", s->uuid, usage, has ? "without value on" : "missing on",
+                      host, used ? ", and VMs use it" : "");
+        cleanup(freep) char *cure = xasprintf(
+            "%s on %s: %svirsh secret-set-value %s --file KEYFILE", has ? "set it" : "define it",
+            host, has ? "" : "virsh secret-define FILE.xml, then ", s->uuid);
+        add_item(r, "secret", used ? 2 : 1, text, cure);
+    }
+    cleanup(freep) char *text = xasprintf("%s (%s): on both", s->uuid, usage);
+    if (both)
+        add_item(r, "secret", 0, text, NULL);
+}
+
+/* The comparison is of what was reported: say how old that is. */
+static void age_item(const struct core *c, struct reply *r, const struct host_slot *h)
+{
+    char age[FMT_BYTES];
+    cleanup(freep) char *name = xasprintf("inventory of %s", h->rec.name);
+    bool known = h->rec.seen_wall_us > 0;
+    cleanup(freep) char *text = known
+                                    ? xasprintf("as its agent reported %s ago",
+                                                fmt_duration(age, c->wall_us - h->rec.seen_wall_us))
+                                    : xstrdup("its agent has never reported");
+    add_item(r, name, h->connected && known ? 0 : 2, text,
+             h->connected && known ? NULL : "start drover-agent there");
+}
+
+static void compare_pair(const struct core *c, struct reply *r, const struct host_slot *ha,
+                         const struct host_slot *hb)
+{
+    const struct host *a = &ha->rec.last, *b = &hb->rec.last;
+    const char *an = ha->rec.name, *bn = hb->rec.name;
+    age_item(c, r, ha);
+    age_item(c, r, hb);
     same_item(r, "ceph cluster", a->ceph_fsid, b->ceph_fsid, true,
               "make /etc/ceph/ceph.conf name the same cluster on both");
     same_item(r, "architecture", a->arch, b->arch, true, "VMs cannot move between architectures");
@@ -307,24 +395,15 @@ static void compare_pair(struct reply *r, const struct host *a, const struct hos
               "moving to an older libvirt may fail: upgrade it");
     same_item(r, "qemu", a->qemu_version, b->qemu_version, false,
               "moving to an older QEMU may fail: upgrade it");
-    missing_item(r, "bridges", a->bridges, a->n_bridges, b->bridges, b->n_bridges,
-                 "create the bridge there");
-    missing_item(r, "networks", a->networks, a->n_networks, b->networks, b->n_networks,
-                 "virsh net-start it there");
-    for (size_t i = 0; i < a->n_secrets; i++) {
-        const struct secret *have = NULL;
-        for (size_t k = 0; k < b->n_secrets; k++)
-            if (str_eq(a->secrets[i].uuid, b->secrets[k].uuid))
-                have = &b->secrets[k];
-        cleanup(freep) char *text = xasprintf("%s (%s): %s", a->secrets[i].uuid,
-                                              a->secrets[i].usage ? a->secrets[i].usage : "?",
-                                              !have            ? "missing on the second host"
-                                              : have->readable ? "on both"
-                                                               : "there without value");
-        add_item(r, "secret", have && have->readable ? 0 : 2, text,
-                 have && have->readable ? NULL
-                                        : "virsh secret-define, virsh secret-set-value there");
-    }
+    both_have(r, "bridges", (struct named){an, a->bridges, a->n_bridges},
+              (struct named){bn, b->bridges, b->n_bridges}, "create");
+    both_have(r, "networks", (struct named){an, a->networks, a->n_networks},
+              (struct named){bn, b->networks, b->n_networks}, "define and start");
+    for (size_t i = 0; i < a->n_secrets; i++)
+        secret_item(r, (const struct host_slot *const[]){ha, hb}, &a->secrets[i]);
+    for (size_t i = 0; i < b->n_secrets; i++)
+        if (!secret_of(a, b->secrets[i].uuid))
+            secret_item(r, (const struct host_slot *const[]){ha, hb}, &b->secrets[i]);
 }
 
 static void do_check(struct core *c, int64_t id, const struct request *req)
@@ -338,7 +417,7 @@ static void do_check(struct core *c, int64_t id, const struct request *req)
     if (!b) {
         ask_check_host(c, p, a);
     } else {
-        compare_pair(&p->reply, &a->rec.last, &b->rec.last);
+        compare_pair(c, &p->reply, a, b);
         ask_check_peer(c, p, a, b, ASK_CHECK_PEER_AB);
         ask_check_peer(c, p, b, a, ASK_CHECK_PEER_BA);
     }

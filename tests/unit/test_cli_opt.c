@@ -202,6 +202,10 @@ static void check_speaks_the_plugins_code(void **state)
                "               → start chrony\n"
                "FAIL  ceph     no answer\n"
                "               → check the mons\n");
+    fake_run(&o, bad, "check h1 -o json", false, NULL);
+    assert_int_equal(o.code, 2);
+    assert_true(str_has_prefix(o.out, "{\n  \"schema\": \"drover.check/1\",\n  \"items\": ["));
+    assert_null(strstr(o.out, "http"));
     fake_run(&o, NULL, "check h1", false, NULL); /* no scheduler: UNKNOWN, not our 5 */
     assert_int_equal(o.code, 3);
     assert_true(str_has_prefix(o.out, "DROVER UNKNOWN - host/h1: "));

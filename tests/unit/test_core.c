@@ -538,6 +538,42 @@ static void unknown_host_is_named(void **state)
     assert_non_null(strstr(f.reply.message, "no host 'h11'"));
 }
 
+static const struct check_item *checked(const char *text)
+{
+    for (size_t i = 0; i < f.reply.n_items; i++)
+        if (strstr(f.reply.items[i].text, text))
+            return &f.reply.items[i];
+    fail_msg("nothing is said of '%s'", text);
+    return NULL;
+}
+
+static void a_pair_is_compared_both_ways(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"h1", "h2"};
+    struct host *b = &f.hosts[1].host;
+    *vec_add(&b->bridges, &b->n_bridges) = xstrdup("br7");
+    *(struct secret *)vec_add(&b->secrets, &b->n_secrets) =
+        (struct secret){.uuid = xstrdup("s-used"), .readable = true};
+    *(struct secret *)vec_add(&b->secrets, &b->n_secrets) =
+        (struct secret){.uuid = xstrdup("s-idle"), .readable = true};
+    struct disk *d = &fleet_add(&f, "db", 1, GIB)->vm.disks[0];
+    free(d->secret_uuid);
+    d->secret_uuid = xstrdup("s-used");
+    fleet_connect(&f, 1);
+    for (int i = 0; i < 2; i++) {
+        fleet_request(&f, &(struct request){.verb = VERB_CHECK_PAIR,
+                                            .host = (char *)(uintptr_t)hosts[i],
+                                            .host2 = (char *)(uintptr_t)hosts[1 - i]});
+        fleet_run(&f, SEC);
+        assert_string_equal(checked("only on h2: br7")->cure, "create on h1: br7");
+        assert_int_equal(checked("s-used (?): missing on h1, and VMs use it")->verdict, 2);
+        assert_int_equal(checked("s-idle (?): missing on h1")->verdict, 1);
+        assert_non_null(strstr(checked("s-idle (?)")->cure, "define it on h1: "));
+        assert_int_equal(checked("as its agent reported ")->verdict, 0);
+    }
+}
+
 static void shutdown_needs_a_word(void **state)
 {
     (void)state;
@@ -644,6 +680,7 @@ int main(void)
         T(ceph_silent_mid_run_holds_the_proof_back),
         T(unknown_host_is_named),
         T(shutdown_needs_a_word),
+        T(a_pair_is_compared_both_ways),
         T(only_names_stop_vms),
         T(a_paused_guest_obeys_nobody),
     };
