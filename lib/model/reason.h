@@ -90,5 +90,6 @@ struct reason {
     int64_t need_n, have_n;    /* the same as numbers, -1 when not countable */
     char *where;               /* policy file:line of the rule, NULL if none */
     char *cure;                /* smallest way out, an imperative sentence or a command; may be NULL */
+    bool more;                 /* more than this is in the way there: the cure alone does not open it */
 };
 extern const struct shape reason_shape;

@@ -232,7 +232,7 @@ size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool co
         to_w = w > to_w && w <= 24 ? w : to_w;
     }
     add_line(&l, header(v), 0, 0, C_NONE);
-    if (v->run.state != RUN_RUNNING && v->run.message)
+    if (v->run.message)
         add_line(&l, xasprintf(" %s", v->run.message), 0, 0, C_NONE);
     for (size_t i = 0; i < v->run.n_stays; i++)
         add_stay(&l, &v->run.stays[i], stay_fate(&v->run, &v->run.stays[i]), name_w, to_w);

@@ -205,7 +205,7 @@ static void add_way(struct ways *w, char *way, size_t most)
 static void add_cures(struct ways *w, const struct stay *st)
 {
     for (size_t i = 0; i < st->n_reasons; i++)
-        if (st->reasons[i].cure && *st->reasons[i].cure)
+        if (st->reasons[i].cure && *st->reasons[i].cure && !st->reasons[i].more)
             add_way(w, xstrdup(st->reasons[i].cure), CURES_SHOWN);
 }
 

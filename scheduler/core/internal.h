@@ -97,6 +97,7 @@ struct move_slot {
     bool prep_done;
     bool silence_noted;       /* in the note */
     bool gave_up;             /* aborted because it took too long */
+    bool source_lost;         /* settled without it: it did not answer for too long */
     bool began;               /* this try told the source to act; until then nothing happened */
     bool handled;             /* its failure has been turned into a retry or a stay */
     enum reason_code no_target; /* what the last search for a target ended with */

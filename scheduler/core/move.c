@@ -150,7 +150,7 @@ static void start_copy(struct core *c, struct move_slot *m)
         b->bandwidth_Bps = turns_cap_Bps(&c->policy, from->rec.last.link_bps);
     }
     m->copy_start_us = c->now_us;
-    m->gave_up = false;
+    m->gave_up = m->source_lost = false;
     m->m.copy_wall_us = c->wall_us;
     m->flowing = m->longer_pause = false;
     m->began = true;

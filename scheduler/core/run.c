@@ -127,6 +127,16 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
 
 /* ---- moves of a running run ------------------------------------------------------------------------ */
 
+/* The last try says nothing of where it was to go, all of where it is. */
+static void lost_reason(const struct move_slot *m, struct reason *ret)
+{
+    bool libvirt = str_eq(m->m.code, reason_tokens[R_LIBVIRT_DOWN]);
+    cleanup(freep) char *what = xasprintf("host %s", m->m.from);
+    cleanup(freep) char *cure = xasprintf("start it on %s: systemctl start %s; then drain again",
+                                          m->m.from, libvirt ? "libvirtd" : "drover-agent");
+    reason_set(ret, reason_from_token(m->m.code), NULL, what, NULL, NULL, cure);
+}
+
 static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why)
 {
     struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
@@ -134,7 +144,9 @@ static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, 
     st->name = xstrdup(m->m.vm_name);
     st->off = m->m.offline;
     r->dirty = true;
-    for (size_t i = 0; i < m->m.n_tried; i++) {
+    if (m->source_lost)
+        lost_reason(m, vec_add(&st->reasons, &st->n_reasons));
+    for (size_t i = 0; !m->source_lost && i < m->m.n_tried; i++) {
         const struct attempt *t = &m->m.tried[i];
         struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
         reason_set(reason, reason_from_token(t->code), t->to, NULL, NULL, t->error, NULL);
@@ -282,8 +294,8 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     t->code = xstrdup(reason_tokens[code]);
     t->error = xstrdup(m->m.error);
     t->wall_us = c->wall_us;
-    bool hopeless = code == R_UNREACHABLE_SOURCE || code == R_VM_STATE || m->m.cancel ||
-                    r->run.state != RUN_RUNNING;
+    bool hopeless =
+        m->source_lost || code == R_VM_STATE || m->m.cancel || r->run.state != RUN_RUNNING;
     bool last = m->m.attempt > c->policy.migration.retries;
     if (hopeless || (last && !m->m.live))
         return false;
@@ -469,8 +481,14 @@ void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
     const struct counted *n = m && m->type == MSG_COUNTED ? m->body : NULL;
     r->census_out = false;
     r->census_after_us = c->now_us + CENSUS_AGAIN_US;
-    if (run_ended(r->run.state) || !n || !n->ok)
-        return; /* asked again: an empty host is proven or not claimed */
+    if (run_ended(r->run.state))
+        return;
+    if (!n || !n->ok) { /* asked again: an empty host is proven or not claimed */
+        set_fmt(&r->run.message, "waiting for %s, to prove that no VM is left: %s", r->run.host,
+                n && n->error ? n->error : "its agent does not answer");
+        r->dirty = true;
+        return;
+    }
     run_count(c, r);
     r->run.proof = (struct proof){.taken = true,
                                   .wall_us = c->wall_us,

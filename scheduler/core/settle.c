@@ -93,8 +93,8 @@ static bool leftover_gone(struct core *c, struct move_slot *m, int s)
                            .attempt = m->m.attempt,
                            .vm = xstrdup(m->m.vm),
                            .op = TIDY_UNDEFINE};
-        m->leftover_told = ask(
-            c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id}, MSG_TIDY, t);
+        m->leftover_told =
+            ask(c, (struct ask){.what = ASK_TOLD, .host = m->m.from, .move = m->m.id}, MSG_TIDY, t);
     }
     (void)wait_for(m, "removing the old definition on %s", m->m.from);
     return false;
@@ -157,10 +157,11 @@ static enum job_event source_silent(struct core *c, struct move_slot *m, int d)
 {
     if (!not_there(d) || c->now_us - m->uncertain_since_us < SOURCE_GONE_US)
         return wait_unheard(m, true);
-    set_str(&m->m.code, reason_tokens[R_UNREACHABLE_SOURCE]);
-    set_fmt(&m->m.error,
-            "host/%s is unreachable; nothing of the VM is on %s; it is where its host is",
-            m->m.from, m->m.to);
+    set_str(&m->m.code, reason_tokens[m->have_src ? R_LIBVIRT_DOWN : R_UNREACHABLE_SOURCE]);
+    set_fmt(&m->m.error, "%s%s; nothing of the VM is on %s; it is where its host is",
+            m->have_src ? "libvirt does not answer on " : "the agent is silent on ", m->m.from,
+            m->m.to);
+    m->source_lost = true;
     return JEV_SEEN_SRC;
 }
 

@@ -66,7 +66,8 @@ void plan_explain_stay(struct plan_world *w, int vm, bool cold, struct plan_stay
         }
         /* a host that is too small even when it is empty: no room will ever be enough */
         bool too_small = r.why.code == R_MEMORY && r.why.need_n > plan_mem_capacity(w, (int)h);
-        r.far = too_small || !distance[r.why.code] ? 5 : distance[r.why.code];
+        r.why.more = plan_many_noes(w, &q, PF_STATIC | PF_DYNAMIC);
+        r.far = too_small || r.why.more || !distance[r.why.code] ? 5 : distance[r.why.code];
         *vec_add(&list, &n) = r;
     }
     if (n > 1)

@@ -28,8 +28,9 @@ static bool host_up(const struct plan_world *w, const struct plan_ask *q, struct
         ret->code = R_HOST_NOT_UP;
         ret->need = xstrdup("a host that is up");
         ret->have = xstrdup(host_state_names[state]);
-        ret->cure = state == HOST_LOST ? xasprintf("bring host %s back", name)
-                                       : xasprintf("drover resume %s", name);
+        if (state != HOST_DRAINING) /* a run is at work there, and would be in the way */
+            ret->cure = state == HOST_LOST ? xasprintf("bring host %s back", name)
+                                           : xasprintf("drover resume %s", name);
     }
     return false;
 }
@@ -413,6 +414,14 @@ bool plan_filter(const struct plan_world *w, const struct plan_ask *q, int sets,
         return false;
     }
     return true;
+}
+
+bool plan_many_noes(const struct plan_world *w, const struct plan_ask *q, int sets)
+{
+    int noes = 0;
+    for (size_t i = 0; i < ARRAY_LEN(filters) && noes < 2; i++)
+        noes += (filters[i].sets & sets) && !filters[i].allows(w, q, NULL);
+    return noes > 1;
 }
 
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,

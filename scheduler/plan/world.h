@@ -75,6 +75,8 @@ enum plan_filters {
 /* The first filter of the asked sets that says no; ret_why may be NULL. */
 bool plan_filter(const struct plan_world *w, const struct plan_ask *q, int sets,
                  struct reason *ret_why);
+/* Does more than one filter of the asked sets say no? */
+bool plan_many_noes(const struct plan_world *w, const struct plan_ask *q, int sets);
 /* Is the rule about hosts alone (else: about which VMs are where)? */
 bool plan_rule_about_hosts(const struct rule *r);
 /* Was anything refused of this VM, at any host? */

@@ -116,6 +116,8 @@ static void answer_probe(struct fleet *f, int host, const struct msg *m)
     a->vm_job = v->on == host && v->copying_to >= 0      ? VM_JOB_MIGRATING_OUT
                 : v->on != host && v->copying_to == host ? VM_JOB_MIGRATING_IN
                                                          : VM_JOB_NONE;
+    if (f->hosts[host].libvirt_down)
+        a->seen = SEEN_ERROR;
     facts(f, host, v, &a->images, &a->n_images);
     post(f, host, MSG_PROBED, m->id, a);
 }
@@ -123,7 +125,7 @@ static void answer_probe(struct fleet *f, int host, const struct msg *m)
 static void answer_census(struct fleet *f, int host, const struct msg *m)
 {
     struct counted *a = body(MSG_COUNTED);
-    a->ok = true;
+    a->ok = !f->hosts[host].libvirt_down;
     for (int i = 0; i < f->n_vms; i++)
         if (f->vms[i].on == host)
             *(char **)vec_add(&a->running, &a->n_running) = xstrdup(f->vms[i].vm.name);

@@ -29,6 +29,7 @@ struct fleet_host {
     struct host host;
     bool up;            /* agent connected */
     bool ceph_hangs;
+    bool libvirt_down;
 };
 struct fleet {
     struct core *core;

@@ -146,6 +146,11 @@ static void only_ways_that_lead_out(void **state)
         const char *run, *stay, *said;
     } cases[] = {
         {"\"state\":\"refused\"",
+         "\"deaf\":true,\"reasons\":[{\"code\":\"host_not_up\",\"host\":\"h2\",\"more\":true,"
+         "\"cure\":\"drover "
+         "resume h2\"}]",
+         ""},
+        {"\"state\":\"refused\"",
          "\"deaf\":true,\"reasons\":[{\"code\":\"vm_paused\",\"cure\":\"resume it on h1: virsh "
          "resume "
          "web\"}]",

@@ -311,7 +311,7 @@ static void source_dies_mid_copy(void **state)
     assert_null(strstr(f.log, "it is where its host is"));
     assert_int_equal(core_run(f.core, run)->moving, moving); /* still in doubt, still reserved */
     fleet_run(&f, 30 * SEC);
-    log_has("host/h1 is unreachable; nothing of the VM is on ");
+    log_has("the agent is silent on h1; nothing of the VM is on ");
     log_has("it is where its host is");
     assert_int_equal(core_run(f.core, run)->moving, 0);
     assert_int_equal(on_host(0), f.n_vms);
@@ -321,6 +321,37 @@ static void source_dies_mid_copy(void **state)
     assert_string_equal(v.vm.host, "h1");
     assert_true(v.vm.unreachable);
     shape_done(&explain_view_shape, &v);
+}
+
+/* Its agent is there and says so: no try is made anew, and the way out is libvirt's. */
+static void source_libvirt_dies_mid_copy(void **state)
+{
+    (void)state;
+    int64_t run = fleet_request(&f, &(struct request){.verb = VERB_DRAIN,
+                                                      .host = (char *)(uintptr_t) "h1",
+                                                      .on_blocked = (char *)(uintptr_t) "leave",
+                                                      .parallel = 6});
+    while (core_run(f.core, run)->moving < 6)
+        fleet_run(&f, SEC);
+    for (int i = 0; i < f.n_vms; i++) {
+        f.vms[i].copying_to = -1;
+        f.vms[i].job = 0;
+    }
+    f.hosts[0].libvirt_down = true;
+    fleet_disconnect(&f, 0); /* its commands' answers are lost */
+    fleet_connect(&f, 0);
+    fleet_run(&f, 110 * SEC);
+    log_has("libvirt does not answer on h1; nothing of the VM is on ");
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->state, RUN_RUNNING); /* an empty host is proven or not claimed */
+    assert_int_equal(r->blocked, 6);
+    log_has("stays on h1: libvirt does not answer on h1");
+    assert_non_null(strstr(r->message, "waiting for h1, to prove that no VM is left"));
+    f.hosts[0].libvirt_down = false;
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PARTLY);
+    assert_int_equal(r->stays[0].reasons[0].code, R_LIBVIRT_DOWN);
+    assert_string_equal(r->stays[0].reasons[0].cure,
+                        "start it on h1: systemctl start libvirtd; then drain again");
 }
 
 static void guest_dies_mid_copy(void **state)
@@ -665,6 +696,7 @@ int main(void)
         T(failed_move_waits_for_libvirts_job),
         T(agent_dies_mid_copy),
         T(source_dies_mid_copy),
+        T(source_libvirt_dies_mid_copy),
         T(guest_dies_mid_copy),
         T(scheduler_restarts_at_any_time),
         T(cancel_settles),

@@ -518,7 +518,8 @@ static void test_same_names(void **state)
     plan_done(&p);
     f.r.n_to = 1;
     make(&f, &p);
-    assert_int_equal(p.stays[0].reasons[2].code, R_NAME_TAKEN);
+    assert_int_equal(p.stays[0].reasons[1].code, R_NAME_TAKEN);
+    assert_true(p.stays[0].reasons[2].more); /* not asked for, and a clash of names as well */
     plan_done(&p);
     fleet_done(&f);
 }
@@ -553,6 +554,37 @@ static void test_all_reasons_of_a_vm(void **state)
     v->disks[0].cache = NULL;
     make(&f, &p);
     assert_int_equal(stay_of(&p, 0)->n_reasons, 3);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* A cure is a way out only where nothing else is in the way. */
+static void test_cures_that_are_none(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    int to[] = {2};
+    fleet_init(&f, 4, 64, 2);
+    fleet_vm(&f, "a", 0, 4);
+    fleet_vm(&f, "x", 2, 62);
+    f.s.hosts[1].state = HOST_CORDONED;
+    f.s.hosts[3].state = HOST_DRAINING;
+    fleet_drain(&f, 0);
+    make(&f, &p);
+    const struct plan_stay *st = stay_of(&p, 0);
+    assert_string_equal(st->reasons[0].cure, "drover resume h1");
+    assert_false(st->reasons[0].more);
+    assert_null(st->reasons[1].cure); /* a run is at work there */
+    plan_done(&p);
+    f.r.to = to;
+    f.r.n_to = 1;
+    make(&f, &p);
+    st = stay_of(&p, 0);
+    assert_int_equal(st->reasons[0].code, R_MEMORY);
+    assert_false(st->reasons[0].more);
+    assert_int_equal(st->reasons[1].code, R_HOST_NOT_UP);
+    assert_true(st->reasons[1].more); /* --to leaves it out, too */
     plan_done(&p);
     fleet_done(&f);
 }
@@ -624,6 +656,7 @@ int main(void)
         cmocka_unit_test(test_improves),
         cmocka_unit_test(test_same_names),
         cmocka_unit_test(test_all_reasons_of_a_vm),
+        cmocka_unit_test(test_cures_that_are_none),
         cmocka_unit_test(test_only_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
