@@ -1,15 +1,16 @@
 /* One item's place: directly, or by a chain of items that make room for each other. */
-#include <string.h>
+#include <limits.h>
 
 #include "lib/base/mem.h"
-#include "scheduler/solve/seek.h"
+#include "scheduler/solve/opening.h"
 
 enum {
     ASK_EVERY = 4096,
-    EJECT = 4,      /* items that leave one machine for one that comes */
-    TRIED = 64,     /* openings tried for the first item of a chain; fewer for those behind it */
-    ENOUGH = 8,     /* chains found, of which the best is taken */
-    WORK = 1 << 20, /* prices asked for all items that need a place, about */
+    ENOUGH = 8,           /* chains found, of which the best is taken */
+    TRIED_NEXT = 8,       /* openings tried for an item that makes room … */
+    SEEN_NEXT = 128,      /* … on so many machines */
+    CHAIN_WORK = 1 << 18, /* prices asked for one item's chains of one depth */
+    WORK = 1 << 20,       /* prices asked for all items that need a place, about */
     SCAN_LEAST = 64,
     SCAN_MOST = 1024, /* the best of so many is among the best thousandth of all */
 };
@@ -28,6 +29,7 @@ void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits 
     };
     k->scan = p->n_machines;
     trail_init(&k->t, s);
+    seek_list_members(k);
     for (int m = 0; m < p->n_machines; m++)
         for (int r = 0; r < p->n_res; r++) {
             int64_t cap = p->cap[(size_t)m * (size_t)p->n_res + (size_t)r];
@@ -43,6 +45,8 @@ void seek_done(struct seek *k)
     free(k->start_variant);
     free(k->busy);
     free(k->most);
+    free(k->member_start);
+    free(k->member);
     *k = (struct seek){0};
 }
 
@@ -111,14 +115,13 @@ static int scan_of(const struct seek *k, int item)
     return choosy ? p->n_machines : k->scan;
 }
 
-/* Where not all machines are looked at, every item begins at another one. */
 static struct direct best_direct(struct seek *k, int item, bool fair)
 {
     struct solve_state *s = k->t.s;
     struct direct best = {.machine = -1};
     struct solve_score d;
     int n = s->p->n_machines, scan = scan_of(k, item), stride = scan < n ? stride_of(n) : 1;
-    int m = scan < n ? (int)((uint64_t)item * 2654435761U % (uint64_t)n) : 0;
+    int m = seek_first(k, item, scan);
     for (int i = 0; i < n && (i < scan || best.machine < 0) && !seek_ended(k); i++) {
         for (int v = 0; v < s->p->n_variants; v++) {
             k->steps++;
@@ -163,102 +166,29 @@ bool seek_relief(struct seek *k, const int *item, int n)
 
 /* ---- chains ----------------------------------------------------------------------------------- */
 
-/* An item comes to a machine once others have left it. */
-struct opening {
-    int machine, variant, n, item[EJECT];
-    struct solve_score rank; /* what it costs, if those that leave find a place for nothing */
-};
-struct openings {
-    int n, room;
-    struct opening o[TRIED];
-};
-
-static void keep_opening(struct openings *l, const struct opening *o)
-{
-    int i = l->n < l->room ? l->n++ : l->n;
-    for (; i > 0 && solve_score_cmp(&o->rank, &l->o[i - 1].rank) < 0; i--)
-        if (i < l->room)
-            l->o[i] = l->o[i - 1];
-    if (i < l->room)
-        l->o[i] = *o;
-}
-
-static bool may_leave(const struct seek *k, int item)
-{
-    return !k->busy[item] && (k->disturb || k->ours[item]);
-}
-
-/* Item fits there once those of o have left: note it. State as before. */
-static bool try_opening(struct seek *k, struct openings *l, int item, struct opening *o)
-{
-    struct solve_state *s = k->t.s;
-    const struct problem *p = s->p;
-    size_t mark = k->t.n_steps;
-    int64_t need = 0, cost = 0;
-    struct solve_score before = s->score;
-    for (int i = 0; i < o->n; i++) {
-        int y = o->item[i];
-        need += p->need ? p->need[y] : 1;
-        cost += p->move_cost && !is_away(p, y, s->at[y], s->variant[y]) ? p->move_cost[y] : 0;
-        trail_remove(&k->t, y);
-    }
-    struct solve_score d;
-    k->steps++;
-    bool fits = trail_try(&k->t, item, o->machine, o->variant, &d);
-    if (fits) {
-        for (int t = 0; t < SOLVE_TIERS; t++)
-            o->rank.tier[t] = s->score.tier[t] + d.tier[t] - before.tier[t];
-        o->rank.tier[TIER_HARD] -= need;
-        o->rank.tier[TIER_COST] += cost;
-        keep_opening(l, o);
-    }
-    trail_undo(&k->t, mark);
-    return fits;
-}
-
-/* Those on machine m that may leave, the smallest first. */
-static int leavers(const struct seek *k, int m, int **ret)
-{
-    int *y = NULL;
-    size_t n = 0;
-    for (int i = k->t.s->first[m]; i >= 0; i = k->t.s->next[i]) {
-        if (!may_leave(k, i))
-            continue;
-        vec_add(&y, &n);
-        size_t at = n - 1;
-        int64_t bulk = seek_bulk(k, i);
-        for (; at > 0 && seek_bulk(k, y[at - 1]) > bulk; at--)
-            y[at] = y[at - 1];
-        y[at] = i;
-    }
-    *ret = y;
-    return (int)n;
-}
-
-static void openings_of_machine(struct seek *k, struct openings *l, int item, int m)
-{
-    const struct problem *p = k->t.s->p;
-    cleanup(freep) int *y = NULL;
-    int n = leavers(k, m, &y);
-    for (int v = 0; v < p->n_variants; v++) {
-        bool any = false;
-        struct opening o = {.machine = m, .variant = v};
-        for (int i = 0; i < n; i++) {
-            o.n = 1;
-            o.item[0] = y[i];
-            any |= try_opening(k, l, item, &o);
-        }
-        /* several that lie side by side in size leave together */
-        for (int many = 2; !any && many <= EJECT; many++)
-            for (int i = 0; i + many <= n && !any; i++) {
-                o.n = many;
-                memcpy(o.item, &y[i], (size_t)many * sizeof(*y));
-                any = try_opening(k, l, item, &o);
-            }
-    }
-}
-
 static bool seat(struct seek *k, int item, int depth);
+
+static bool chain_goes_on(struct seek *k)
+{
+    return k->steps < k->chain_until && !seek_ended(k);
+}
+
+/* Chains move room about; they make none. */
+static bool room_anywhere(const struct seek *k, int item)
+{
+    const struct solve_state *s = k->t.s;
+    const struct problem *p = s->p;
+    for (int r = 0; r < p->n_res; r++) {
+        int64_t lack = INT64_MAX;
+        for (int v = 0; v < p->n_variants; v++)
+            lack = solve_size(p, item, v)[r] < lack ? solve_size(p, item, v)[r] : lack;
+        for (int m = 0; m < p->n_machines && lack > 0; m++)
+            lack -= trail_room(&k->t, m, r) > 0 ? trail_room(&k->t, m, r) : 0;
+        if (lack > 0)
+            return false;
+    }
+    return true;
+}
 
 /* Take the opening, and find those a place that left. False: the state is as before. */
 static bool take_opening(struct seek *k, int item, const struct opening *o, int depth)
@@ -281,26 +211,16 @@ static bool take_opening(struct seek *k, int item, const struct opening *o, int 
     return ok;
 }
 
-static void find_openings(struct seek *k, struct openings *l, int item, int depth)
-{
-    const struct problem *p = k->t.s->p;
-    l->n = 0;
-    l->room = depth == SEEK_DEPTH ? TRIED / 4 : TRIED;
-    for (int m = 0; m < p->n_machines && !seek_ended(k); m++)
-        if (solve_allowed(p, item, m) && m != k->t.s->at[item])
-            openings_of_machine(k, l, item, m);
-}
-
 /* Behind the first item of a chain: the first way that is found. */
 static bool seat(struct seek *k, int item, int depth)
 {
     if (seek_direct(k, item, false))
         return true;
     struct openings l;
-    if (!depth)
+    if (!depth || !chain_goes_on(k))
         return false;
-    find_openings(k, &l, item, depth);
-    for (int i = 0; i < l.n && i < TRIED / 8 && !seek_ended(k); i++)
+    find_openings(k, &l, item, SEEN_NEXT);
+    for (int i = 0; i < l.n && i < TRIED_NEXT && chain_goes_on(k); i++)
         if (take_opening(k, item, &l.o[i], depth))
             return true;
     return false;
@@ -343,8 +263,11 @@ bool seek_chain(struct seek *k, int item, int depth)
     struct solve_score score = {0};
     int found = 0;
     int64_t hard = k->t.s->score.tier[TIER_HARD];
-    find_openings(k, &l, item, 1);
-    for (int i = 0; i < l.n && found < ENOUGH && !seek_ended(k); i++) {
+    if (!room_anywhere(k, item))
+        return false;
+    k->chain_until = k->steps + CHAIN_WORK;
+    find_openings(k, &l, item, INT_MAX);
+    for (int i = 0; i < l.n && found < ENOUGH && chain_goes_on(k); i++) {
         if (!take_opening(k, item, &l.o[i], depth))
             continue;
         if (trail_fair(&k->t) && k->t.s->score.tier[TIER_HARD] < hard) {

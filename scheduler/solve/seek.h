@@ -12,7 +12,9 @@ enum { SEEK_DEPTH = 3 };
 struct seek {
     struct trail t;
     const struct solve_limits *l;
-    int64_t steps, asked; /* asked: steps when `stop` was asked last */
+    int64_t chain_until;        /* steps */
+    int *member_start, *member; /* items of group g: member[member_start[g]] … */
+    int64_t steps, asked;       /* asked: steps when `stop` was asked last */
     bool ended, disturb;
     bool *ours; /* per item: it needed a place, so it may be moved about freely */
     int *start; /* per item: where it was at the beginning */
@@ -25,6 +27,12 @@ struct seek {
 void seek_init(struct seek *k, struct solve_state *s, const struct solve_limits *l, bool disturb);
 void seek_done(struct seek *k);
 bool seek_ended(struct seek *k);
+/* Where to begin when `seen` of all machines are looked at: others begin elsewhere, if not at all. */
+static inline int seek_first(const struct seek *k, int item, int seen)
+{
+    uint64_t n = (uint64_t)k->t.s->p->n_machines;
+    return (uint64_t)seen < n ? (int)((uint64_t)item * 2654435761U % n) : 0;
+}
 /* The item is nowhere, or where it must not be. */
 bool seek_needs(const struct seek *k, int item);
 /* How much of a machine it takes, of the resource it takes most of, in SOLVE_UNIT. */

@@ -27,9 +27,9 @@ void trail_done(struct trail *t)
     *t = (struct trail){0};
 }
 
-/* What it would add to machine m, resource r; its home no longer holds it there. */
-static int64_t adds(const struct solve_state *s, int item, int m, int v, int r)
+int64_t trail_adds(const struct trail *t, int item, int m, int v, int r)
 {
+    const struct solve_state *s = t->s;
     const struct problem *p = s->p;
     int64_t x = solve_size(p, item, v)[r];
     if (s->at[item] == m)
@@ -42,12 +42,9 @@ static int64_t adds(const struct solve_state *s, int item, int m, int v, int r)
 bool trail_fits(const struct trail *t, int item, int m, int v)
 {
     const struct solve_state *s = t->s;
-    size_t at = (size_t)m * (size_t)s->p->n_res;
-    for (int r = 0; r < s->p->n_res; r++) {
-        int64_t held = t->loads_only ? 0 : s->held[at + (size_t)r];
-        if (s->load[at + (size_t)r] + held + adds(s, item, m, v, r) > t->limit[at + (size_t)r])
+    for (int r = 0; r < s->p->n_res; r++)
+        if (trail_adds(t, item, m, v, r) > trail_room(t, m, r))
             return false;
-    }
     return group_stays_fair(
         s, &(struct step){.item = item, .from = s->at[item], .to = m, .partner = -1}, t->worse);
 }

@@ -22,6 +22,14 @@ struct trail {
 
 void trail_init(struct trail *t, struct solve_state *s);
 void trail_done(struct trail *t);
+/* What may still come to machine m, of resource r. */
+static inline int64_t trail_room(const struct trail *t, int m, int r)
+{
+    size_t at = (size_t)m * (size_t)t->s->p->n_res + (size_t)r;
+    return t->limit[at] - t->s->load[at] - (t->loads_only ? 0 : t->s->held[at]);
+}
+/* What the item in this variant would take of machine m, r; its home no longer holds it there. */
+int64_t trail_adds(const struct trail *t, int item, int m, int v, int r);
 /* The item can come to this machine, and what comes later can be fair. It may be nowhere. */
 bool trail_fits(const struct trail *t, int item, int m, int v);
 /* The same with may_take and the price. */

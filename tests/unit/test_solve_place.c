@@ -192,6 +192,51 @@ static void chain_of_several(void **state)
     solve_done(&s);
 }
 
+/* The item may be in rack 0 alone, where another of its group has a host of its own: that one goes to
+ * rack 1. */
+static void rival_leaves_the_domain(void **state)
+{
+    (void)state;
+    enum { N = 20 }; /* too many to look at everything */
+    const int64_t size[N] = {5, 1, 2}, cap[] = {5, 5, 5};
+    const int home[N] = {-1, 1, 0}, of[] = {0, 0};
+    int allow[N], start[N + 1] = {0, 1};
+    const int domain[] = {0, 0, 1}, n_domains[] = {2};
+    const uint64_t bits = 1; /* machine 0, which another has to leave, too */
+    const struct solve_set set = {&bits};
+    const struct solve_group apart = {
+        .kind = GROUP_APART, .limit = 1, .tier = TIER_HARD, .weight = 1};
+    for (int i = 0; i < N; i++) {
+        allow[i] = i ? -1 : 0;
+        start[i + 1] = i ? 2 : 1;
+    }
+    const struct problem p = {.n_items = N,
+                              .n_machines = 3,
+                              .n_res = 1,
+                              .n_variants = 1,
+                              .size = size,
+                              .home = home,
+                              .allow = allow,
+                              .sets = &set,
+                              .n_sets = 1,
+                              .cap = cap,
+                              .n_levels = 1,
+                              .domain = domain,
+                              .n_domains = n_domains,
+                              .groups = &apart,
+                              .n_groups = 1,
+                              .group_start = start,
+                              .group_of = of,
+                              .max_moves = -1};
+    struct solve_state s;
+    solve_init(&s, &p);
+    solve_place(&s, &no_limit, true);
+    assert_int_equal(s.at[0], 0);
+    assert_int_equal(s.at[1], 2);
+    assert_int_not_equal(s.at[2], 0);
+    solve_done(&s);
+}
+
 /* ---- repair ------------------------------------------------------------------------------------ */
 
 static void repair_leaves_no_step_that_helps(void **state)
@@ -267,6 +312,7 @@ int main(void)
         cmocka_unit_test(misses_nothing_small),
         cmocka_unit_test(never_worse_and_replays),
         cmocka_unit_test(chain_of_several),
+        cmocka_unit_test(rival_leaves_the_domain),
         cmocka_unit_test(repair_leaves_no_step_that_helps),
         cmocka_unit_test(repairs_with_few_moves),
     };
