@@ -41,6 +41,7 @@ struct picture {
     bool *blocked;            /* per VM */
     int *to;                  /* per VM: where it ends */
     int *colour;              /* per host: of the palette, -1 none */
+    bool *touched;            /* per host: by the plan */
     struct row *rows;
     size_t n_rows, left_out;
     int64_t most; /* the widest strip */
@@ -88,10 +89,13 @@ static void apply_plan(struct picture *p)
     p->blocked = xcalloc(p->s->n_vms, sizeof(*p->blocked));
     p->to = xcalloc(p->s->n_vms, sizeof(*p->to));
     p->colour = xcalloc(p->s->n_hosts, sizeof(*p->colour));
+    p->touched = xcalloc(p->s->n_hosts, sizeof(*p->touched));
     for (size_t i = 0; i < p->s->n_vms; i++)
         p->to[i] = p->s->vms[i].host;
-    for (size_t i = 0; i < p->s->n_hosts; i++)
+    for (size_t i = 0; i < p->s->n_hosts; i++) {
         p->colour[i] = -1;
+        p->touched[i] = str_eq(p->s->hosts[i].h->name, p->v->run.host);
+    }
     for (size_t i = 0; i < p->v->n_moves; i++) {
         const struct move *m = &p->v->moves[i];
         int vm = find_vm(p->s, m->vm, m->vm_name), to = find_host(p->s, m->to);
@@ -99,6 +103,7 @@ static void apply_plan(struct picture *p)
             continue;
         p->move[vm] = m;
         p->to[vm] = to;
+        p->touched[to] = p->touched[p->s->vms[vm].host] = true;
         if (p->colour[to] < 0)
             p->colour[to] = used++ % (int)ARRAY_LEN(palette);
     }
@@ -149,21 +154,11 @@ static void fill_row(const struct picture *p, struct row *r)
             qsort(r->side[side].segs, r->side[side].n, sizeof(struct seg), largest_first);
 }
 
-static bool touched(const struct picture *p, int host)
-{
-    if (p->colour[host] >= 0 || str_eq(p->s->hosts[host].h->name, p->v->run.host))
-        return true;
-    for (size_t i = 0; i < p->s->n_vms; i++)
-        if (p->move[i] && p->s->vms[i].host == host)
-            return true;
-    return false;
-}
-
 static void choose_rows(struct picture *p)
 {
     bool all = p->s->n_hosts <= PICTURE_HOSTS;
     for (size_t h = 0; h < p->s->n_hosts; h++) {
-        if ((!all && !touched(p, (int)h)) || p->n_rows == PICTURE_HOSTS) {
+        if ((!all && !p->touched[h]) || p->n_rows == PICTURE_HOSTS) {
             p->left_out++;
             continue;
         }
@@ -454,6 +449,7 @@ static void picture_done(struct picture *p)
     free(p->blocked);
     free(p->to);
     free(p->colour);
+    free(p->touched);
 }
 
 char *picture_draw(const struct snapshot *s, const struct run_view *v)

@@ -40,6 +40,8 @@ int sheet_add(struct sheet *t, char **cells, size_t n, int line, struct err *e)
 {
     size_t want = t->n_rows ? t->rows[0].n : n;
     int r = 0;
+    if (!n)
+        return 0; /* a bar and nothing after it */
     if (n > COLUMNS)
         r = err_set(e, -E2BIG, "%s:%d: more than %d columns", t->name, line, COLUMNS);
     else if (n != want)

@@ -9,7 +9,7 @@
 
 struct names {
     char **list;
-    size_t n;
+    size_t n, max;
 };
 
 static void names_done(struct names *l)
@@ -19,6 +19,8 @@ static void names_done(struct names *l)
     free(l->list);
 }
 
+enum { PATTERN_BYTES = 1024 }; /* expand() calls itself once per bracket */
+
 /* ---- "kvm-[01-03,07]" -------------------------------------------------------------------------- */
 static int expand(const char *text, struct names *ret, struct err *e);
 
@@ -26,11 +28,11 @@ static int expand(const char *text, struct names *ret, struct err *e);
 static int with_rest(const char *head, size_t n_head, const char *word, const char *rest,
                      struct names *ret, struct err *e)
 {
-    cleanup(names_done) struct names tails = {0};
+    cleanup(names_done) struct names tails = {.max = ret->max};
     int r = expand(rest, &tails, e);
     for (size_t i = 0; r == 0 && i < tails.n; i++) {
-        if (ret->n == LIM_SNAPSHOT_VMS)
-            return err_set(e, -E2BIG, "more than %d names", LIM_SNAPSHOT_VMS);
+        if (ret->n == ret->max)
+            return err_set(e, -E2BIG, "more than %zu names", ret->max);
         *vec_add(&ret->list, &ret->n) =
             xasprintf("%.*s%s%s", (int)n_head, head, word, tails.list[i]);
     }
@@ -53,8 +55,8 @@ static int expand_range(const char *part, const char *head, size_t n_head, const
         parse_int(dash + 1, 0, 999999999, &hi, NULL) < 0 || hi < lo)
         return err_set(e, -EBADMSG, "[%s]: expected numbers from low to high, such as [01-09]",
                        part);
-    if (hi - lo >= LIM_SNAPSHOT_VMS)
-        return err_set(e, -E2BIG, "[%s]: more than %d names", part, LIM_SNAPSHOT_VMS);
+    if ((size_t)(hi - lo) >= ret->max)
+        return err_set(e, -E2BIG, "[%s]: more than %zu names", part, ret->max);
     int r = 0;
     for (int64_t i = lo; r == 0 && i <= hi; i++) {
         cleanup(freep) char *word = xasprintf("%0*lld", (int)strlen(first), (long long)i);
@@ -66,6 +68,8 @@ static int expand_range(const char *part, const char *head, size_t n_head, const
 static int expand(const char *text, struct names *ret, struct err *e)
 {
     const char *open = strchr(text, '[');
+    if (strlen(text) > PATTERN_BYTES)
+        return err_set(e, -E2BIG, "a name of more than %d bytes", PATTERN_BYTES);
     if (!open) {
         *vec_add(&ret->list, &ret->n) = xstrdup(text);
         return 0;
@@ -199,7 +203,7 @@ int snap_add_hosts_short(struct snap_build *b, const char *text, const char *whe
 {
     const char *rest;
     cleanup(freep) char *name = first_word(text, &rest);
-    cleanup(names_done) struct names names = {0};
+    cleanup(names_done) struct names names = {.max = LIM_HOSTS};
     if (expand(name, &names, e) < 0)
         return err_wrap(e, "%s", where);
     for (size_t i = 0; i < names.n; i++) {
@@ -216,7 +220,8 @@ int snap_add_vms_short(struct snap_build *b, const char *text, const char *where
 {
     const char *rest;
     cleanup(freep) char *name = first_word(text, &rest);
-    cleanup(names_done) struct names names = {0}, hosts = {0};
+    cleanup(names_done) struct names names = {.max = LIM_SNAPSHOT_VMS};
+    cleanup(names_done) struct names hosts = {.max = LIM_HOSTS};
     char *at = strrchr(name, '@');
     if (!at)
         return err_set(e, -EBADMSG, "%s: '%s': expected VM@HOST, such as web-[1-9]@kvm-01", where,

@@ -8,3 +8,5 @@
 #include <stdint.h>
 
 int fuzz_policy(const uint8_t *data, size_t size);
+int fuzz_snapshot(const uint8_t *data, size_t size);
+int fuzz_import(const uint8_t *data, size_t size);

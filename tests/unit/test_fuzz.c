@@ -39,10 +39,24 @@ static void test_policy_corpus(void **state)
     replay("tests/fuzz/corpus/policy", fuzz_policy);
 }
 
+static void test_snapshot_corpus(void **state)
+{
+    (void)state;
+    replay("tests/fuzz/corpus/snapshot", fuzz_snapshot);
+}
+
+static void test_import_corpus(void **state)
+{
+    (void)state;
+    replay("tests/fuzz/corpus/import", fuzz_import);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy_corpus),
+        cmocka_unit_test(test_snapshot_corpus),
+        cmocka_unit_test(test_import_corpus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,7 +245,9 @@ static void bad_files(void **state)
         {"{" HOSTS ", \"vms\": [\"a[1-9@h1\"]}", "a [ without its ]"},
         {"{" HOSTS ", \"vms\": [\"a[0-999999999]@h1\"]}", "more than"},
         {"{" HOSTS ", \"vms\": [\"a[]@h1\"]}", "an empty word between [ and ]"},
-        {"{\"hosts\": \"h[1-99999]\", \"vms\": []}", "more than 16384 hosts"},
+        {"{\"hosts\": \"h[1-99999]\", \"vms\": []}", "more than 16384 names"},
+        {"{\"hosts\": [\"a[1-16384]\", \"b\"], \"vms\": []}", "more than 16384 hosts"},
+        {"{\"hosts\": \"h[0-99][0-99][0-99]\", \"vms\": []}", "more than 16384 names"},
         {"{\"hosts\": [\"h1 8GiB\"], \"hosts\": [], \"vms\": []}", "duplicate object key"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -336,7 +338,8 @@ static void csv(void **state)
     assert_non_null(strstr(i.notes, "1 of 2 hosts have no row of their own"));
     assert_non_null(strstr(i.notes, "1 of 2 VMs: their memory is not known"));
     imported_done(&i);
-    import(&i, SNAP_CSV, "vm,host\na,h1\n", "name,cpus,memory,rack,link\nh1,8,32GiB,r1,10Gbit\n", NULL);
+    import(&i, SNAP_CSV, "vm,host\na,h1\n", "name,cpus,memory,rack,link\nh1,8,32GiB,r1,10Gbit\n",
+           NULL);
     good(&i);
     assert_int_equal(i.f.hosts[0].mem_bytes, 32 * GIB);
     assert_string_equal(i.f.hosts[0].rack, "r1");
