@@ -1,8 +1,8 @@
 /* spread: these VMs in at least min hosts, racks or zones, or in as many as there are VMs. A VM in flight
  * is at one end or at the other, nobody knows at which: a hard rule counts the fewest domains that
  * can be. One that is broken already refuses only what breaks it further, so that a host can
- * still be emptied. A soft rule looks at where all VMs end. A host without a known domain counts for
- * none. */
+ * still be emptied. A soft rule looks at where all VMs end, and so does the question whether the rule
+ * holds where a VM is. A host without a known domain counts for none. */
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "policy/rules/rules.h"
@@ -72,7 +72,7 @@ static int domains(struct count *c, bool settled)
 }
 
 static void say(const struct rule *r, const struct rule_match *m, const struct fleet *f,
-                const struct count *after, struct reason *ret)
+                const struct count *after, int n, struct reason *ret)
 {
     const char *level = domain_level_names[r->across];
     const char *host = f->hosts[after->host]->name;
@@ -80,6 +80,9 @@ static void say(const struct rule *r, const struct rule_match *m, const struct f
     ret->what = xasprintf("rule %s", r->name);
     ret->need =
         xasprintf("VMs of the rule in %d different %ss at every moment", after->enough, level);
+    ret->have = xasprintf("%d %s%s", n, level, n == 1 ? "" : "s");
+    ret->need_n = after->enough;
+    ret->have_n = n;
     ret->cure =
         m->domain[after->host] < 0
             ? xasprintf("name the %s of each host in its agent.yaml: %s", level, host)
@@ -97,20 +100,15 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
 {
     int enough = spread_need(r, m);
     struct count after = {.m = m, .f = f, .vm = vm, .host = host, .enough = enough};
-    if (!r->hard)
-        return domains(&after, false) >= enough;
-    struct count before = {.m = m, .f = f, .vm = vm, .host = -1, .enough = enough};
-    after.enough = domains(&before, true);
-    int n = domains(&after, true);
-    if (n >= after.enough)
-        return true;
-    if (ret_why) {
-        say(r, m, f, &after, ret_why);
-        ret_why->have = xasprintf("%d", n);
-        ret_why->need_n = after.enough;
-        ret_why->have_n = n;
+    bool moves = r->hard && host != f->at[vm];
+    if (moves) {
+        struct count before = {.m = m, .f = f, .vm = vm, .host = -1, .enough = enough};
+        after.enough = domains(&before, true);
     }
-    return false;
+    int n = domains(&after, moves);
+    if (n < after.enough && ret_why)
+        say(r, m, f, &after, n, ret_why);
+    return n >= after.enough;
 }
 
 const struct rule_def rule_spread = {

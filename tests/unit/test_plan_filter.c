@@ -402,7 +402,7 @@ static void test_spread_words(void **state)
     assert_string_equal(why.what, "rule wide");
     assert_string_equal(why.where, "rules.yaml:1");
     assert_string_equal(why.need, "VMs of the rule in 2 different hosts at every moment");
-    assert_string_equal(why.have, "1");
+    assert_string_equal(why.have, "1 host");
     assert_string_equal(why.cure,
                         "move another VM of the rule first, or give rule wide a weight (soft)");
     shape_done(&reason_shape, &why);
