@@ -178,6 +178,7 @@ static int api_error(long http, const json_t *j, struct err *e)
 {
     int code = http == 401 || http == 403 ? -EACCES
                : http == 404              ? -ENOENT
+               : http == 409              ? -EEXIST
                : http == 503              ? -EAGAIN
                                           : -EREMOTEIO;
     const char *message = member(j, "message"), *cure = member(j, "cure");

@@ -164,11 +164,11 @@ int cli_usage(struct cli *c, const char *fmt, ...)
 
 int cli_fail(struct cli *c, const struct err *e)
 {
-    int code = e->code == -ENOTCONN ? X_UNREACHABLE
-               : e->code == -EACCES ? X_DENIED
-               : e->code == -EINTR  ? X_DETACHED
-               : e->code == -EINVAL ? X_USAGE
-                                    : X_FAILED;
+    int code = e->code == -ENOTCONN                                             ? X_UNREACHABLE
+               : e->code == -EACCES || e->code == -ENOENT || e->code == -EEXIST ? X_DENIED
+               : e->code == -EINTR                                              ? X_DETACHED
+               : e->code == -EINVAL                                             ? X_USAGE
+                                                                                : X_FAILED;
     return cli_error(c, code, "%s", e->msg);
 }
 

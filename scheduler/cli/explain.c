@@ -112,7 +112,7 @@ static int from_file(struct cli *c, const char *vm, const struct offline_opts *o
     if (code)
         return code;
     if (snapshot_explain(&o.fleet.s, &o.policy, vm, &v, &e) < 0) {
-        code = cli_error(c, X_FAILED, "%s", e.msg);
+        code = cli_fail(c, &e);
     } else {
         cleanup(json_decrefp) json_t *j = json_pack("{s:s}", "schema", "drover.explain/1");
         cleanup(json_decrefp) json_t *body = codec_encode_public(&explain_view_shape, &v);

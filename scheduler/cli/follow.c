@@ -30,7 +30,7 @@ struct follow {
     size_t *widths; /* of the lines on the screen */
     size_t n_widths;
     struct run_view view;
-    bool have_view;
+    bool have_view, hint;
     json_t *json;
 };
 
@@ -289,6 +289,17 @@ static int leave(struct follow *f, int code, const char *why)
     return code;
 }
 
+/* Once the run is known to be there and under way. */
+static void say_hint(struct follow *f)
+{
+    if (f->hint && f->mode != PROGRESS_JSONL)
+        cli_note(f->c,
+                 "following run/%lld · Ctrl-C detaches, the drain goes on · drover cancel %lld "
+                 "stops it",
+                 (long long)f->id, (long long)f->id);
+    f->hint = false;
+}
+
 static int loop(struct follow *f, const struct follow_opts *o)
 {
     struct err e;
@@ -305,6 +316,8 @@ static int loop(struct follow *f, const struct follow_opts *o)
         else
             found(f);
         bool over = reached && run_ended(f->view.run.state);
+        if (reached && !over)
+            say_hint(f);
         int64_t before = f->seq;
         if (reached)
             show(f, over);
@@ -322,15 +335,14 @@ static int loop(struct follow *f, const struct follow_opts *o)
 int follow_run(struct cli *c, int64_t id, const struct follow_opts *o, struct run_view *ret_view,
                json_t **ret_json)
 {
-    struct follow f = {.c = c, .id = id, .start_us = clock_mono_us(), .mode = settle_mode(c, o)};
+    struct follow f = {.c = c,
+                       .id = id,
+                       .start_us = clock_mono_us(),
+                       .mode = settle_mode(c, o),
+                       .hint = o->hint && !o->quiet};
     f.summary_us = f.start_us;
     if (f.mode == PROGRESS_JSONL)
         jsonl_version(jsonl_stream(c), id);
-    else if (o->hint && !o->quiet)
-        cli_note(
-            c,
-            "following run/%lld · Ctrl-C detaches, the drain goes on · drover cancel %lld stops it",
-            (long long)id, (long long)id);
     int code = loop(&f, o);
     free(f.widths);
     if (code == X_DONE) {

@@ -96,7 +96,7 @@ static int fetch(struct cli *c, const char *path, const char *list, const char *
     struct client *cl = cli_client(c, &e);
     if (!cl || client_get(cl, path, ret, &e) < 0)
         return cli_fail(c, &e);
-    return list_filter(c, *ret, list, keys, words, n) ? X_DONE : X_FAILED;
+    return list_filter(c, *ret, list, keys, words, n) ? X_DONE : X_DENIED;
 }
 
 int cmd_hosts(struct cli *c, int argc, char **argv)
@@ -129,7 +129,8 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
 {
     char b[TIME_BYTES];
     cleanup(freep) char *labels = list_labels(m->labels, m->n_labels);
-    cleanup(freep) char *why = m->movable ? NULL : reason_line(&m->blocker);
+    bool moving = m->move && !m->movable && m->blocker.code == R_VM_BUSY; /* by that move of ours */
+    cleanup(freep) char *why = m->movable || moving ? NULL : reason_line(&m->blocker);
     table_text(t, C_NONE, m->name);
     table_text(t, C_NONE, m->host);
     if (m->unreachable) /* the last thing heard, not what is */
@@ -142,7 +143,10 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
         table_fmt(t, C_GOOD, "→ %s", m->moving_to);
     else
         table_text(t, C_NONE, m->run ? "queued" : NULL);
-    table_text(t, m->movable ? C_NONE : C_WARN, m->movable ? "yes" : "no");
+    table_text(t, m->movable || moving ? C_NONE : C_WARN,
+               m->movable ? "yes"
+               : moving   ? "moving"
+                          : "no");
     table_text(t, C_NONE, why);
     table_text(t, C_NONE, m->uuid);
     table_text(t, C_NONE, m->persistent ? "yes" : "no");

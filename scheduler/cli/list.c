@@ -28,7 +28,7 @@ static void unknown(struct cli *c, const json_t *items, const char *kind, const 
             names[at++] = name;
     }
     const char *near = str_did_you_mean(word, names, at);
-    cli_error(c, X_FAILED, "no %.*s is called '%s'%s%s%s", kind[0] == 'v' ? 2 : 4, kind, word,
+    cli_error(c, X_DENIED, "no %.*s is called '%s'%s%s%s", kind[0] == 'v' ? 2 : 4, kind, word,
               near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 

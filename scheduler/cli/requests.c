@@ -103,11 +103,11 @@ static int ask_and_follow(struct cli *c, struct request *req, const struct short
         return cli_fail(c, &e);
     int code = X_DONE;
     struct follow_opts follow = {.timeout_us = s->timeout_us, .hint = true};
-    bool goes_on = reply.exit == X_DONE && reply.run && !s->detach;
+    bool goes_on = reply.http == 202 && reply.run && !s->detach; /* accepted, not done already */
     if (!goes_on) {
         code = reply_print(c, &reply);
     } else {
-        if (reply.message)
+        if (req->verb == VERB_CANCEL && reply.message)
             cli_note(c, "%s", reply.message);
         code = run_follow_and_report(c, reply.run, &follow);
         /* to cancel was the wish: a run that ended by it is success */

@@ -45,7 +45,7 @@ int run_exit(const struct run *r)
     case RUN_REFUSED:
         return X_BLOCKED;
     case RUN_CANCELLED:
-        return r->moved + r->stopped > 0 ? X_PARTLY : X_FAILED;
+        return r->moved + r->stopped + r->definitions > 0 ? X_PARTLY : X_FAILED;
     case RUN_PLANNED:
         return stays_of(r, FATE_BLOCKED) ? X_BLOCKED : X_DONE;
     default:
@@ -76,13 +76,17 @@ static void add_moved(char **s, const struct run_view *v)
 static void add_times(char **s, const struct run *r)
 {
     char a[FMT_BYTES];
+    const char *least =
+        r->unmeasured ? "at least " : ""; /* more was sent, or paused, than is known */
     int64_t start = r->started_wall_us ? r->started_wall_us : r->created_wall_us;
     if (r->ended_wall_us > start && start)
         text_add(s, ", makespan %s", fmt_duration(a, r->ended_wall_us - start));
     if (r->bound_us >= 0)
-        text_add(s, " (link bound %s)", fmt_duration(a, r->bound_us));
+        text_add(s, " (link bound %s%s)", least, fmt_duration(a, r->bound_us));
     if (r->longest_pause_us >= 0 && r->moved > 0)
-        text_add(s, ", longest pause %s", fmt_duration(a, r->longest_pause_us));
+        text_add(s, ", longest pause %s%s", least, fmt_duration(a, r->longest_pause_us));
+    else if (r->unmeasured)
+        text_add(s, ", longest pause unknown");
 }
 
 static void add_proof(char **s, const struct run *r)

@@ -67,7 +67,8 @@ static int64_t estimate_end(const struct core *c, const struct run *r)
 void run_count(struct core *c, struct run_slot *s)
 {
     struct run *r = &s->run;
-    r->moved = r->moving = r->queued = r->blocked = r->stopped = r->bytes = 0;
+    r->moved = r->moving = r->queued = r->stopped = r->bytes = 0;
+    r->definitions = r->unmeasured = 0;
     for (size_t i = 0; i < c->n_moves; i++) {
         const struct move *m = &c->moves[i]->m;
         if (m->run != r->id)
@@ -77,6 +78,8 @@ void run_count(struct core *c, struct run_slot *s)
         r->moved += m->state == JOB_DONE && !m->offline;
         if (m->state != JOB_DONE)
             continue;
+        r->definitions += m->offline;
+        r->unmeasured += m->live && (m->bytes < 0 || m->downtime_us < 0);
         r->stopped += !m->live && !m->offline;
         r->bytes += m->bytes > 0 ? m->bytes : 0;
         if (m->downtime_us > r->longest_pause_us)
@@ -516,11 +519,14 @@ static void end_cancelled(struct core *c, struct run_slot *r)
     run_count(c, r);
     if (r->run.kind == RUN_DRAIN)
         host_set_state(c, h, r->run.host_was, 0, r->run.actor, NULL);
+    cleanup(freep) char *shut_off =
+        r->run.definitions ? xasprintf(" and %lld that %s shut off", (long long)r->run.definitions,
+                                       r->run.definitions == 1 ? "is" : "are")
+                           : xstrdup("");
     run_end(c, r, RUN_CANCELLED,
-            "%lld of %lld VMs had moved and stay there, the others are on host/%s; the host is %s "
-            "again",
-            (long long)r->run.moved, (long long)r->run.vms, r->run.host,
-            host_state_names[r->run.host_was]);
+            "%lld of %lld running VMs%s had moved and stay there; the host is %s again",
+            (long long)r->run.moved, (long long)r->run.vms, shut_off,
+            host_state_names[host_find(c, r->run.host)->rec.state]);
 }
 
 /* ---- step ---------------------------------------------------------------------------------------------- */

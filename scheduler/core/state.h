@@ -77,6 +77,8 @@ struct run {
     bool policy_clean;
     int64_t created_wall_us, started_wall_us, ended_wall_us;
     int64_t vms, moved, moving, queued, blocked, stopped; /* counts; vms: that were to move */
+    int64_t definitions;     /* of shut-off VMs, that moved */
+    int64_t unmeasured;      /* live moves of which libvirt said no bytes or no pause */
     int64_t bytes;           /* sent so far by ended moves */
     int64_t longest_pause_us;
     int64_t bound_us;        /* bytes / link rate; -1 unknown */

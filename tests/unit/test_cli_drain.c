@@ -182,8 +182,7 @@ static void joining_and_detaching(void **state)
     fake_run(&o, joined, "drain h1", false, NULL);
     assert_int_equal(o.code, X_DONE);
     assert_true(str_has_prefix(
-        o.err, "joined run/42, started by ann at 01:02:03; options given now do not change it\n"
-               "following run/42 · Ctrl-C detaches"));
+        o.err, "joined run/42, started by ann at 01:02:03; options given now do not change it\n"));
     fake_run(&o, done, "drain h1 --detach", false, NULL);
     assert_int_equal(o.code, X_DONE);
     assert_string_equal(o.out, "run/42\n");
@@ -312,6 +311,14 @@ static void short_verbs(void **state)
     contains(fake_log, "\"verb\":\"cancel\"");
     contains(fake_log, "\"run\":42");
     contains(o.out, "drain of host/h1 cancelled before the first move; the host is up as before\n");
+    const struct fake_answer ended[] = {
+        {POST, 0, "{\"http\":200,\"exit\":0,\"code\":\"already\",\"run\":42,\"message\":\"over\"}"},
+        {0}};
+    fake_run(&o, ended, "cancel 42", false, NULL); /* nothing is under way: nothing is followed */
+    assert_int_equal(o.code, X_DONE);
+    assert_string_equal(o.out, "over\n");
+    assert_string_equal(o.err, "");
+    lacks(fake_log, "GET");
     outcome_done(&o);
 }
 

@@ -214,7 +214,8 @@ static void a_run_that_is_not_there(void **state)
     struct outcome o = {0};
     const struct fake_answer script[] = {{AT(0), -ENOENT, "there is no run/42"}, {0}};
     fake_run(&o, script, "attach 42", false, NULL);
-    assert_int_equal(o.code, X_FAILED);
+    assert_int_equal(o.code, X_DENIED);
+    assert_null(strstr(o.err, "following"));
     assert_non_null(strstr(o.err, "drover: there is no run/42\n"));
     outcome_done(&o);
 }

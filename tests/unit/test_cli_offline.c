@@ -120,7 +120,7 @@ static void explains(void **state)
     contains(o.err, "libvirt and Ceph were not asked");
     expect(&o, "explain oracle-1 -o json" NINE, X_DONE);
     contains(o.out, "\"schema\": \"drover.explain/1\"");
-    expect(&o, "explain oracel-1" NINE, X_FAILED);
+    expect(&o, "explain oracel-1" NINE, X_DENIED);
     contains(o.err, "did you mean 'oracle-1'?");
     outcome_done(&o);
 }

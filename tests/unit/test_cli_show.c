@@ -195,6 +195,7 @@ static void exit_codes_of_all_states(void **state)
         struct run r = {.state = cases[i].state, .moved = cases[i].moved};
         assert_int_equal(run_exit(&r), cases[i].code);
     }
+    assert_int_equal(run_exit(&(struct run){.state = RUN_CANCELLED, .definitions = 1}), X_PARTLY);
 }
 
 static char *summary(const char *json)
@@ -231,6 +232,16 @@ static void summaries(void **state)
         "host/h1 drained: 1 of 2 VMs moved live, 1 moved cold (stopped, moved, started), 1 moved "
         "shut off, 1 stopped, makespan 41 s (link bound 31 s), longest pause 180 ms; host/h1 is in "
         "maintenance, proven empty (0 domains, 0 jobs, 0 watchers)\n");
+    cleanup(freep) char *least =
+        summary("{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\",\"vms\":3,\"moved\":3,"
+                "\"unmeasured\":2,\"started_wall_us\":1000000,\"ended_wall_us\":41000000,"
+                "\"bound_us\":2500000,\"longest_pause_us\":200000}}");
+    assert_non_null(strstr(least,
+                           "makespan 40 s (link bound at least 2.5 s), longest pause at least "
+                           "200 ms;"));
+    cleanup(freep) char *unknown = summary("{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\","
+                                           "\"vms\":1,\"moved\":1,\"unmeasured\":1}}");
+    assert_non_null(strstr(unknown, ", longest pause unknown;"));
     cleanup(freep) char *unproven =
         summary("{\"run\":{\"id\":42,\"state\":\"done\",\"host\":\"h1\"}}");
     assert_string_equal(

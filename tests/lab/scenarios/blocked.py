@@ -219,7 +219,7 @@ def assert_explained(s):
         shown = s.json("explain", f"{name}@h1")["vm"]
         s.expect(not shown["movable"] and shown["blocker"]["code"] == code, f"{name}: {shown}")
         s.expect(not vms[name]["movable"] and vms[name]["blocker"]["code"] == code, f"{name}: {vms[name]}")
-    got = s.drover("explain", "twin", expect=1)
+    got = s.drover("explain", "twin", expect=6)
     s.expect_in("write twin@HOST", got.stderr)
     for name in MOVABLE:
         s.expect(vms[name]["movable"] and not blockers(s, name), f"{name} should be free to go: {blockers(s, name)}")
