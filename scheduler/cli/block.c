@@ -7,7 +7,8 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
-enum { QUEUED_SHOWN = 3, VM_COLUMNS = 28 };
+#define STILL_US (5 * SEC) /* progress comes each second */
+enum { QUEUED_SHOWN = 3, VM_COLUMNS = 28, STUCK_PASSES = 3 };
 
 char *follow_counts(const struct run_view *v)
 {
@@ -54,11 +55,11 @@ static void add_left(char **s, const struct progress *p)
     text_add(s, "%s of %s left", a, b);
 }
 
-/* Will it end, and when: from what is left, the rate and the rate of new dirt. */
-static void add_verdict(char **s, const struct progress *p, bool *ret_bad)
+/* Will it end, and when: from what is left, what was left pass by pass, the rate and that of new dirt. */
+static void add_verdict(char **s, const struct move *m, bool *ret_bad)
 {
     char t[TIME_BYTES], pause[FMT_BYTES];
-    *ret_bad = false;
+    const struct progress *p = &m->progress;
     if (p->postcopy) {
         text_add(s, "post-copy: runs at the destination");
         return;
@@ -67,7 +68,7 @@ static void add_verdict(char **s, const struct progress *p, bool *ret_bad)
         text_add(s, "starting");
         return;
     }
-    if (p->dirty_Bps >= p->rate_Bps && p->iteration > 1) {
+    if ((p->dirty_Bps >= p->rate_Bps && p->iteration > 1) || m->stuck >= STUCK_PASSES) {
         *ret_bad = true;
         text_add(s, "NOT converging");
         return;
@@ -89,10 +90,10 @@ static size_t rbd_disks(const struct move *m)
 }
 
 /* Everything after the phase word. */
-static char *facts(const struct move *m, bool *ret_bad)
+static char *facts(const struct move *m, int64_t now_us, bool *ret_bad)
 {
     char *s = xstrdup("");
-    char a[FMT_BYTES];
+    char a[FMT_BYTES], t[TIME_BYTES];
     const struct progress *p = &m->progress;
     *ret_bad = false;
     switch (m->state) {
@@ -102,12 +103,18 @@ static char *facts(const struct move *m, bool *ret_bad)
             break;
         }
         add_left(&s, p);
+        if (m->sent_wall_us && now_us - m->sent_wall_us >= STILL_US) {
+            *ret_bad = true;
+            text_add(&s, "  no progress for %s%s%s", time_about(t, now_us - m->sent_wall_us),
+                     m->note ? ": " : "", m->note ? m->note : "");
+            break;
+        }
         if (p->rate_Bps > 0)
             text_add(&s, "  %s/s", fmt_bytes(a, p->rate_Bps));
         if (p->dirty_Bps >= 0 && p->iteration > 1)
             text_add(&s, "  dirty %s/s", fmt_bytes(a, p->dirty_Bps));
         text_add(&s, "  ");
-        add_verdict(&s, p, ret_bad);
+        add_verdict(&s, m, ret_bad);
         break;
     case JOB_CONFIRMING:
         text_add(&s, "RBD writer on %s: %zu/%zu images", m->to, m->n_ceph_after, rbd_disks(m));
@@ -187,11 +194,12 @@ static void add_line(struct lines *l, char *text, size_t from, size_t to, int co
     *vec_add(&l->list, &l->n) = out;
 }
 
-static void add_move(struct lines *l, const struct move *m, size_t name_w, size_t to_w)
+static void add_move(struct lines *l, const struct move *m, int64_t now_us, size_t name_w,
+                     size_t to_w)
 {
     bool bad;
     char phase[48];
-    cleanup(freep) char *name = name_cell(m->vm_name, name_w), *what = facts(m, &bad);
+    cleanup(freep) char *name = name_cell(m->vm_name, name_w), *what = facts(m, now_us, &bad);
     if (m->state == JOB_COPYING && m->progress.iteration > 0)
         snprintf(phase, sizeof(phase), "copying pass %lld", (long long)m->progress.iteration);
     else
@@ -241,13 +249,13 @@ size_t follow_block(const struct run_view *v, size_t width, size_t rows, bool co
             const struct move *m = &v->moves[i];
             if (m->state != JOB_QUEUED && !job_final((enum job_state)m->state) &&
                 (m->state == JOB_UNCERTAIN) == (uncertain == 1))
-                add_move(&l, m, name_w, to_w);
+                add_move(&l, m, v->wall_us, name_w, to_w);
         }
     for (size_t i = 0; i < v->n_moves; i++) {
         if (v->moves[i].state != JOB_QUEUED)
             continue;
         if (queued++ < QUEUED_SHOWN)
-            add_move(&l, &v->moves[i], name_w, to_w);
+            add_move(&l, &v->moves[i], v->wall_us, name_w, to_w);
     }
     if (queued > QUEUED_SHOWN)
         add_line(&l, xasprintf(" … and %zu more queued", queued - QUEUED_SHOWN), 0, 0, C_NONE);

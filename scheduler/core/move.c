@@ -593,11 +593,29 @@ static void ease_pause(struct core *c, struct move_slot *m)
         m->m.vm_name, (long long)m->m.progress.iteration, (int)(PAUSE_MAX_US / MSEC));
 }
 
+/* Within a pass the rest always shrinks; whether a copy comes to its end shows in what is left when
+ * the next one begins. */
+static void note_pass(const struct core *c, struct move_slot *m, const struct progress *p)
+{
+    const struct progress *was = &m->m.progress;
+    if (p->processed_bytes != was->processed_bytes)
+        m->m.sent_wall_us = c->wall_us;
+    if (p->iteration == was->iteration)
+        return;
+    bool anew = p->iteration < was->iteration || m->m.least_bytes < 0;
+    m->m.stuck++;
+    if (anew || p->remaining_bytes < m->m.least_bytes / 10 * 9) {
+        m->m.least_bytes = p->remaining_bytes;
+        m->m.stuck = 0;
+    }
+}
+
 void move_progress(struct core *c, const char *host, const struct progress *p)
 {
     struct move_slot *m = move_of_vm(c, p->vm);
     if (!m || !str_eq(m->m.from, host))
         return;
+    note_pass(c, m, p);
     shape_done(&progress_shape, &m->m.progress);
     shape_copy(&progress_shape, &m->m.progress, p);
     m->progress_us = c->now_us;

@@ -107,6 +107,9 @@ struct move {
     size_t n_disks;
     int64_t queued_wall_us, prepared_wall_us, copy_wall_us, ended_wall_us;
     struct progress progress;
+    int64_t sent_wall_us;    /* when bytes were last seen to go; 0 not yet */
+    int64_t least_bytes;     /* least that was left when a pass began; -1 unknown */
+    int64_t stuck;           /* passes seen since that last fell */
     int64_t total_us, setup_us, downtime_us, bytes, iterations, rate_Bps; /* of the copy; -1 unknown */
     struct image_fact *ceph_src, *ceph_dst;  /* confirmed before, as each host saw it */
     size_t n_ceph_src, n_ceph_dst;

@@ -93,6 +93,35 @@ static const char busy[] =
     "{\"id\":9,\"run\":42,\"vm\":\"i\",\"vm_name\":\"gone\",\"to\":\"kvm-02\",\"state\":\"done\"}]"
     "}";
 
+/* The verdict on a copy whose figures look well. */
+static void a_copy_that_hovers_or_stands_still(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t stuck, still_us;
+        const char *says;
+    } cases[] = {{0, SEC, "  converging, ≈"},
+                 {3, SEC, "  NOT converging"},
+                 {0, 12 * SEC, "GiB left  no progress for 12 s\n"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct run_view v = view(busy);
+        v.wall_us = 100 * SEC;
+        v.moves[0].stuck = cases[i].stuck;
+        v.moves[0].sent_wall_us = v.wall_us - cases[i].still_us;
+        char **lines, *all = NULL;
+        size_t n = follow_block(&v, 200, 50, false, &lines);
+        for (size_t k = 0; k < n; k++) {
+            if (strstr(lines[k], "vm/db-1"))
+                text_add(&all, "%s\n", lines[k]);
+            free(lines[k]);
+        }
+        free(lines);
+        assert_non_null(strstr(all, cases[i].says));
+        free(all);
+        shape_done(&run_view_shape, &v);
+    }
+}
+
 static void the_block(void **state)
 {
     (void)state;
@@ -244,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_lines_once_and_in_order),
         cmocka_unit_test(the_block),
+        cmocka_unit_test(a_copy_that_hovers_or_stands_still),
         cmocka_unit_test(the_block_fits_every_screen),
         cmocka_unit_test(to_the_end),
         cmocka_unit_test(a_restarted_scheduler_is_waited_for),

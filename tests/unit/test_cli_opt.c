@@ -189,12 +189,13 @@ static void own_moves_are_no_obstacle(void **state)
     struct outcome o = {0};
     const struct fake_answer script[] = {
         {"GET /v1/vms", 0,
-         "{\"vms\":[{\"name\":\"a\",\"host\":\"h1\",\"state\":\"running\",\"move\":7,\"moving_to\":"
+         "{\"vms\":[{\"uuid\":\"u\",\"name\":\"a\",\"host\":\"h1\",\"state\":\"running\",\"move\":"
+         "7,\"moving_to\":"
          "\"h3\","
          "\"blocker\":{\"code\":\"vm_busy\",\"have\":\"migrating_out\"}}]}"},
         {0}};
     fake_run(&o, script, "vms", false, NULL);
-    assert_non_null(strstr(o.out, "→ h3    moving   -"));
+    assert_non_null(strstr(o.out, "  moving   -"));
     outcome_done(&o);
 }
 

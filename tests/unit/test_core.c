@@ -131,13 +131,18 @@ static void pauses_are_short_where_they_can_be(void **state)
             busy = i;
         }
     assert_true(quiet >= 0);
+    int64_t id = 1; /* of the busy one's move */
+    while (!str_eq(core_move(f.core, id)->vm, f.vms[busy].vm.uuid))
+        id++;
     f.vms[quiet].pass = 3;
     for (f.vms[busy].pass = 1; f.vms[busy].pass < 6; f.vms[busy].pass++) {
         fleet_progress(&f, quiet, MIB, 10 * MIB);
         fleet_progress(&f, busy, MIB, 10 * MIB);
     }
     assert_int_equal(f.vms[busy].pause_us, 100 * MSEC);
-    fleet_progress(&f, busy, MIB, 10 * MIB);
+    assert_int_equal(core_move(f.core, id)->stuck, 4); /* as much is left at each pass */
+    fleet_progress(&f, busy, MIB / 2, 10 * MIB);
+    assert_int_equal(core_move(f.core, id)->stuck, 0);
     assert_int_equal(f.vms[busy].pause_us, 300 * MSEC);
     assert_int_equal(f.vms[quiet].pause_us, 100 * MSEC);
     int sends = f.sends;
