@@ -1,4 +1,4 @@
-/* drover plan balance, relieve, repair: what few moves would do for a fleet from a file. */
+/* drover plan balance, relieve, repair, make-room: what few moves would do for a fleet from a file. */
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -13,12 +13,13 @@
 #include "scheduler/core/planned.h"
 #include "scheduler/plan/plan.h"
 
-enum { MOST_MOVES = 1000000 };
+enum { MOST_MOVES = 1000000, MOST_VCPUS = 4096 };
 
 struct balance_opts {
     struct offline_opts offline;
     const char *picture;
     int64_t max_moves; /* 0: the policy's */
+    struct plan_room room;
     bool detailed;
 };
 
@@ -29,6 +30,7 @@ static const struct {
     {"balance", GOAL_BALANCE},
     {"relieve", GOAL_RELIEVE},
     {"repair", GOAL_REPAIR},
+    {"make-room", GOAL_ROOM},
 };
 
 bool balance_is(const char *word)
@@ -47,14 +49,30 @@ static enum plan_goal goal_of(const char *word)
     return goals[i].goal;
 }
 
+/* What is there and what it must be. */
+static int check(struct cli *c, enum plan_goal goal, const struct balance_opts *d)
+{
+    bool sized = d->room.mem_bytes || d->room.vcpus;
+    if (goal == GOAL_ROOM && !d->room.mem_bytes)
+        return cli_usage(c, "how large the new VM is, is missing: --memory 96GiB");
+    if (goal != GOAL_ROOM && sized)
+        return cli_usage(c, "--memory and --vcpus belong to drover plan make-room");
+    if (!d->offline.snapshot)
+        return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "
+                            "--snapshot fleet.json");
+    return X_DONE;
+}
+
 static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
 {
-    enum { O_SNAPSHOT = 256, O_POLICY, O_PICTURE, O_MOVES, O_DETAILED };
+    enum { O_SNAPSHOT = 256, O_POLICY, O_PICTURE, O_MOVES, O_DETAILED, O_MEMORY, O_VCPUS };
     static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
                                         {"policy", required_argument, NULL, O_POLICY},
                                         {"picture", required_argument, NULL, O_PICTURE},
                                         {"max-moves", required_argument, NULL, O_MOVES},
                                         {"detailed-exitcode", no_argument, NULL, O_DETAILED},
+                                        {"memory", required_argument, NULL, O_MEMORY},
+                                        {"vcpus", required_argument, NULL, O_VCPUS},
                                         {0}};
     struct err e;
     *ret = (struct balance_opts){0};
@@ -68,17 +86,16 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
             ret->picture = optarg;
         else if (o == O_DETAILED)
             ret->detailed = true;
-        else if (o != O_MOVES)
-            return o == OPT_HELP ? -1 : opt_exit(o);
-        else if (parse_int(optarg, 1, MOST_MOVES, &ret->max_moves, &e) < 0)
+        else if (o == O_MOVES && parse_int(optarg, 1, MOST_MOVES, &ret->max_moves, &e) < 0)
             return cli_usage(c, "--max-moves: %s", e.msg);
+        else if (o == O_MEMORY && parse_bytes(optarg, &ret->room.mem_bytes, &e) < 0)
+            return cli_usage(c, "--memory: %s", e.msg);
+        else if (o == O_VCPUS && parse_int(optarg, 1, MOST_VCPUS, &ret->room.vcpus, &e) < 0)
+            return cli_usage(c, "--vcpus: %s", e.msg);
+        else if (o < 0)
+            return o == OPT_HELP ? -1 : opt_exit(o);
     }
-    if (!opt_words(c, argc, argv, 0, 0, "nothing"))
-        return X_USAGE;
-    if (!ret->offline.snapshot)
-        return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "
-                            "--snapshot fleet.json");
-    return X_DONE;
+    return opt_words(c, argc, argv, 0, 0, "nothing") ? X_DONE : X_USAGE;
 }
 
 static void standing_print(FILE *f, const char *when, const struct plan_standing *x)
@@ -103,35 +120,76 @@ static json_t *standing_encode(const struct plan_standing *x)
                      (json_int_t)x->soft);
 }
 
-static int answer(struct cli *c, const struct plan *p, const struct run_view *v)
+/* What is free: on the host with the most, and on all that take VMs. */
+static void free_print(FILE *f, const struct offline *o)
 {
+    char a[FMT_BYTES], b[FMT_BYTES];
+    int64_t most = 0, sum = 0;
+    const char *name = "none";
+    for (size_t h = 0; h < o->fleet.s.n_hosts; h++) {
+        int64_t x = plan_free_bytes(&o->fleet.s, &o->policy, (int)h);
+        if (o->fleet.s.hosts[h].state != HOST_UP || x <= 0)
+            continue;
+        sum += x;
+        name = x > most ? o->fleet.s.hosts[h].h->name : name;
+        most = x > most ? x : most;
+    }
+    text_line(f, "most free on one host: %s %s; free in total: %s", name, fmt_bytes(a, most),
+              fmt_bytes(b, sum));
+}
+
+static void room_print(struct cli *c, const struct offline *o, const struct plan_room *r,
+                       const struct plan *p)
+{
+    char a[FMT_BYTES];
+    fmt_bytes(a, r->mem_bytes);
+    if (p->room_on >= 0)
+        text_line(c->out, "room for %s on host/%s%s", a, o->fleet.s.hosts[p->room_on].h->name,
+                  p->n_moves ? " once these have moved" : ", as it is");
+    else
+        text_line(c->out, "no room for %s can be made with so many moves", a);
+    free_print(c->out, o);
+}
+
+static int answer(struct cli *c, const struct offline *o, const struct plan_request *r,
+                  const struct plan *p, const struct run_view *v)
+{
+    bool room = r->goal == GOAL_ROOM;
     if (out_is_data(c)) {
         cleanup(json_decrefp) json_t *j =
-            json_pack("{s:s, s:o, s:o, s:[]}", "schema", "drover.balance/1", "before",
-                      standing_encode(&p->before), "after", standing_encode(&p->after), "moves");
+            room ? json_pack("{s:s, s:s?, s:[]}", "schema", "drover.room/1", "host",
+                             p->room_on < 0 ? NULL : o->fleet.s.hosts[p->room_on].h->name, "moves")
+                 : json_pack("{s:s, s:o, s:o, s:[]}", "schema", "drover.balance/1", "before",
+                             standing_encode(&p->before), "after", standing_encode(&p->after),
+                             "moves");
         cleanup(json_decrefp) json_t *body = codec_encode_public(&run_view_shape, v);
         json_t *moves = json_object_get(body, "moves");
         if (moves)
             json_object_set(j, "moves", moves);
         out_data(c, j, NULL);
-        return X_DONE;
+        return room && p->room_on < 0 ? X_BLOCKED : X_DONE;
     }
     int code = plan_moves_print(c, v);
     if (code)
         return code;
     if (v->n_moves)
         fputc('\n', c->out);
-    standing_print(c->out, v->n_moves ? "before:" : "nothing to do:", &p->before);
-    if (v->n_moves)
-        standing_print(c->out, "after: ", &p->after);
+    if (room) {
+        room_print(c, o, &r->room, p);
+    } else {
+        standing_print(c->out, v->n_moves ? "before:" : "nothing to do:", &p->before);
+        if (v->n_moves)
+            standing_print(c->out, "after: ", &p->after);
+    }
     plan_total_print(c->out, v);
-    return X_DONE;
+    return room && p->room_on < 0 ? X_BLOCKED : X_DONE;
 }
 
 static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opts *d,
                     const struct offline *o)
 {
-    struct plan_request r = {.goal = goal, .purpose = PURPOSE_BALANCE, .max_moves = d->max_moves};
+    struct plan_request r = {
+        .goal = goal, .purpose = PURPOSE_BALANCE, .max_moves = d->max_moves, .room = d->room};
     struct plan p;
     struct run_view v;
     struct reason bad = {0};
@@ -155,7 +213,7 @@ static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opt
     }
     if (!code && d->picture)
         code = picture_save(c, &o->fleet.s, &v, d->picture);
-    code = code ? code : answer(c, &p, &v);
+    code = code ? code : answer(c, o, &r, &p, &v);
     if (!code && d->detailed && p.n_moves)
         code = X_CHANGES;
     forecast_done(&f);
@@ -171,6 +229,7 @@ int balance_plan(struct cli *c, int argc, char **argv)
     struct offline o;
     enum plan_goal goal = goal_of(argv[0]);
     int code = parse(c, argc, argv, &d);
+    code = code ? code : check(c, goal, &d);
     if (code)
         return code < 0 ? X_DONE : code;
     code = offline_open(c, &d.offline, &o);

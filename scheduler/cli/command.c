@@ -45,9 +45,12 @@ static const struct command commands[] = {
     {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
      NULL},
     {"plan", "show what a drain would do, or what few moves would do for a fleet; change nothing",
-     "drain HOST [options of drain] | balance | relieve | repair [options]",
-     "balance evens out load, relieve empties what is too full, repair mends broken rules only:\n"
+     "drain HOST [options of drain] | balance | relieve | repair | make-room [options]",
+     "balance evens out load, relieve empties what is too full, repair mends broken rules only,\n"
+     "make-room finds or makes room for a new VM:\n"
      "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"
+     "  --memory SIZE        of make-room: what the VM will take, QEMU included\n"
+     "  --vcpus N            of make-room\n"
      "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n\n" DRAIN_HELP,
      cmd_plan, NULL},
     {"resume", "put a host back in use", "HOST [options]",

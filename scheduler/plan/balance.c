@@ -98,13 +98,6 @@ static bool gains_enough(const struct making *k, const struct solve_score *was,
            (__int128)gain * 1000000 >= (__int128)b->deviation_ppm * k->w.p->balance.min_gain_ppm;
 }
 
-static void take_back(struct making *k)
-{
-    for (size_t i = 0; i < k->n; i++)
-        if (k->w.f.to[k->list[i].vm] >= 0)
-            plan_world_take(&k->w, k->list[i].vm);
-}
-
 /* The first rule that the VM breaks where it is, or NULL. Gives. */
 static char *broken_rule(const struct plan_world *w, int vm)
 {
@@ -164,7 +157,7 @@ void plan_balance(struct making *k)
         making_put(k, to);
         measure(&k->w, &s.score, &k->plan->after);
         if (!gains_enough(k, &was, &s.score)) {
-            take_back(k);
+            making_take_back(k);
             k->plan->after = k->plan->before;
         }
     }

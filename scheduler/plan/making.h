@@ -19,9 +19,15 @@ bool making_may_move(const struct making *k, int vm, struct plan_wanted *ret,
                      struct plan_stay *ret_stay);
 /* Plan what the filters allow. to: per VM of the list, −1: it stays. */
 void making_put(struct making *k, const int *to);
+/* Nothing is planned any more. */
+void making_take_back(struct making *k);
 
 /* ---- balance.c -------------------------------------------------------------------------------- */
 /* Requests in which VMs may move, not must. Fills the plan's moves but for their order. */
 void plan_balance(struct making *k);
 /* Why this VM moves, of such a request. Gives. */
 char *plan_balance_why(const struct making *k, int vm, int to);
+
+/* ---- fit.c ------------------------------------------------------------------------------------ */
+/* GOAL_ROOM: as plan_balance. */
+void plan_fit(struct making *k);

@@ -160,6 +160,13 @@ static void fill_gaps(struct making *k)
     }
 }
 
+void making_take_back(struct making *k)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->w.f.to[k->list[i].vm] >= 0)
+            plan_world_take(&k->w, k->list[i].vm);
+}
+
 /* Give those of the list a place that have none yet. at: their places in k->list. */
 static void place(struct making *k, const struct plan_classes *classes,
                   const struct plan_wanted *list, const size_t *at, size_t n)
@@ -315,6 +322,8 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
     begin(&k, planned);
     if (k.n && r->goal == GOAL_LEAVE)
         place_all(&k);
+    else if (r->goal == GOAL_ROOM)
+        plan_fit(&k);
     else if (k.n)
         plan_balance(&k);
     write_plan(&k);

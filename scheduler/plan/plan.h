@@ -30,14 +30,20 @@ enum plan_goal {
     GOAL_REPAIR,  /* broken rules and exceeded capacity, nothing else */
     GOAL_RELIEVE, /* and hosts that are fuller than the mean by more than balance.imbalance */
     GOAL_BALANCE, /* and even load, where it is worth its moves */
+    GOAL_ROOM,    /* room for a new VM on some host, with the fewest moves */
+};
+/* A VM that is to come. */
+struct plan_room {
+    int64_t mem_bytes, vcpus; /* memory with what QEMU takes beyond it */
 };
 struct plan_request {
     int goal;       /* enum plan_goal */
     int purpose;    /* enum plan_purpose */
     const int *vms; /* LEAVE: VMs to place. Else: VMs that may move; NULL: all */
     size_t n_vms;
-    int64_t max_moves; /* not LEAVE; 0: the policy's balance.max_moves */
-    const int *to;     /* only these targets; NULL: all */
+    int64_t max_moves;     /* not LEAVE; 0: the policy's balance.max_moves */
+    struct plan_room room; /* ROOM */
+    const int *to;         /* only these targets; NULL: all */
     size_t n_to;
     const int *avoid;
     size_t n_avoid;
@@ -70,6 +76,7 @@ struct plan {
     struct plan_stay *stays; /* LEAVE only */
     size_t n_stays;
     struct plan_standing before, after; /* not LEAVE */
+    int room_on; /* ROOM: the host that has the room once the moves have ended; -1: none can be made */
 };
 
 /* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows
@@ -90,6 +97,9 @@ void plan_done(struct plan *p);
  * ask plan_vm_movable too. Affinity: VMs beside it on its host are taken to follow it. */
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why);
+/* Memory that VMs may still be given on the host; −1 when it is not known. VMs in flight count on both
+ * ends. */
+int64_t plan_free_bytes(const struct snapshot *s, const struct policy *p, int host);
 /* Does the VM itself allow a move (running: live; shut off: of its definition)? As plan_allows,
  * host-independent reasons. */
 bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm,

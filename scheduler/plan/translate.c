@@ -149,6 +149,13 @@ static void size_items(struct work *k)
         cost[at] += k->g->price_per_move + k->g->price_per_gib * l.mem_bytes / GIB;
         home[at] = s->vms[vm].host;
     }
+    if (k->g->room) {
+        int64_t *x = &size[(size_t)(p->n_items - 1) * N_RES];
+        x[RES_MEM] = x[RES_WEIGHT] = pages_up(k->g->room->mem_bytes);
+        x[RES_VCPU] = k->g->room->vcpus;
+        home[p->n_items - 1] = -1;
+        need[p->n_items - 1] = 1;
+    }
     p->size = size;
     p->need = need;
     p->move_cost = cost;
@@ -176,7 +183,7 @@ static void make_machines(struct work *k)
         b[RES_WEIGHT] = b[RES_MEM];
     }
     for (int i = 0; i < p->n_items; i++) /* items are no base: the state adds them at home */
-        for (int r = 0; r < N_RES; r++)
+        for (int r = 0; p->home[i] >= 0 && r < N_RES; r++)
             base[(size_t)p->home[i] * N_RES + (size_t)r] -=
                 r == RES_WEIGHT ? p->size[(size_t)i * N_RES + RES_MEM]
                                 : p->size[(size_t)i * N_RES + (size_t)r];
@@ -185,7 +192,7 @@ static void make_machines(struct work *k)
     p->n_variants = 1;
     p->cap = cap;
     p->base = base;
-    p->held_res = 1u << RES_MEM | 1u << RES_VCPU | 1u << RES_HUGE;
+    p->held_res = k->g->room ? 0 : 1u << RES_MEM | 1u << RES_VCPU | 1u << RES_HUGE;
 }
 
 /* Capacity that is exceeded already, and hosts that are fuller than they should be. */
@@ -409,6 +416,11 @@ static uint64_t *empty_set(const struct work *k)
     return xcalloc(plan_set_words(n_hosts(k)) + 1, sizeof(uint64_t));
 }
 
+static bool takes_new(const struct snap_host *h)
+{
+    return h->state == HOST_UP && h->connected && h->h->libvirt_up;
+}
+
 /* Of an item of several VMs: hosts that may take them all. */
 static void make_allowed(struct work *k)
 {
@@ -429,6 +441,13 @@ static void make_allowed(struct work *k)
             more = add_set(k, both);
         }
         *a = more;
+    }
+    if (k->g->room) {
+        uint64_t *up = empty_set(k);
+        for (size_t h = 0; h < n_hosts(k); h++)
+            if (takes_new(&k->w->s->hosts[h]))
+                up[h >> 6] |= UINT64_C(1) << (h & 63);
+        allow[p->n_items - 1] = add_set(k, up);
     }
     p->allow = allow;
 }
@@ -524,6 +543,7 @@ void translate(const struct plan_world *w, const struct plan_wanted *list, size_
     *ret = (struct translation){0};
     struct work k = {.w = w, .list = list, .n = n, .g = g, .t = ret, .plain_level = {-1, -1, -1}};
     make_items(&k);
+    ret->p.n_items += g->room != NULL;
     size_items(&k);
     make_machines(&k);
     make_terms(&k);

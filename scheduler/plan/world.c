@@ -258,6 +258,15 @@ int64_t plan_mem_capacity(const struct plan_world *w, int host)
     return cap > 0 ? cap : 0;
 }
 
+int64_t plan_free_bytes(const struct snapshot *s, const struct policy *p, int host)
+{
+    int64_t left = plan_mem_capacity(&(struct plan_world){.s = s, .p = p}, host);
+    for (size_t i = 0; left >= 0 && i < s->n_vms; i++)
+        if (plan_counts(s, (int)i) && (s->vms[i].host == host || s->vms[i].moving_to == host))
+            left -= plan_need(s->vms[i].v).mem_bytes;
+    return left;
+}
+
 int64_t plan_vcpu_capacity(const struct plan_world *w, int host)
 {
     int64_t cpus = w->s->hosts[host].h->cpus;

@@ -88,6 +88,15 @@ static void balances(void **state)
     assert_true(json_integer_value(json_object_get(json_object_get(j, "after"), "deviation_ppm")) <
                 json_integer_value(json_object_get(json_object_get(j, "before"), "deviation_ppm")));
     json_decref(j);
+    expect(&o, "plan make-room --memory 220GiB --vcpus 4" NINE, X_DONE);
+    contains(o.out, "room for 220 GiB on host/kvm-");
+    contains(o.out, "once these have moved");
+    expect(&o, "plan make-room --memory 300GiB -o json" NINE, X_BLOCKED);
+    contains(o.out, "\"host\": null");
+    expect(&o, "plan make-room --memory 300GiB" NINE, X_BLOCKED);
+    contains(o.out, "most free on one host: kvm-");
+    expect(&o, "plan make-room" NINE, X_USAGE);
+    expect(&o, "plan balance --memory 4GiB" NINE, X_USAGE);
     expect(&o, "plan balance", X_USAGE);
     contains(o.err, "drover snapshot > fleet.json");
     expect(&o, "plan balance --max-moves none" NINE, X_USAGE);
