@@ -51,7 +51,7 @@ static void usage_errors(void **state)
         {"drain h1 --detailed-exitcode", "belongs to a dry run"},
         {"drain h1 --allow-shutdown x --on-blocked leave", "contradict each other"},
         {"plan", "drover plan drain HOST"},
-        {"plan make-room x", "cannot be planned"},
+        {"plan make-haste x", "cannot be planned"},
         {"plan drain", "a host is missing"},
         {"cancel", "a run is missing"},
         {"cancel forty-two", "expected its number"},
