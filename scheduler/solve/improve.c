@@ -180,14 +180,15 @@ static int by_scale(const void *a, const void *b)
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
-/* When steps are few: all items alike. */
-static void rank_alike(struct walk *w)
+/* When steps are few: all items alike, after a sample that takes an eighth of them at most. */
+static void rank_alike(struct walk *w, int64_t steps)
 {
-    int64_t sum = 0;
-    for (int k = 0; k < SAMPLES * SAMPLES; k++)
-        sum += scale_of(w, below(w, w->s->p->n_items));
+    int64_t sum = 0, n = steps / (SAMPLES * SAMPLES);
+    n = n < SAMPLES * SAMPLES ? n : SAMPLES * SAMPLES;
+    for (int64_t k = 0; k < n; k++)
+        sum += scale_of(w, below(w, w->s->p->n_items)) / n;
     for (int i = 0; i < w->s->p->n_items; i++)
-        w->rank[i] = (struct rank){.scale = sum / (SAMPLES * SAMPLES), .item = i};
+        w->rank[i] = (struct rank){.scale = sum, .item = i};
 }
 
 /* And the first tolls: three times an item's mean cost over its mean size. */
@@ -319,6 +320,8 @@ static void pass(struct walk *w, int64_t steps)
         if (level % KEEP_EVERY == 0 || w->ended)
             keep_best(w);
     }
+    if (w->s->toll)
+        give_back(w);
     keep_best(w);
     state_set_toll(w->s, NULL);
     solve_copy(w->s, &w->best);
@@ -341,7 +344,7 @@ int64_t solve_improve(struct solve_state *s, const struct solve_limits *l)
     if (plan >= (int64_t)FEW_STEPS * s->p->n_items)
         rank_items(&w);
     else
-        rank_alike(&w);
+        rank_alike(&w, plan);
     for (; !ended(&w); plan = l->expect ? plan : 2 * plan)
         pass(&w, plan);
     free(w.rank);

@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "scheduler/solve/solve.h"
-#include "tests/unit/randproblem.h"
+#include "tests/unit/plainread.h"
 
 static void never_worse_and_replays(void **state)
 {
@@ -29,6 +29,34 @@ static void never_worse_and_replays(void **state)
         solve_done(&b);
         randproblem_done(&r);
     }
+}
+
+/* Long enough to go past capacities on the way: at the end no hard thing is worse for it, whether it
+ * came to its end or was stopped. */
+static void comes_back_from_beyond_capacities(void **state)
+{
+    (void)state;
+    int better = 0;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct randproblem r;
+        struct solve_state s;
+        randproblem_init(&r, seed);
+        int64_t *cap = (int64_t *)r.p.cap;
+        for (int k = 0; k < RP_MACHINES * RP_RES; k++)
+            cap[k] += 30; /* all fits at first: then the search may go beyond */
+        solve_init(&s, &r.p);
+        struct plain before = plain_read(&r.p, s.at, s.variant);
+        solve_improve(&s, &(struct solve_limits){
+                              .seed = seed, .steps = seed % 2 ? 300000 : 150000, .expect = 300000});
+        struct plain after = plain_read(&r.p, s.at, s.variant);
+        for (int k = 0; k < after.n_hard; k++)
+            assert_true(after.hard[k] <= before.hard[k]);
+        assert_int_equal(solve_score_cmp(&s.score, &after.score), 0);
+        better += solve_score_cmp(&after.score, &before.score) < 0;
+        solve_done(&s);
+        randproblem_done(&r);
+    }
+    assert_true(better >= 10);
 }
 
 static bool stop_at_once(void *ctx)
@@ -56,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(never_worse_and_replays),
+        cmocka_unit_test(comes_back_from_beyond_capacities),
         cmocka_unit_test(stops_when_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "scheduler/solve/state.h"
+#include "scheduler/solve/internal.h"
 #include "tests/unit/plainread.h"
 
 /* ---- the tests --------------------------------------------------------------------------------- */
@@ -97,11 +97,90 @@ static void remove_and_return(void **state)
     }
 }
 
+/* A quote ends early only where the step is too dear; one that does not is exact. */
+static void dear_steps_alone_end_early(void **state)
+{
+    (void)state;
+    int ended = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct randproblem r;
+        struct solve_state s;
+        struct rng g;
+        randproblem_init(&r, seed);
+        rng_init(&g, seed + 1000);
+        r.p.n_terms = 3; /* the others may be below zero: nothing is known early */
+        solve_init(&s, &r.p);
+        for (int k = 0; k < 300; k++) {
+            struct quote q = {.limit = rp_in(&g, -10, 10)};
+            struct solve_score d;
+            int i = (int)rp_in(&g, 0, RP_ITEMS - 1), j = (int)rp_in(&g, 0, RP_ITEMS - 1);
+            int m = (int)rp_in(&g, 0, RP_MACHINES - 1), v = (int)rp_in(&g, 0, 1);
+            bool swap = i != j && k % 2;
+            if (!(swap ? solve_try_swap(&s, i, j, &d) : solve_try_shift(&s, i, m, v, &d)))
+                continue;
+            if (swap ? state_quote_swap(&s, i, j, &q) : state_quote_shift(&s, i, m, v, &q)) {
+                same_score(&q.d, &d);
+                continue;
+            }
+            ended++;
+            struct solve_score bound = {.tier[TIER_COST] = q.limit};
+            assert_true(solve_score_cmp(&d, &bound) > 0);
+        }
+        solve_done(&s);
+        randproblem_done(&r);
+    }
+    assert_true(ended > 100);
+}
+
+/* With tolls, steps go past capacities; what is paid is what a plain reading finds. */
+static void tolls_are_paid_for_lacking_room(void **state)
+{
+    (void)state;
+    int64_t paid = 0;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct randproblem r;
+        struct solve_state s;
+        struct rng g;
+        randproblem_init(&r, seed);
+        rng_init(&g, seed);
+        solve_init(&s, &r.p);
+        state_set_toll(&s, (int64_t[RP_RES]){1, 300, 4000});
+        for (int k = 0; k < 100; k++) {
+            struct quote q = {.limit = INT64_MAX};
+            int64_t want = 0;
+            int i = (int)rp_in(&g, 0, RP_ITEMS - 1), j = (int)rp_in(&g, 0, RP_ITEMS - 1);
+            int m = (int)rp_in(&g, 0, RP_MACHINES - 1), v = (int)rp_in(&g, 0, 1);
+            int64_t before = s.toll_sum;
+            if (k % 2 ? i != j && state_quote_swap(&s, i, j, &q)
+                      : state_quote_shift(&s, i, m, v, &q)) {
+                if (k % 2)
+                    solve_do_swap(&s, i, j, &q.d);
+                else
+                    solve_do_shift(&s, i, m, v, &q.d);
+            }
+            for (int x = 0; x < RP_MACHINES * RP_RES; x++) {
+                int64_t over = plain_load(&r.p, s.at, s.variant, x / RP_RES, x % RP_RES) +
+                               plain_held(&r.p, s.at, x / RP_RES, x % RP_RES) - r.p.cap[x];
+                want += over > 0 ? (over * s.toll[x % RP_RES] + 255) / 256 : 0;
+            }
+            assert_int_equal(s.toll_sum, want);
+            if (s.toll_sum != before)
+                assert_int_equal(s.toll_sum - before, q.toll);
+            paid += want;
+        }
+        solve_done(&s);
+        randproblem_done(&r);
+    }
+    assert_true(paid > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step_is_priced_exactly),
         cmocka_unit_test(remove_and_return),
+        cmocka_unit_test(dear_steps_alone_end_early),
+        cmocka_unit_test(tolls_are_paid_for_lacking_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
