@@ -142,7 +142,7 @@ static void test_complete(void **state)
 {
     (void)state;
     int full = 0, tight = 0;
-    compare_with_all(1500, false, 0x9e3779b97f4a7c15u, &full, &tight);
+    compare_with_all(5000, false, 0x9e3779b97f4a7c15u, &full, &tight);
     assert_true(full > 100 &&
                 tight > 100); /* the instances are neither all easy nor all hopeless */
 }
@@ -151,7 +151,7 @@ static void test_complete_with_affinity(void **state)
 {
     (void)state;
     int full = 0, tight = 0;
-    compare_with_all(1500, true, 0xdeadbeefcafef00du, &full, &tight);
+    compare_with_all(5000, true, 0xdeadbeefcafef00du, &full, &tight);
     assert_true(full > 100 && tight > 100);
 }
 
