@@ -83,13 +83,21 @@ static int64_t time_plan(struct test_fleet *f, int repeats, struct plan *ret)
     return took[repeats / 2];
 }
 
+/* "100", "1k", "10k". */
+static const char *short_number(size_t n)
+{
+    static char text[24];
+    snprintf(text, sizeof(text), n % 1000 ? "%zu" : "%zuk", n % 1000 ? n : n / 1000);
+    return text;
+}
+
 static void index_fleet(struct test_fleet *f, size_t hosts)
 {
     int64_t start = cpu_us();
     plan_index_free(plan_index_new(&f->s, &f->p));
     double ms = (double)(cpu_us() - start) / 1e3;
     printf("%7zu hosts  index       %8.1f ms\n", hosts, ms);
-    printf("bench: plan_index_%zu_ms %.1f ms\n", hosts, ms);
+    printf("bench: plan_index_%s_ms %.1f ms\n", short_number(hosts), ms);
 }
 
 static void balance(struct test_fleet *f, size_t hosts)
@@ -105,7 +113,10 @@ static void balance(struct test_fleet *f, size_t hosts)
            (double)p.before.max_ppm / 1e4, (double)p.before.deviation_ppm / 1e4,
            (double)p.after.min_ppm / 1e4, (double)p.after.max_ppm / 1e4,
            (double)p.after.deviation_ppm / 1e4);
-    printf("bench: plan_balance_%zu_s %.2f s\n", hosts, (double)took / 1e6);
+    /* equal hosts: no placement is better than an even one, whose sum of squares is n · mean² */
+    double off = (double)p.after.deviation_ppm / (double)p.after.mean_ppm;
+    printf("bench: plan_balance_%s_vs_even %.5f ratio\n", short_number(hosts), 1 + off * off);
+    printf("bench: plan_balance_%s_s %.2f s\n", short_number(hosts), (double)took / 1e6);
     plan_done(&p);
 }
 
@@ -124,7 +135,11 @@ static void drain(struct test_fleet *f, size_t hosts, size_t n)
     bool holds = plan_verify(&f->s, &f->p, &f->r, &p, NULL);
     printf("%7zu hosts  its replay  %8.1f ms  %s\n", hosts, (double)(cpu_us() - start) / 1e3,
            holds ? "accepted" : "REFUSED");
-    printf("bench: plan_drain_%zu_of_%zu_ms %.1f ms\n", n, hosts, (double)took / 1e3);
+    if (n == 1)
+        printf("bench: plan_drain_%s_ms %.1f ms\n", short_number(hosts), (double)took / 1e3);
+    else
+        printf("bench: plan_drain_%zu_of_%s_ms %.1f ms\n", n, short_number(hosts),
+               (double)took / 1e3);
     for (size_t h = 0; h < hosts; h++)
         f->s.hosts[h].state = HOST_UP;
     plan_done(&p);
@@ -141,10 +156,12 @@ int main(int argc, char **argv)
         make_fleet(&f, hosts);
         index_fleet(&f, hosts);
         drain(&f, hosts, 1);
-        drain(&f, hosts, hosts / 100 ? hosts / 100 : 1);
+        if (hosts >= 200)
+            drain(&f, hosts, hosts / 100);
         balance(&f, hosts);
         getrusage(RUSAGE_SELF, &use);
-        printf("bench: plan_rss_%zu_mb %.0f MB\n", hosts, (double)use.ru_maxrss / 1024);
+        printf("bench: plan_rss_%s_mb %.0f MB\n", short_number(hosts),
+               (double)use.ru_maxrss / 1024);
         fleet_done(&f);
     }
     return 0;
