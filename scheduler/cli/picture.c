@@ -377,7 +377,7 @@ static void put_heading(const struct picture *p)
         bytes +=
             p->v->moves[i].offline || p->v->moves[i].mem_bytes < 0 ? 0 : p->v->moves[i].mem_bytes;
     fprintf(p->f, "<text class=\"t\" x=\"16\" y=\"28\" font-size=\"17\" font-weight=\"bold\">%s",
-            run_kind_names[r->kind]);
+            r->host ? run_kind_names[r->kind] : "plan");
     if (r->host) {
         fputs(" host/", p->f);
         put_text(p->f, r->host);

@@ -272,6 +272,19 @@ static void picture_of_a_plan(void **state)
     contains(svg, "✕ oracle-1");
     contains(svg, "1 VM cannot leave");
     expect(&o, "plan drain kvm-03 --picture /nowhere/x.svg" NINE, X_FAILED);
+    static const struct fake_answer script[] = {
+        {"POST /v1/requests", 0, "{\"http\":202,\"exit\":0,\"code\":\"created\",\"run\":42}"},
+        {"GET /v1/runs/42", 0, "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\"}}"},
+        {"GET /v1/snapshot", 0, "{\"hosts\":\"h[1-2] 1GiB\",\"vms\":\"asked-for@h1 512MiB\"}"},
+        {0}};
+    cleanup(freep) char *online = xasprintf("plan drain h1 --picture %s", path);
+    fake_run(&o, script, online, false, NULL); /* the fleet comes from the scheduler then */
+    assert_int_equal(o.code, X_DONE);
+    free(svg);
+    svg = NULL;
+    assert_int_equal(file_read(path, 1 << 20, &svg, NULL, NULL), 0);
+    unlink(path);
+    contains(svg, "asked-for");
     outcome_done(&o);
 }
 

@@ -26,6 +26,7 @@
 #include "scheduler/io/policywatch.h"
 #include "scheduler/io/store.h"
 #include "scheduler/plan/snapshot.h"
+#include "scheduler/snap/snap.h"
 #include "tests/unit/faultvfs.h"
 
 struct rig {
@@ -284,6 +285,12 @@ static void test_reading(void **state)
     j = get(g, "/v1/snapshot", 200);
     assert_string_equal(str(j, "schema"), "drover.snapshot/1");
     assert_string_equal(str(first(j, "vms"), "host"), str(first(j, "hosts"), "name"));
+    cleanup(freep) char *text = codec_text(j);
+    struct snap fleet;
+    struct err e;
+    assert_int_equal(snap_parse("answer", text, strlen(text), &fleet, &e), 0);
+    assert_string_equal(fleet.vms[0].name, "web-1");
+    snap_done(&fleet);
     json_decref(j);
     j = get(g, "/v1/journal?after=1&limit=1", 200);
     assert_int_equal(json_array_size(json_object_get(j, "entries")), 1);
