@@ -9,8 +9,9 @@
  *          memory or CPU; with allow_cold a running VM may be stopped, moved and started again
  *          (live=false). Cold lifts two reasons only, R_CACHE_MODE and R_MIGRATE_FAILED: paused,
  *          crashed, transient, local disks, host devices, CPU model, rules and capacity still decide.
- * Layers   plan_make, plan_allows: filter.c room.c movable.c pack.c order.c explain.c over world.h;
- *          plan_verify: verify.c alone. */
+ * Layers   plan.c puts together: movable.c filter.c room.c (who may move, who may go where), world.h (what
+ *          is planned), classes.c translate.c (the problem), scheduler/solve (the engine), balance.c
+ *          fit.c (other goals), order.c explain.c; forecast.h; plan_verify: verify.c verify_move.c alone. */
 #pragma once
 
 #include "lib/model/reason.h"

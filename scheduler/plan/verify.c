@@ -1,31 +1,14 @@
 /* An independent replay of a plan: it reads the snapshot, the policy's text and the request, and none
  * of the planner's code. Written for plainness: everything is recomputed from the list of places a VM
  * counts at. Two lists keep it fast in large fleets: who may ever be at a host, and whom a rule names. */
-#include <fnmatch.h>
 #include <string.h>
 
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/plan/plan.h"
+#include "scheduler/plan/verify.h"
 
-struct crowd {
-    bool known;
-    int *vms;
-    size_t n;
-};
-struct replay {
-    const struct snapshot *s;
-    const struct policy *p;
-    const struct plan_request *r;
-    const struct plan *plan;
-    int *second;        /* per VM: host it counts at besides its own, -1 none */
-    struct crowd *at;   /* per host: VMs that are there, come there, or are to come there */
-    struct crowd *rule; /* per rule: its VMs, once somebody asked */
-    struct reason *ret;
-};
-
-static bool bad(struct replay *v, enum reason_code code, int host, char *what, char *have)
+bool replay_bad(struct replay *v, enum reason_code code, int host, char *what, char *have)
 {
     if (v->ret) {
         shape_init(&reason_shape, v->ret);
@@ -48,14 +31,9 @@ struct catch
     int n, enough;
 };
 
-static const struct vm *vm_at(const struct replay *v, int vm)
+char *replay_name(const struct replay *v, int vm)
 {
-    return v->s->vms[vm].v;
-}
-
-static char *name_of(const struct replay *v, int vm)
-{
-    return xasprintf("VM %s", vm_at(v, vm)->name);
+    return xasprintf("VM %s", replay_vm(v, vm)->name);
 }
 
 static bool requested(const struct replay *v, int vm)
@@ -78,221 +56,47 @@ static bool whole(struct replay *v)
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *m = &p->moves[i];
         if (m->vm < 0 || (size_t)m->vm >= n || m->to < 0 || (size_t)m->to >= v->s->n_hosts)
-            return bad(v, R_CHECK_FAILED, -1, xasprintf("move %zu", i),
-                       xstrdup("no such VM or host"));
+            return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("move %zu", i),
+                              xstrdup("no such VM or host"));
         if (!requested(v, m->vm))
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, m->vm),
-                       xstrdup("moved, but not asked for"));
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, m->vm),
+                              xstrdup("moved, but not asked for"));
         if (seen[m->vm]++)
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, m->vm), xstrdup("named twice"));
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, m->vm), xstrdup("named twice"));
         if (m->from != v->s->vms[m->vm].host)
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, m->vm), xstrdup("not on its source"));
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, m->vm),
+                              xstrdup("not on its source"));
         if (m->to == m->from)
-            return bad(v, R_SAME_HOST, m->to, name_of(v, m->vm), NULL);
+            return replay_bad(v, R_SAME_HOST, m->to, replay_name(v, m->vm), NULL);
     }
     int64_t most = v->r->max_moves ? v->r->max_moves : v->p->balance.max_moves;
     if (v->r->goal != GOAL_LEAVE && (int64_t)p->n_moves > most)
-        return bad(v, R_CHECK_FAILED, -1, xasprintf("%zu moves", p->n_moves),
-                   xasprintf("at most %lld", (long long)most));
+        return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("%zu moves", p->n_moves),
+                          xasprintf("at most %lld", (long long)most));
     for (size_t i = 0; i < p->n_stays; i++) {
         const struct plan_stay *st = &p->stays[i];
         if (st->vm < 0 || (size_t)st->vm >= n || !requested(v, st->vm) || seen[st->vm]++)
-            return bad(v, R_CHECK_FAILED, -1, xasprintf("stay %zu", i),
-                       xstrdup("no such VM, not asked for, or named twice"));
+            return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("stay %zu", i),
+                              xstrdup("no such VM, not asked for, or named twice"));
         if (!st->n_reasons)
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, st->vm),
-                       xstrdup("stays without a reason"));
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, st->vm),
+                              xstrdup("stays without a reason"));
     }
     for (size_t i = 0; v->r->goal == GOAL_LEAVE && i < v->r->n_vms; i++)
         if (!seen[v->r->vms[i]])
-            return bad(v, R_CHECK_FAILED, -1, name_of(v, v->r->vms[i]), xstrdup("forgotten"));
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, v->r->vms[i]),
+                              xstrdup("forgotten"));
     return true;
-}
-
-/* ---- the VM and its target, each by itself ---------------------------------------------------- */
-
-static bool matches(const struct selector *sel, const char *name, const struct label *labels,
-                    size_t n_labels)
-{
-    bool any = false;
-    for (size_t i = 0; i < sel->n_names; i++)
-        any |= fnmatch(sel->names[i], name, 0) == 0;
-    if (sel->n_names && !any)
-        return false;
-    for (size_t i = 0; i < sel->n_labels; i++) {
-        bool has = false;
-        for (size_t j = 0; j < n_labels; j++)
-            has |= !strcmp(sel->labels[i].key, labels[j].key) && labels[j].value &&
-                   !strcmp(sel->labels[i].value, labels[j].value);
-        if (!has)
-            return false;
-    }
-    return true;
-}
-
-static bool rule_has(const struct rule *r, const struct vm *vm)
-{
-    return matches(&r->vms, vm->name, vm->labels, vm->n_labels);
 }
 
 static const struct crowd *rule_vms(struct replay *v, const struct rule *r)
 {
     struct crowd *c = &v->rule[r - v->p->rules];
     for (size_t i = 0; !c->known && i < v->s->n_vms; i++)
-        if (rule_has(r, v->s->vms[i].v))
+        if (replay_rule_has(r, v->s->vms[i].v))
             *vec_add(&c->vms, &c->n) = (int)i;
     c->known = true;
     return c;
-}
-
-static bool rule_names_host(const struct rule *r, const struct host *h)
-{
-    return matches(&r->hosts, h->name, h->labels, h->n_labels);
-}
-
-static bool disk_ok(struct replay *v, const struct plan_move *m, const struct disk *d)
-{
-    if (d->kind == DISK_RBD || d->kind == DISK_EMPTY)
-        return true;
-    bool medium = d->device == DISK_CDROM || d->device == DISK_FLOPPY;
-    enum reason_code code = d->kind == DISK_NETWORK ? R_NOT_RBD
-                            : medium                ? R_LOCAL_MEDIA
-                                                    : R_LOCAL_DISK;
-    return bad(v, code, m->to, name_of(v, m->vm), xstrdup(d->target));
-}
-
-static bool vm_ok(struct replay *v, const struct plan_move *m)
-{
-    const struct snap_vm *sv = &v->s->vms[m->vm];
-    const struct vm *vm = sv->v;
-    if (sv->moving_to >= 0 || sv->other_run)
-        return bad(v, R_IN_FLIGHT, m->to, name_of(v, m->vm), NULL);
-    if (!v->s->hosts[sv->host].connected)
-        return bad(v, R_UNREACHABLE_SOURCE, m->to, name_of(v, m->vm), NULL);
-    if (!v->s->hosts[sv->host].h->libvirt_up)
-        return bad(v, R_LIBVIRT_DOWN, sv->host, name_of(v, m->vm), NULL);
-    if (vm->state != VM_RUNNING && vm->state != VM_SHUTOFF)
-        return bad(v, vm->state == VM_PAUSED ? R_VM_PAUSED : R_VM_STATE, m->to, name_of(v, m->vm),
-                   NULL);
-    if (m->live != (vm->state == VM_RUNNING) && !(v->r->allow_cold && !m->live))
-        return bad(v, R_VM_STATE, m->to, name_of(v, m->vm), xstrdup("moved in the wrong way"));
-    if (vm->job != VM_JOB_NONE)
-        return bad(v, R_VM_BUSY, m->to, name_of(v, m->vm), NULL);
-    if (!vm->persistent)
-        return bad(v, R_TRANSIENT, m->to, name_of(v, m->vm), NULL);
-    if (vm->mem_bytes < 0 && vm->state != VM_SHUTOFF)
-        return bad(v, R_SIZE_UNKNOWN, m->to, name_of(v, m->vm), NULL);
-    if (vm->managed_save)
-        return bad(v, R_MANAGED_SAVE, m->to, name_of(v, m->vm), NULL);
-    if (vm->foreign)
-        return bad(v, R_FOREIGN, m->to, name_of(v, m->vm), NULL);
-    for (size_t i = 0; i < v->p->n_rules; i++) {
-        const struct rule *r = &v->p->rules[i];
-        bool balance_only = r->kind == RULE_MAINTENANCE_ONLY && v->r->purpose == PURPOSE_BALANCE;
-        if ((r->kind == RULE_EXCLUDE || balance_only) && rule_has(r, vm))
-            return bad(v, balance_only ? R_MAINTENANCE_ONLY : R_EXCLUDED, m->to, name_of(v, m->vm),
-                       xstrdup(r->name));
-    }
-    if (vm->n_hostdevs)
-        return bad(v, R_HOSTDEV, m->to, name_of(v, m->vm), NULL);
-    for (size_t i = 0; i < vm->n_disks; i++)
-        if (!disk_ok(v, m, &vm->disks[i]))
-            return false;
-    return true;
-}
-
-static bool listed(const int *list, size_t n, int x)
-{
-    while (n)
-        if (list[--n] == x)
-            return true;
-    return false;
-}
-
-static bool asked_ok(struct replay *v, const struct plan_move *m)
-{
-    if (listed(v->r->avoid, v->r->n_avoid, m->to))
-        return bad(v, R_AVOIDED, m->to, name_of(v, m->vm), NULL);
-    if (v->r->to && !listed(v->r->to, v->r->n_to, m->to))
-        return bad(v, R_NOT_IN_TO, m->to, name_of(v, m->vm), NULL);
-    for (size_t i = 0; i < v->r->n_refusals; i++) {
-        const struct plan_refusal *f = &v->r->refusals[i];
-        bool lifted = !m->live && v->r->allow_cold && v->s->vms[m->vm].v->state == VM_RUNNING &&
-                      (f->why->code == R_CACHE_MODE || f->why->code == R_MIGRATE_FAILED);
-        if (f->vm == m->vm && (f->host == m->to || f->host < 0) && !lifted)
-            return bad(v, (enum reason_code)f->why->code, m->to, name_of(v, m->vm),
-                       xstrdup("refused before"));
-    }
-    return true;
-}
-
-static bool has(char *const *list, size_t n, const char *x)
-{
-    while (n)
-        if (!strcmp(list[--n], x))
-            return true;
-    return false;
-}
-
-static bool nics_ok(struct replay *v, const struct plan_move *m)
-{
-    const struct vm *vm = vm_at(v, m->vm);
-    const struct host *h = v->s->hosts[m->to].h;
-    for (size_t i = 0; i < vm->n_nics; i++) {
-        const struct nic *n = &vm->nics[i];
-        if (n->kind == NIC_HOSTDEV)
-            return bad(v, R_HOSTDEV, m->to, name_of(v, m->vm), NULL);
-        if (n->kind == NIC_BRIDGE && n->source && !has(h->bridges, h->n_bridges, n->source))
-            return bad(v, R_BRIDGE, m->to, name_of(v, m->vm), xstrdup(n->source));
-        if (n->kind == NIC_NETWORK && n->source && !has(h->networks, h->n_networks, n->source))
-            return bad(v, R_NETWORK, m->to, name_of(v, m->vm), xstrdup(n->source));
-    }
-    return true;
-}
-
-static bool ceph_ok(struct replay *v, const struct plan_move *m)
-{
-    const struct vm *vm = vm_at(v, m->vm);
-    const struct host *h = v->s->hosts[m->to].h, *src = v->s->hosts[m->from].h;
-    for (size_t i = 0; i < vm->n_disks; i++) {
-        const struct disk *d = &vm->disks[i];
-        if (d->kind != DISK_RBD)
-            continue;
-        if (!d->n_mons && !d->conf && src->ceph_fsid &&
-            (!h->ceph_fsid || strcmp(src->ceph_fsid, h->ceph_fsid)))
-            return bad(v, R_CLUSTER_DIFFERS, m->to, name_of(v, m->vm), xstrdup(d->target));
-        bool found = !d->secret_uuid && !d->secret_usage;
-        for (size_t k = 0; k < h->n_secrets; k++) {
-            const struct secret *s = &h->secrets[k];
-            bool same = d->secret_uuid    ? !strcmp(d->secret_uuid, s->uuid)
-                        : d->secret_usage ? s->usage && !strcmp(d->secret_usage, s->usage)
-                                          : false;
-            found |= same && s->readable;
-        }
-        if (!found)
-            return bad(v, R_SECRET, m->to, name_of(v, m->vm), xstrdup(d->target));
-    }
-    return true;
-}
-
-static bool target_ok(struct replay *v, const struct plan_move *m)
-{
-    const struct snap_host *sh = &v->s->hosts[m->to];
-    const struct host *h = sh->h;
-    const struct vm *vm = vm_at(v, m->vm);
-    if (sh->state != HOST_UP)
-        return bad(v, R_HOST_NOT_UP, m->to, name_of(v, m->vm), NULL);
-    if (!sh->connected)
-        return bad(v, R_HOST_UNREACHABLE, m->to, name_of(v, m->vm), NULL);
-    if (!h->libvirt_up)
-        return bad(v, R_LIBVIRT_DOWN, m->to, name_of(v, m->vm), NULL);
-    if (vm->arch && h->arch && strcmp(vm->arch, h->arch))
-        return bad(v, R_ARCH, m->to, name_of(v, m->vm), NULL);
-    if (vm->virt && h->n_virts && !has(h->virts, h->n_virts, vm->virt))
-        return bad(v, R_VIRT, m->to, name_of(v, m->vm), NULL);
-    if (vm->machine && h->n_machines && !has(h->machines, h->n_machines, vm->machine))
-        return bad(v, R_MACHINE, m->to, name_of(v, m->vm), NULL);
-    return nics_ok(v, m) && ceph_ok(v, m);
 }
 
 /* ---- everything together, at one moment ------------------------------------------------------- */
@@ -351,32 +155,34 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
     }
     __int128 limit = memory_limit(v, host);
     if (h->mem_bytes < 0 || mem > limit)
-        return bad(v, R_MEMORY, (int)host, NULL,
-                   xasprintf("%lld of %lld bytes", (long long)mem, (long long)limit));
+        return replay_bad(v, R_MEMORY, (int)host, NULL,
+                          xasprintf("%lld of %lld bytes", (long long)mem, (long long)limit));
     if (h->cpus >= 0 &&
         (__int128)cpus * 1000000 > (__int128)h->cpus * v->p->capacity.vcpu_overcommit_ppm)
-        return bad(v, R_VCPU, (int)host, NULL, xasprintf("%lld vCPUs", (long long)cpus));
+        return replay_bad(v, R_VCPU, (int)host, NULL, xasprintf("%lld vCPUs", (long long)cpus));
     if (pages && huge > h->hugepage_total_bytes)
-        return bad(v, R_HUGEPAGES, (int)host, NULL, xasprintf("%lld bytes", (long long)huge));
+        return replay_bad(v, R_HUGEPAGES, (int)host, NULL,
+                          xasprintf("%lld bytes", (long long)huge));
     return true;
 }
 
 /* Capacity is judged where the moved VM adds to it: other hosts may be over their limit already. */
 static bool fits_ok(struct replay *v, const struct plan_move *m)
 {
-    const struct vm *vm = vm_at(v, m->vm);
+    const struct vm *vm = replay_vm(v, m->vm);
     if (vm->state == VM_SHUTOFF && !v->s->vms[m->vm].will_start)
         return true;
     const struct host *h = v->s->hosts[m->to].h;
     if (vm->hugepage_bytes && vm->hugepage_size_bytes &&
         vm->hugepage_size_bytes != h->hugepage_size_bytes)
-        return bad(v, R_HUGEPAGES, m->to, name_of(v, m->vm), xstrdup("pages of another size"));
+        return replay_bad(v, R_HUGEPAGES, m->to, replay_name(v, m->vm),
+                          xstrdup("pages of another size"));
     return capacity_ok(v, (size_t)m->to, vm->hugepage_bytes > 0);
 }
 
 static bool names_ok(struct replay *v, const struct plan_move *m)
 {
-    const struct vm *vm = vm_at(v, m->vm);
+    const struct vm *vm = replay_vm(v, m->vm);
     for (size_t k = 0; k < v->at[m->to].n; k++) {
         size_t i = (size_t)v->at[m->to].vms[k];
         const struct vm *o = v->s->vms[i].v;
@@ -384,9 +190,9 @@ static bool names_ok(struct replay *v, const struct plan_move *m)
             continue;
         if (!strcmp(o->uuid, vm->uuid)) {
             if (o->state != VM_SHUTOFF || v->s->vms[i].will_start)
-                return bad(v, R_UUID_TAKEN, m->to, name_of(v, m->vm), NULL);
+                return replay_bad(v, R_UUID_TAKEN, m->to, replay_name(v, m->vm), NULL);
         } else if (!strcmp(o->name, vm->name)) {
-            return bad(v, R_NAME_TAKEN, m->to, name_of(v, m->vm), NULL);
+            return replay_bad(v, R_NAME_TAKEN, m->to, replay_name(v, m->vm), NULL);
         }
     }
     return true;
@@ -398,7 +204,7 @@ static bool near_by(const struct replay *v, const struct rule *r, int vm, int to
 {
     int ends[2] = {v->s->vms[vm].host, v->second[vm]};
     for (int e = 0; e < 2; e++)
-        if (ends[e] >= 0 && (!hosts || rule_names_host(r, v->s->hosts[ends[e]].h)) &&
+        if (ends[e] >= 0 && (!hosts || replay_rule_names_host(r, v->s->hosts[ends[e]].h)) &&
             maybe_same(r->across, v->s->hosts[ends[e]].h, v->s->hosts[to].h))
             return true;
     return false;
@@ -411,23 +217,24 @@ static int64_t others_near(struct replay *v, const struct rule *r, const struct 
     const struct crowd *c = rule_vms(v, r);
     int64_t n = 0;
     for (size_t k = 0; k < c->n; k++)
-        n += c->vms[k] != m->vm && strcmp(vm_at(v, c->vms[k])->uuid, vm_at(v, m->vm)->uuid) &&
+        n += c->vms[k] != m->vm &&
+             strcmp(replay_vm(v, c->vms[k])->uuid, replay_vm(v, m->vm)->uuid) &&
              near_by(v, r, c->vms[k], m->to, hosts);
     return n;
 }
 
 static bool limit_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
-    if (!rule_names_host(r, v->s->hosts[m->to].h))
+    if (!replay_rule_names_host(r, v->s->hosts[m->to].h))
         return true;
     return others_near(v, r, m, true) + 1 <= r->max ||
-           bad(v, R_MAX_VMS, m->to, name_of(v, m->vm), xstrdup(r->name));
+           replay_bad(v, R_MAX_VMS, m->to, replay_name(v, m->vm), xstrdup(r->name));
 }
 
 static bool apart_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
     return !others_near(v, r, m, false) ||
-           bad(v, R_ANTI_AFFINITY, m->to, name_of(v, m->vm), xstrdup(r->name));
+           replay_bad(v, R_ANTI_AFFINITY, m->to, replay_name(v, m->vm), xstrdup(r->name));
 }
 
 /* The fewest places that VMs of the rule can be caught in, of those from i on, when some hosts are
@@ -471,7 +278,7 @@ static bool spread_ok(struct replay *v, const struct rule *r, const struct plan_
     struct catch c = {.enough = (int)r->min};
     c.enough = caught(v, r, 0, start, &c);
     return caught(v, r, 0, v->second, &c) >= c.enough ||
-           bad(v, R_SPREAD, m->to, name_of(v, m->vm), xstrdup(r->name));
+           replay_bad(v, R_SPREAD, m->to, replay_name(v, m->vm), xstrdup(r->name));
 }
 
 static bool rules_ok(struct replay *v, const struct plan_move *m)
@@ -479,12 +286,12 @@ static bool rules_ok(struct replay *v, const struct plan_move *m)
     const struct host *h = v->s->hosts[m->to].h;
     for (size_t i = 0; i < v->p->n_rules; i++) {
         const struct rule *r = &v->p->rules[i];
-        if (!r->hard || !rule_has(r, vm_at(v, m->vm)))
+        if (!r->hard || !replay_rule_has(r, replay_vm(v, m->vm)))
             continue;
-        if (r->kind == RULE_HOST_REQUIRED && !rule_names_host(r, h))
-            return bad(v, R_HOST_REQUIRED, m->to, name_of(v, m->vm), xstrdup(r->name));
-        if (r->kind == RULE_HOST_FORBIDDEN && rule_names_host(r, h))
-            return bad(v, R_HOST_FORBIDDEN, m->to, name_of(v, m->vm), xstrdup(r->name));
+        if (r->kind == RULE_HOST_REQUIRED && !replay_rule_names_host(r, h))
+            return replay_bad(v, R_HOST_REQUIRED, m->to, replay_name(v, m->vm), xstrdup(r->name));
+        if (r->kind == RULE_HOST_FORBIDDEN && replay_rule_names_host(r, h))
+            return replay_bad(v, R_HOST_FORBIDDEN, m->to, replay_name(v, m->vm), xstrdup(r->name));
         if (r->kind == RULE_MAX_VMS && !limit_ok(v, r, m))
             return false;
         if (r->kind == RULE_ANTI_AFFINITY && !apart_ok(v, r, m))
@@ -500,14 +307,14 @@ static bool together_ok(struct replay *v, const struct plan_move *m)
 {
     for (size_t k = 0; k < v->p->n_rules; k++) {
         const struct rule *r = &v->p->rules[k];
-        if (r->kind != RULE_AFFINITY || !r->hard || !rule_has(r, vm_at(v, m->vm)))
+        if (r->kind != RULE_AFFINITY || !r->hard || !replay_rule_has(r, replay_vm(v, m->vm)))
             continue;
         const struct crowd *c = rule_vms(v, r);
         for (size_t i = 0; i < c->n; i++) {
             int vm = c->vms[i], end = v->second[vm] >= 0 ? v->second[vm] : v->s->vms[vm].host;
-            if (strcmp(vm_at(v, vm)->uuid, vm_at(v, m->vm)->uuid) &&
+            if (strcmp(replay_vm(v, vm)->uuid, replay_vm(v, m->vm)->uuid) &&
                 !surely_same(r->across, v->s->hosts[end].h, v->s->hosts[m->to].h))
-                return bad(v, R_AFFINITY, m->to, name_of(v, m->vm), xstrdup(r->name));
+                return replay_bad(v, R_AFFINITY, m->to, replay_name(v, m->vm), xstrdup(r->name));
         }
     }
     return true;
@@ -556,7 +363,7 @@ static bool spare_ok(struct replay *v)
     for (size_t i = 0; i < v->s->n_vms; i++)
         start[i] = v->s->vms[i].moving_to;
     return homeless(v, v->second) <= homeless(v, start) ||
-           bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
+           replay_bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
 }
 
 static void may_be_at(struct replay *v, int host, int vm)
@@ -580,7 +387,7 @@ static bool replay(struct replay *v)
         may_be_at(v, p->moves[i].to, p->moves[i].vm);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *m = &p->moves[i];
-        if (!vm_ok(v, m) || !asked_ok(v, m) || !target_ok(v, m))
+        if (!replay_move(v, m))
             return false;
         v->second[m->vm] = m->to; /* nothing before it has ended: the worst moment */
         if (!fits_ok(v, m) || !names_ok(v, m) || !rules_ok(v, m))
