@@ -179,7 +179,10 @@ static void add_line(struct lines *l, char *text, size_t from, size_t to, int co
 {
     static const char *const codes[] = {"", "\033[32m", "\033[33m", "\033[31m", "\033[2m"};
     text_safe(text);
-    text[text_fit(text, l->width)] = '\0';
+    if (text_width(text) > l->width) {
+        text[text_fit(text, l->width - 1)] = '\0';
+        text_add(&text, "…");
+    }
     size_t len = strlen(text);
     if (l->n >= l->rows) {
         free(text);

@@ -132,8 +132,10 @@ static void move_row(struct table *t, const struct move *m, int64_t now)
     int colour = m->state == JOB_DONE                                  ? C_GOOD
                  : m->state == JOB_FAILED || m->state == JOB_UNCERTAIN ? C_BAD
                                                                        : C_NONE;
-    int64_t took =
-        m->copy_wall_us ? (m->ended_wall_us ? m->ended_wall_us : now) - m->copy_wall_us : -1;
+    int64_t took = m->total_us > 0 && m->state == JOB_DONE
+                       ? m->total_us /* of the copy, as libvirt says */
+                   : m->copy_wall_us ? (m->ended_wall_us ? m->ended_wall_us : now) - m->copy_wall_us
+                                     : -1;
     table_fmt(t, C_NONE, "vm/%s", m->vm_name);
     table_text(t, C_NONE, m->from);
     table_text(t, C_NONE, m->to);
@@ -291,13 +293,16 @@ static void journal_line(FILE *f, const json_t *item)
 
 enum { PAGE = 1000 };
 
-/* The last `limit` entries after seq. The API pages forward only: go through, keep the end. */
-static int journal_tail(struct cli *c, int64_t after, int64_t limit, json_t *keep)
+/* `limit` entries: those that follow seq `after`, or without it (-1) the last ones. The API pages
+ * forward only: go through, keep the end. */
+static int journal_part(struct cli *c, int64_t after, int64_t limit, json_t *keep)
 {
     struct err e;
     struct client *cl = cli_client(c, &e);
+    bool last = after < 0;
     if (!cl)
         return cli_fail(c, &e);
+    after = last ? 0 : after;
     for (;;) {
         cleanup(json_decrefp) json_t *j = NULL;
         cleanup(freep) char *path =
@@ -315,8 +320,8 @@ static int journal_tail(struct cli *c, int64_t after, int64_t limit, json_t *kee
         }
         json_array_extend(keep, entries);
         while ((int64_t)json_array_size(keep) > limit)
-            json_array_remove(keep, 0);
-        if (after == before)
+            json_array_remove(keep, last ? 0 : json_array_size(keep) - 1);
+        if (after == before || (!last && (int64_t)json_array_size(keep) == limit))
             return X_DONE;
     }
 }
@@ -327,7 +332,7 @@ int cmd_journal(struct cli *c, int argc, char **argv)
     static const struct option own[] = {{"after", required_argument, NULL, O_AFTER},
                                         {"limit", required_argument, NULL, O_LIMIT},
                                         {0}};
-    int64_t after = 0, limit = 100;
+    int64_t after = -1, limit = 100;
     struct err e;
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
         if (o < 0)
@@ -340,7 +345,7 @@ int cmd_journal(struct cli *c, int argc, char **argv)
     json_t *entries = json_array();
     cleanup(json_decrefp) json_t *j =
         json_pack("{s:s, s:o}", "schema", "drover.journal/1", "entries", entries);
-    int code = journal_tail(c, after, limit, entries);
+    int code = journal_part(c, after, limit, entries);
     if (code)
         return code;
     if (out_is_data(c)) {

@@ -49,7 +49,7 @@ static const struct {
     {R_IMAGE_NOT_PRIMARY, "promote the image here, or move the VM in the other cluster"},
     {R_CEPH_AUTH, "check the caps of the VM's cephx user and the value of its libvirt secret"},
     {R_CEPH_TIMEOUT, "check the monitors and `ceph -s`, then try again"},
-    {R_SECRET, "define it there: virsh secret-define, virsh secret-set-value"},
+    {R_SECRET, "define it: virsh secret-define, virsh secret-set-value"},
     {R_PEER, "run: drover check pair"},
 };
 
@@ -59,6 +59,13 @@ const char *cure_for(enum reason_code code)
         if (cures[i].code == code)
             return cures[i].cure;
     return NULL;
+}
+
+/* These are about one host, the source's own as well as a target: say which. */
+static void cure_on(struct reason *why, const char *host)
+{
+    if (why->code == R_SECRET && str_eq(why->cure, cure_for(R_SECRET)))
+        set_fmt(&why->cure, "on %s: %s", host, cure_for(R_SECRET));
 }
 
 char *reason_sentence(const struct reason *r)
@@ -161,6 +168,7 @@ bool check_source(const struct core *c, const struct vm *v, const char *src,
         set_str(&why->host, NULL); /* about the VM: holds for every target */
         if (!why->cure)
             set_str(&why->cure, cure_for((enum reason_code)why->code));
+        cure_on(why, src);
         return false;
     }
     for (size_t i = 0; i < v->n_disks; i++) {
@@ -171,8 +179,10 @@ bool check_source(const struct core *c, const struct vm *v, const char *src,
         if (!f)
             return disk_no(why, R_CHECK_FAILED, NULL, d->target, NULL,
                            "the source's agent said nothing about this disk");
-        if (!image_sane(f, NULL, why))
+        if (!image_sane(f, NULL, why)) {
+            cure_on(why, src);
             return false;
+        }
         if (writable(d) && !source_is_writer(c, v, &h->rec.last, f, why))
             return false;
     }
@@ -188,6 +198,7 @@ bool check_target(const struct verdict *answer, const char *dst,
         set_str(&why->host, dst);
         if (!why->cure)
             set_str(&why->cure, cure_for((enum reason_code)why->code));
+        cure_on(why, dst);
         return false;
     }
     for (size_t i = 0; i < n_src; i++) {
@@ -196,8 +207,10 @@ bool check_target(const struct verdict *answer, const char *dst,
         if (!d)
             return disk_no(why, R_CHECK_FAILED, dst, s->target, NULL,
                            "its agent said nothing about this disk");
-        if (!image_sane(d, dst, why))
+        if (!image_sane(d, dst, why)) {
+            cure_on(why, dst);
             return false;
+        }
         if (!str_eq(s->fsid, d->fsid))
             return disk_no(why, R_CLUSTER_DIFFERS, dst, s->target, s->fsid, d->fsid);
         if (s->pool_id != d->pool_id || !str_eq(s->image_id, d->image_id)) {

@@ -266,8 +266,9 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
             return;
         }
         if (!str_eq(was, m->m.to))
-            say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s",
-                m->m.vm_name, m->m.to, was);
+            say(c, (struct about){.m = m}, "move.replanned",
+                "vm/%s will go to %s instead of %s: %s", m->m.vm_name, m->m.to, was,
+                m->m.note ? m->m.note : "?");
     }
     set_str(&m->m.note, NULL);
     m->began = false;

@@ -398,10 +398,14 @@ static void start_run(struct core *c, struct run_slot *r)
                       r->run.reason ? r->run.reason : "");
         host_set_state(c, h, HOST_DRAINING, r->run.id, r->run.actor, why);
     }
-    say(c, (struct about){.r = r}, "run.started",
-        "run/%lld: %lld VM%s to move, all placed, checked by libvirt and confirmed by Ceph%s",
-        (long long)r->run.id, (long long)r->run.vms, r->run.vms == 1 ? "" : "s",
-        r->run.n_stays ? "; some stay (see above)" : "");
+    if (!r->run.vms)
+        say(c, (struct about){.r = r}, "run.started", "run/%lld: no VM runs on host/%s",
+            (long long)r->run.id, r->run.host);
+    else
+        say(c, (struct about){.r = r}, "run.started",
+            "run/%lld: %lld VM%s to move, all placed, checked by libvirt and confirmed by Ceph%s",
+            (long long)r->run.id, (long long)r->run.vms, r->run.vms == 1 ? "" : "s",
+            r->run.n_stays ? "; some stay (see above)" : "");
 }
 
 /* Every pair is confirmed. First round: decide whether to begin at all. Later: VMs that came while

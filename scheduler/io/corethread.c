@@ -134,12 +134,12 @@ void ct_remember_policy(struct corethread *t, const struct policy *p, const char
 static void do_policy(struct corethread *t, struct item *i)
 {
     free(take(t->policy_error));
-    const char *rev = i->policy.commit ? i->policy.commit : "no git commit";
+    const char *rev = i->policy.commit ? i->policy.commit : "of no git commit";
     log_info("msg=\"policy in force\" revision=\"%s\" clean=%d rules=%zu", rev, i->policy.clean,
              i->policy.n_rules);
-    cleanup(freep) char *text =
-        xasprintf("policy %s%s is in force (%zu rules)", rev,
-                  i->policy.clean ? "" : " (with local changes)", i->policy.n_rules);
+    cleanup(freep) char *text = xasprintf(
+        "policy %s%s is in force (%zu rules)", rev,
+        i->policy.clean || !i->policy.commit ? "" : " (with local changes)", i->policy.n_rules);
     ct_remember_policy(t, &i->policy, NULL);
     step(t, &(struct core_event){.type = CEV_POLICY, .policy = &i->policy});
     note(t, "policy.loaded", text);

@@ -199,6 +199,23 @@ static void own_moves_are_no_obstacle(void **state)
     outcome_done(&o);
 }
 
+static void the_journal_from_either_end(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+#define E(seq) "{\"seq\":" #seq ",\"kind\":\"x\",\"text\":\"t\"}"
+    const struct fake_answer script[] = {
+        {"GET /v1/journal?after=5", 0, "{\"entries\":[" E(6) "," E(7) "," E(8) "]}"},
+        {"GET /v1/journal?after=0", 0, "{\"entries\":[" E(6) "," E(7) "," E(8) "]}"},
+        {"GET /v1/journal?after=8", 0, "{\"entries\":[]}"},
+        {0}};
+    fake_run(&o, script, "journal --after 5 --limit 2", false, NULL);
+    assert_true(str_has_prefix(o.out, "6  ") && strstr(o.out, "\n7  ") && !strstr(o.out, "\n8  "));
+    fake_run(&o, script, "journal --limit 2", false, NULL);
+    assert_true(str_has_prefix(o.out, "7  ") && strstr(o.out, "\n8  "));
+    outcome_done(&o);
+}
+
 static void check_speaks_the_plugins_code(void **state)
 {
     (void)state;
@@ -244,6 +261,7 @@ int main(void)
         cmocka_unit_test(names_are_suggested),
         cmocka_unit_test(errors_have_their_codes),
         cmocka_unit_test(own_moves_are_no_obstacle),
+        cmocka_unit_test(the_journal_from_either_end),
         cmocka_unit_test(check_speaks_the_plugins_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
