@@ -22,6 +22,7 @@ enum {
     AWAKE = 5, /* an item moves while the heat is not above this part of its scale */
     FEW = 20,  /* items move at least */
     HOME_ONE_IN = 8,
+    AWAY_HEATS = 3,
     KEEP_EVERY = 8,
 };
 
@@ -35,7 +36,7 @@ struct walk {
     const struct solve_limits *l;
     struct rng rng;
     int64_t steps, heat;
-    bool ended;
+    bool ended, cold;
     struct rank *rank; /* items, those that matter most first */
     int awake;         /* so many of them are moved */
     int64_t first_toll[SOLVE_MAX_RES], toll[SOLVE_MAX_RES];
@@ -117,6 +118,18 @@ static int pick_machine(struct walk *w, int item)
     return home >= 0 ? home : below(w, w->s->p->n_machines);
 }
 
+/* By chance alone an item is on one of many machines that are not its home. Where its home keeps room
+ * for it, that is dear for others: to be away must be worth some heat. In the cold everywhere: what
+ * strays for nothing comes home. */
+static int64_t away_cost(const struct walk *w, int item, int m, int v)
+{
+    const struct solve_state *s = w->s;
+    if (!s->p->held_res && !w->cold)
+        return 0;
+    return (is_away(s->p, item, m, v) - is_away(s->p, item, s->at[item], s->variant[item])) *
+           AWAY_HEATS * w->heat;
+}
+
 static void step(struct walk *w)
 {
     struct solve_state *s = w->s;
@@ -125,11 +138,13 @@ static void step(struct walk *w)
     w->steps++;
     if (rng_u64(&w->rng) >> 63) {
         int m = pick_machine(w, a), v = pick_variant(w, a);
+        q.limit -= away_cost(w, a, m, v);
         if (state_quote_shift(s, a, m, v, &q) && taken(&q))
             solve_do_shift(s, a, m, v, &q.d);
         return;
     }
     int b = pick_partner(w, rank);
+    q.limit -= away_cost(w, a, s->at[b], s->variant[b]) + away_cost(w, b, s->at[a], s->variant[a]);
     if (a != b && state_quote_swap(s, a, b, &q) && taken(&q))
         solve_do_swap(s, a, b, &q.d);
 }
@@ -282,6 +297,7 @@ static void set_heat(struct walk *w, int level, int levels)
     int64_t top = w->rank[n > FEW ? FEW : n - 1].scale / AWAKE + 1;
     int64_t cool = w->rank[n / 2].scale / 512 + 1;
     cool = cool < top ? cool : top;
+    w->cold = level >= turn;
     w->heat = level < turn ? between(top, cool, level, turn)
                            : between(cool, 1, level - turn, levels - turn);
     while (w->awake < n && (w->awake < FEW || w->rank[w->awake].scale / AWAKE + 1 >= w->heat))
