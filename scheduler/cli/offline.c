@@ -59,14 +59,19 @@ static int find_host(struct cli *c, const struct offline *o, const char *name)
     return -1;
 }
 
+struct ids {
+    int *list;
+    size_t n;
+};
+
 static bool find_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n,
-                       int **ids, size_t *n_ids)
+                       struct ids *ret)
 {
     for (size_t i = 0; i < n; i++) {
         int id = find_host(c, o, names[i]);
         if (id < 0)
             return false;
-        *vec_add(ids, n_ids) = id;
+        *vec_add(&ret->list, &ret->n) = id;
     }
     return true;
 }
@@ -74,15 +79,14 @@ static bool find_hosts(struct cli *c, const struct offline *o, char *const *name
 /* ---- kinds of requests: a row each ------------------------------------------------------------- */
 struct asked { /* the planner's request, and what it points to */
     struct plan_request r;
-    int *vms, *to, *avoid;
-    size_t n_vms, n_to, n_avoid;
+    struct ids vms, to, avoid;
 };
 
 static void asked_done(struct asked *a)
 {
-    free(a->vms);
-    free(a->to);
-    free(a->avoid);
+    free(a->vms.list);
+    free(a->to.list);
+    free(a->avoid.list);
 }
 
 static int ask_drain(struct cli *c, const struct offline *o, struct request *req, struct asked *a)
@@ -100,7 +104,7 @@ static int ask_drain(struct cli *c, const struct offline *o, struct request *req
                          req->host);
     for (size_t i = 0; i < s->n_vms; i++)
         if (s->vms[i].host == host)
-            *vec_add(&a->vms, &a->n_vms) = (int)i;
+            *vec_add(&a->vms.list, &a->vms.n) = (int)i;
     return X_DONE;
 }
 
@@ -173,16 +177,16 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
     int code = k->ask(c, o, req, &a);
     if (code)
         return code;
-    if (!find_hosts(c, o, req->to, req->n_to, &a.to, &a.n_to) ||
-        !find_hosts(c, o, req->avoid, req->n_avoid, &a.avoid, &a.n_avoid))
+    if (!find_hosts(c, o, req->to, req->n_to, &a.to) ||
+        !find_hosts(c, o, req->avoid, req->n_avoid, &a.avoid))
         return X_DENIED;
     shape_init(&run_view_shape, ret);
     planned_run(&ret->run, &o->policy, req);
     ret->run.kind = (int)k->run;
     ret->run.state = RUN_PLANNED;
-    a.r.vms = a.vms, a.r.n_vms = a.n_vms;
-    a.r.to = a.to, a.r.n_to = a.n_to;
-    a.r.avoid = a.avoid, a.r.n_avoid = a.n_avoid;
+    a.r.vms = a.vms.list, a.r.n_vms = a.vms.n;
+    a.r.to = a.to.list, a.r.n_to = a.to.n;
+    a.r.avoid = a.avoid.list, a.r.n_avoid = a.avoid.n;
     a.r.allow_cold = ret->run.on_blocked == BLOCKED_COLD;
     plan_make(&o->fleet.s, &o->policy, &a.r, 0, &p);
     if (plan_verify(&o->fleet.s, &o->policy, &a.r, &p, &bad)) {

@@ -401,16 +401,16 @@ static int add_unknown_hosts(struct snap_build *b, char **notes, struct err *e)
 
 typedef int (*sheet_reader)(const struct snap_source *, struct sheet *, struct err *);
 
+/* same: what is the same for every sheet. */
 static int import_one(const struct snap_source *src, enum role role, sheet_reader read,
-                      const struct flavors *f, struct snap_build *b, char **notes, struct err *e)
+                      const struct reading *same, char **notes)
 {
     cleanup(sheet_done) struct sheet t = {0};
-    int r = read(src, &t, e);
-    if (r < 0)
-        return r;
-    cleanup(reading_done) struct reading c = {
-        .t = &t, .role = role, .b = b, .flavors = f->list, .n_flavors = f->n, .e = e};
-    return read_rows(&c, notes);
+    cleanup(reading_done) struct reading c = *same;
+    c.t = &t;
+    c.role = role;
+    int r = read(src, &t, c.e);
+    return r < 0 ? r : read_rows(&c, notes);
 }
 
 int sheets_import(const struct snap_import *in, sheet_reader read, struct snap_build *b,
@@ -423,9 +423,10 @@ int sheets_import(const struct snap_import *in, sheet_reader read, struct snap_b
         r = read(in->flavors, &t, e);
         r = r < 0 ? r : read_flavors(&t, &flavors, e);
     }
+    const struct reading same = {.b = b, .flavors = flavors.list, .n_flavors = flavors.n, .e = e};
     if (r == 0 && in->hosts)
-        r = import_one(in->hosts, ROLE_HOSTS, read, &flavors, b, notes, e);
+        r = import_one(in->hosts, ROLE_HOSTS, read, &same, notes);
     for (size_t i = 0; r == 0 && i < in->n_files; i++)
-        r = import_one(&in->files[i], ROLE_VMS, read, &flavors, b, notes, e);
+        r = import_one(&in->files[i], ROLE_VMS, read, &same, notes);
     return r < 0 ? r : add_unknown_hosts(b, notes, e);
 }

@@ -24,28 +24,32 @@ enum { PATTERN_BYTES = 1024 }; /* expand() calls itself once per bracket */
 /* ---- "kvm-[01-03,07]" -------------------------------------------------------------------------- */
 static int expand(const char *text, struct names *ret, struct err *e);
 
+struct around { /* a bracket */
+    const char *head;
+    size_t n_head;
+    const char *rest;
+};
+
 /* head + word + every expansion of the rest */
-static int with_rest(const char *head, size_t n_head, const char *word, const char *rest,
-                     struct names *ret, struct err *e)
+static int with_rest(const struct around *a, const char *word, struct names *ret, struct err *e)
 {
     cleanup(names_done) struct names tails = {.max = ret->max};
-    int r = expand(rest, &tails, e);
+    int r = expand(a->rest, &tails, e);
     for (size_t i = 0; r == 0 && i < tails.n; i++) {
         if (ret->n == ret->max)
             return err_set(e, -E2BIG, "more than %zu names", ret->max);
         *vec_add(&ret->list, &ret->n) =
-            xasprintf("%.*s%s%s", (int)n_head, head, word, tails.list[i]);
+            xasprintf("%.*s%s%s", (int)a->n_head, a->head, word, tails.list[i]);
     }
     return r;
 }
 
 /* "01-09", "7", "a": the numbers keep the width of the first. */
-static int expand_range(const char *part, const char *head, size_t n_head, const char *rest,
-                        struct names *ret, struct err *e)
+static int expand_range(const struct around *a, const char *part, struct names *ret, struct err *e)
 {
     const char *dash = strchr(part, '-');
     if (!dash)
-        return *part ? with_rest(head, n_head, part, rest, ret, e)
+        return *part ? with_rest(a, part, ret, e)
                      : err_set(e, -EBADMSG, "an empty word between [ and ]");
     cleanup(freep) char *first = xasprintf("%.*s", (int)(dash - part), part);
     int64_t lo, hi;
@@ -60,7 +64,7 @@ static int expand_range(const char *part, const char *head, size_t n_head, const
     int r = 0;
     for (int64_t i = lo; r == 0 && i <= hi; i++) {
         cleanup(freep) char *word = xasprintf("%0*lld", (int)strlen(first), (long long)i);
-        r = with_rest(head, n_head, word, rest, ret, e);
+        r = with_rest(a, word, ret, e);
     }
     return r;
 }
@@ -78,12 +82,13 @@ static int expand(const char *text, struct names *ret, struct err *e)
     if (!close)
         return err_set(e, -EBADMSG, "'%s': a [ without its ]", text);
     cleanup(freep) char *inside = xasprintf("%.*s", (int)(close - open - 1), open + 1);
+    const struct around a = {text, (size_t)(open - text), close + 1};
     int r = 0;
     for (char *part = inside, *next; r == 0 && part; part = next) {
         next = strchr(part, ',');
         if (next)
             *next++ = '\0';
-        r = expand_range(part, text, (size_t)(open - text), close + 1, ret, e);
+        r = expand_range(&a, part, ret, e);
     }
     return r;
 }
