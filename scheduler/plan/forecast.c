@@ -1,8 +1,7 @@
 /* The plan, played: from one event to the next, as the core and the links would have it. */
 #include "scheduler/plan/forecast.h"
 
-#include <assert.h>
-
+#include "lib/base/heap.h"
 #include "lib/base/mem.h"
 #include "scheduler/plan/turns.h"
 #include "scheduler/plan/world.h"
@@ -22,11 +21,14 @@ struct flow {
     int64_t limit_us;           /* of the copy */
     struct copying copy;
     int64_t cap_Bps, rate_Bps, left; /* left: of the copy, in parts of WHOLE */
+    int64_t whole_us;                /* a whole copy at this rate, −1 never ends */
     double sent_bytes;
+    int next[2]; /* of the streams that share a side; −1 none */
 };
 struct side { /* one direction of a host's link */
     struct turns_link turns;
     int64_t rest_Bps, sharers; /* while rates are being shared out */
+    int first;
     bool used;
 };
 struct play {
@@ -35,15 +37,12 @@ struct play {
     int64_t limit, lead_us, now_us;
     struct flow *flows;
     size_t n;
+    int *waiting, *busy; /* in the order of the plan; those that have their turn */
+    size_t n_waiting, n_busy;
     struct side *sides; /* [2 · host + incoming] */
     int64_t active;
     struct forecast *f;
 };
-
-static bool has_turn(const struct flow *w)
-{
-    return w->stage >= STARTING && w->stage <= PROVING;
-}
 
 static int side_of(const struct flow *w, bool in)
 {
@@ -57,45 +56,65 @@ static int64_t payload_Bps(int64_t link_bps)
 
 /* ---- shares ------------------------------------------------------------------------------------- */
 
-static int64_t fair(const struct play *y, const struct flow *w)
+static void give(struct play *y, struct flow *w, int64_t Bps)
 {
-    int64_t least = w->cap_Bps > 0 ? w->cap_Bps : INT64_MAX;
+    w->rate_Bps = Bps;
+    w->whole_us = copying_us(&w->copy, Bps);
     for (int in = 0; in < 2; in++) {
-        const struct side *d = &y->sides[side_of(w, in)];
-        least = d->rest_Bps / d->sharers < least ? d->rest_Bps / d->sharers : least;
+        struct side *d = &y->sides[side_of(w, in)];
+        d->rest_Bps -= Bps;
+        d->sharers--;
     }
-    return least;
 }
 
-/* Each stream gets as much as it can without taking from one that has less. */
+/* A stream comes to both of its sides. Sides are put in the heap with too small a key: it is put right
+ * when they come out, and what is fair only grows while others get their share. */
+static void join(struct play *y, int i, struct heap *heap)
+{
+    struct flow *w = &y->flows[i];
+    w->rate_Bps = -1;
+    for (int in = 0; in < 2; in++) {
+        int side = side_of(w, in);
+        struct side *d = &y->sides[side];
+        if (!d->sharers++) {
+            d->rest_Bps = payload_Bps(d->turns.link_bps);
+            d->first = -1;
+            heap_put(heap, (struct heap_item){.id = side});
+        }
+        w->next[in] = d->first;
+        d->first = i;
+    }
+    if (w->cap_Bps > 0)
+        heap_put(heap, (struct heap_item){.key = w->cap_Bps, .id = 2 * (int)y->s->n_hosts + i});
+}
+
+/* Each stream gets as much as it can without taking from one that has less: always next who gets
+ * least, a capped stream or all that are left on the narrowest side. */
 static void share(struct play *y)
 {
-    for (size_t i = 0; i < 2 * y->s->n_hosts; i++)
-        y->sides[i].rest_Bps = payload_Bps(y->sides[i].turns.link_bps);
-    size_t left = 0;
-    for (size_t i = 0; i < y->n; i++) {
-        struct flow *w = &y->flows[i];
-        if (w->stage != COPYING)
+    struct heap heap = {0};
+    struct heap_item it;
+    int n_sides = 2 * (int)y->s->n_hosts;
+    for (size_t k = 0; k < y->n_busy; k++)
+        if (y->flows[y->busy[k]].stage == COPYING)
+            join(y, y->busy[k], &heap);
+    while (heap_take(&heap, &it)) {
+        if (it.id >= n_sides) {
+            struct flow *w = &y->flows[it.id - n_sides];
+            if (w->rate_Bps < 0)
+                give(y, w, it.key);
             continue;
-        w->rate_Bps = -1;
-        left++;
-        for (int in = 0; in < 2; in++)
-            y->sides[side_of(w, in)].sharers++;
-    }
-    for (; left > 0; left--) {
-        struct flow *least = NULL;
-        for (size_t i = 0; i < y->n; i++) {
-            struct flow *w = &y->flows[i];
-            if (w->stage == COPYING && w->rate_Bps < 0 && (!least || fair(y, w) < fair(y, least)))
-                least = w;
         }
-        least->rate_Bps = fair(y, least);
-        for (int in = 0; in < 2; in++) {
-            struct side *d = &y->sides[side_of(least, in)];
-            d->rest_Bps -= least->rate_Bps;
-            d->sharers--;
-        }
+        struct side *d = &y->sides[it.id];
+        int64_t fair = d->sharers ? d->rest_Bps / d->sharers : -1;
+        if (fair > it.key)
+            heap_put(&heap, (struct heap_item){.key = fair, .id = it.id});
+        for (int i = d->first; i >= 0 && fair >= 0 && fair <= it.key;
+             i = y->flows[i].next[it.id % 2])
+            if (y->flows[i].rate_Bps < 0)
+                give(y, &y->flows[i], fair);
     }
+    heap_done(&heap);
 }
 
 /* ---- turns --------------------------------------------------------------------------------------- */
@@ -124,11 +143,13 @@ static bool may_start(const struct play *y, const struct flow *w)
                         turns_link_has_room(y->p, in, y->lead_us));
 }
 
-static void begin(struct play *y, struct flow *w)
+static void begin(struct play *y, int i)
 {
-    y->f->moves[w - y->flows].start_us = w->since_us = y->now_us;
+    struct flow *w = &y->flows[i];
+    y->f->moves[i].start_us = w->since_us = y->now_us;
     w->stage = w->live ? STARTING : PROVING;
     w->until_us = y->now_us + (w->live ? y->lead_us : OFF_US);
+    y->busy[y->n_busy++] = i;
     count(y, w);
 }
 
@@ -137,12 +158,17 @@ static void give_turns(struct play *y)
     y->active = 0;
     for (size_t i = 0; i < 2 * y->s->n_hosts; i++)
         y->sides[i].turns = (struct turns_link){.link_bps = y->sides[i].turns.link_bps};
-    for (size_t i = 0; i < y->n; i++)
-        if (has_turn(&y->flows[i]))
-            count(y, &y->flows[i]);
-    for (size_t i = 0; i < y->n; i++)
-        if (y->flows[i].stage == WAITING && may_start(y, &y->flows[i]))
-            begin(y, &y->flows[i]);
+    for (size_t k = 0; k < y->n_busy; k++)
+        count(y, &y->flows[y->busy[k]]);
+    size_t kept = 0;
+    for (size_t k = 0; k < y->n_waiting; k++) {
+        int i = y->waiting[k];
+        if (may_start(y, &y->flows[i]))
+            begin(y, i);
+        else
+            y->waiting[kept++] = i;
+    }
+    y->n_waiting = kept;
     y->f->peak = y->active > y->f->peak ? y->active : y->f->peak;
 }
 
@@ -160,8 +186,9 @@ static int64_t pause_of(const struct play *y, const struct flow *w)
 /* When the copy is through at its present rate, or given up. */
 static int64_t copied_us(const struct play *y, const struct flow *w)
 {
-    int64_t us = copying_us(&w->copy, w->rate_Bps);
-    int64_t end = us < 0 ? INT64_MAX : y->now_us + (int64_t)((__int128)us * w->left / WHOLE) + 1;
+    int64_t end = w->whole_us < 0
+                      ? INT64_MAX
+                      : y->now_us + (int64_t)((__int128)w->whole_us * w->left / WHOLE) + 1;
     return end < w->until_us ? end : w->until_us;
 }
 
@@ -170,53 +197,63 @@ static int64_t copied_us(const struct play *y, const struct flow *w)
 static int64_t next_us(const struct play *y)
 {
     int64_t next = INT64_MAX, look = y->now_us + (y->now_us / 1000 > SEC ? y->now_us / 1000 : SEC);
-    bool waiting = false;
-    for (size_t i = 0; i < y->n; i++) {
-        const struct flow *w = &y->flows[i];
-        int64_t at = w->stage == COPYING ? copied_us(y, w) : has_turn(w) ? w->until_us : INT64_MAX;
+    for (size_t k = 0; k < y->n_busy; k++) {
+        const struct flow *w = &y->flows[y->busy[k]];
+        int64_t at = w->stage == COPYING ? copied_us(y, w) : w->until_us;
         next = at < next ? at : next;
-        waiting |= w->stage == WAITING;
     }
-    return waiting && next < INT64_MAX && look < next ? look : next;
+    return y->n_waiting && next < INT64_MAX && look < next ? look : next;
 }
 
 static void copy_on(struct flow *w, int64_t us)
 {
-    int64_t whole_us = copying_us(&w->copy, w->rate_Bps);
     w->sent_bytes += (double)w->rate_Bps * (double)us / 1e6;
-    if (whole_us > 0)
-        w->left -= (int64_t)((__int128)us * WHOLE / whole_us);
-    if (whole_us == 0 || w->left < 0)
+    if (w->whole_us > 0)
+        w->left -= (int64_t)((__int128)us * WHOLE / w->whole_us);
+    if (w->whole_us == 0 || w->left < 0)
         w->left = 0;
 }
 
-/* To the time `to`; then every stage that is over ends. */
+/* The stage that it is in is over. */
+static void next_stage(struct play *y, int i)
+{
+    struct flow *w = &y->flows[i];
+    struct forecast_move *m = &y->f->moves[i];
+    w->since_us = y->now_us;
+    if (w->stage == STARTING) {
+        w->stage = COPYING;
+        w->until_us = w->limit_us < INT64_MAX ? y->now_us + w->limit_us : INT64_MAX;
+    } else if (w->stage == COPYING) {
+        w->stage = PROVING;
+        w->until_us = y->now_us + TAIL_US;
+        m->never = w->left > 0;
+        m->pause_us = m->never || !w->written_known ? -1 : pause_of(y, w);
+    } else {
+        w->stage = ENDED;
+        m->end_us = m->never ? -1 : y->now_us;
+    }
+}
+
+/* To the time `to`. True: streams came or went. */
 static bool advance(struct play *y, int64_t to_us)
 {
     bool streams = false;
-    for (size_t i = 0; i < y->n; i++)
-        if (y->flows[i].stage == COPYING)
-            copy_on(&y->flows[i], to_us - y->now_us);
+    size_t kept = 0;
+    int64_t us = to_us - y->now_us;
     y->now_us = to_us;
-    for (size_t i = 0; i < y->n; i++) {
+    for (size_t k = 0; k < y->n_busy; k++) {
+        int i = y->busy[k];
         struct flow *w = &y->flows[i];
-        struct forecast_move *m = &y->f->moves[i];
-        if (w->stage == STARTING && w->until_us <= to_us) {
-            w->stage = COPYING;
-            w->since_us = to_us;
-            w->until_us = w->limit_us < INT64_MAX ? to_us + w->limit_us : INT64_MAX;
-            streams = true;
-        } else if (w->stage == COPYING && (w->left == 0 || w->until_us <= to_us)) {
-            m->never = w->left > 0;
-            m->pause_us = m->never || !w->written_known ? -1 : pause_of(y, w);
-            w->stage = PROVING;
-            w->until_us = to_us + TAIL_US;
-            streams = true;
-        } else if (w->stage == PROVING && w->until_us <= to_us) {
-            w->stage = ENDED;
-            m->end_us = m->never ? -1 : to_us;
+        if (w->stage == COPYING)
+            copy_on(w, us);
+        if (w->until_us <= to_us || (w->stage == COPYING && w->left == 0)) {
+            streams |= w->stage != PROVING;
+            next_stage(y, i);
         }
+        if (w->stage != ENDED)
+            y->busy[kept++] = i;
     }
+    y->n_busy = kept;
     return streams;
 }
 
@@ -323,6 +360,8 @@ void forecast_make(const struct snapshot *s, const struct policy *p, const struc
     y.limit = how->parallel > 0 ? how->parallel : p->migration.parallel;
     cleanup(freep) struct flow *flows = y.flows = xcalloc(y.n + 1, sizeof(*flows));
     cleanup(freep) struct side *sides = y.sides = xcalloc(2 * s->n_hosts + 1, sizeof(*sides));
+    cleanup(freep) int *waiting = y.waiting = xcalloc(y.n + 1, sizeof(*waiting));
+    cleanup(freep) int *busy = y.busy = xcalloc(y.n + 1, sizeof(*busy));
     int64_t downtime = p->migration.downtime_us;
     *ret = (struct forecast){.moves = xcalloc(y.n + 1, sizeof(*ret->moves)),
                              .n_moves = y.n,
@@ -333,6 +372,8 @@ void forecast_make(const struct snapshot *s, const struct policy *p, const struc
         sides[h].turns.link_bps = s->hosts[h / 2].h->link_bps;
     for (size_t i = 0; i < y.n; i++) {
         flows[i] = flow_of(&y, &plan->moves[i]);
+        if (flows[i].stage == WAITING)
+            waiting[y.n_waiting++] = (int)i;
         ret->moves[i] = (struct forecast_move){.start_us = -1, .end_us = -1, .pause_us = -1};
     }
     find_blind(&y);

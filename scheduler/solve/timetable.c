@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "lib/base/heap.h"
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
 
@@ -238,36 +239,34 @@ static int64_t work_us(const struct table *t, int id, int link)
     return (int64_t)((__int128)t->best_us[id] * t->best_Bps[id] / t->p->links[link].Bps);
 }
 
-/* Always the move next whose fullest link has most left to carry; of those the longest. */
+/* Always the move next whose fullest link has most left to carry; of those the longest. Queues only get
+ * shorter: a move whose queue did since it was put in the heap goes back. */
 static void longest_queue_first(struct table *t)
 {
     const struct tt_problem *p = t->p;
+    struct heap heap = {0};
+    struct heap_item next;
     cleanup(freep) int64_t *queue = xcalloc((size_t)p->n_links + 1, sizeof(*queue));
     for (int i = 0; i < p->n_moves; i++) {
-        t->order[i] = i;
         for (int k = 0; k < p->moves[i].n_links; k++)
             queue[p->moves[i].links[k]] += work_us(t, i, p->moves[i].links[k]);
+        heap_put(&heap, (struct heap_item){.key = INT64_MIN, .then = -t->best_us[i], .id = i});
     }
-    for (int next = 0; next < p->n_moves; next++) {
-        int best = next;
-        int64_t best_queue = -1, best_us = -1;
-        for (int i = next; i < p->n_moves; i++) {
-            const struct tt_move *m = &p->moves[t->order[i]];
-            int64_t us = t->best_us[t->order[i]], most = 0;
-            for (int k = 0; k < m->n_links; k++)
-                most = max64(most, queue[m->links[k]]);
-            if (most < best_queue || (most == best_queue && us <= best_us))
-                continue;
-            best = i;
-            best_queue = most;
-            best_us = us;
+    for (int n = 0; heap_take(&heap, &next);) {
+        const struct tt_move *m = &p->moves[next.id];
+        int64_t most = 0;
+        for (int k = 0; k < m->n_links; k++)
+            most = max64(most, queue[m->links[k]]);
+        if (-most > next.key) {
+            next.key = -most;
+            heap_put(&heap, next);
+            continue;
         }
-        int id = t->order[best];
-        memmove(&t->order[next + 1], &t->order[next], (size_t)(best - next) * sizeof(int));
-        t->order[next] = id;
-        for (int k = 0; k < p->moves[id].n_links; k++)
-            queue[p->moves[id].links[k]] -= work_us(t, id, p->moves[id].links[k]);
+        t->order[n++] = next.id;
+        for (int k = 0; k < m->n_links; k++)
+            queue[m->links[k]] -= work_us(t, next.id, m->links[k]);
     }
+    heap_done(&heap);
 }
 
 static struct profile *profiles(int n)
