@@ -116,7 +116,7 @@ void group_add(struct solve_state *s, int g, int d, int by)
     *n = (uint16_t)(*n + by);
 }
 
-static int times_in(const struct problem *p, int item, int g)
+int group_times(const struct problem *p, int item, int g)
 {
     int n = 0;
     for (int k = p->group_start[item]; k < p->group_start[item + 1]; k++)
@@ -128,7 +128,7 @@ static int times_in(const struct problem *p, int item, int g)
 static bool group_ends(const struct problem *p, const struct step *q, struct turn *t)
 {
     const struct solve_group *x = &p->groups[t->g];
-    if (q->partner >= 0 && !x->held && times_in(p, q->partner, t->g) == t->times)
+    if (q->partner >= 0 && !x->held && group_times(p, q->partner, t->g) == t->times)
         return false;
     t->a = domain_of(p, x->level, q->from);
     t->b = domain_of(p, x->level, q->to);

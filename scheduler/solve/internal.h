@@ -103,6 +103,8 @@ void group_apply(struct solve_state *s, const struct step *q, bool undo);
 void group_worse(const struct solve_state *s, const struct step *q, int *worse, int *near);
 /* False: a hard group that items to come can only violate more would be above worse[g] ≤ 0. */
 bool group_stays_fair(const struct solve_state *s, const struct step *q, const int *worse);
+/* How often the item counts in the group. */
+int group_times(const struct problem *p, int item, int g);
 /* Rows and lists, with nothing in them. */
 void group_init(struct solve_state *s);
 /* One item more (+1) or less (−1) of group g in domain d; d −1: nothing. */

@@ -172,7 +172,7 @@ static bool add_rivals(const struct seek *k, int item, struct opening *o)
     for (int j = p->group_start[item]; j < p->group_start[item + 1]; j++) {
         int g = p->group_of[j], d = domain_of(p, p->groups[g].level, o->machine);
         if (p->groups[g].kind != GROUP_APART || p->groups[g].tier != TIER_HARD || d < 0 ||
-            count_in(s, g, d) < p->groups[g].limit)
+            count_in(s, g, d) + group_times(p, item, g) <= p->groups[g].limit)
             continue;
         for (int i = k->member_start[g]; i < k->member_start[g + 1]; i++) {
             int y = k->member[i];

@@ -181,11 +181,10 @@ void solve_copy(struct solve_state *dst, const struct solve_state *src)
 int group_violations(const struct solve_state *s, int g)
 {
     const struct solve_group *x = &s->p->groups[g];
-    int over = 0, used = 0;
-    for (int d = 0; d < n_domains(s->p, g); d++) {
-        over += above(count_in(s, g, d), x->limit);
-        used += count_in(s, g, d) > 0;
-    }
+    int over = 0, used = s->domains_used[g];
+    for (int k = 0; k < (s->listed[g] ? used : n_domains(s->p, g)); k++)
+        over += above(s->listed[g] ? s->cell[s->row[g] + (size_t)k].count : count_in(s, g, k),
+                      x->limit);
     return x->kind == GROUP_APART      ? over
            : x->kind == GROUP_SPREAD   ? above(x->limit, used)
            : x->kind == GROUP_TOGETHER ? above(used, 1)
