@@ -272,11 +272,8 @@ static int caught(struct replay *v, const struct rule *r, size_t i, const int *s
 /* Never in fewer places than the rule asks for; if it was so from the start, never in fewer still. */
 static bool spread_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
-    cleanup(freep) int *start = xcalloc(v->s->n_vms, sizeof(*start));
-    for (size_t i = 0; i < v->s->n_vms; i++)
-        start[i] = v->s->vms[i].moving_to;
     struct catch c = {.enough = (int)r->min};
-    c.enough = caught(v, r, 0, start, &c);
+    c.enough = caught(v, r, 0, v->start, &c);
     return caught(v, r, 0, v->second, &c) >= c.enough ||
            replay_bad(v, R_SPREAD, m->to, replay_name(v, m->vm), xstrdup(r->name));
 }
@@ -359,10 +356,7 @@ static __int128 homeless(const struct replay *v, const int *second)
 /* Once the plan is done, the fleet can lose as many hosts as before. */
 static bool spare_ok(struct replay *v)
 {
-    cleanup(freep) int *start = xcalloc(v->s->n_vms, sizeof(*start));
-    for (size_t i = 0; i < v->s->n_vms; i++)
-        start[i] = v->s->vms[i].moving_to;
-    return homeless(v, v->second) <= homeless(v, start) ||
+    return homeless(v, v->second) <= homeless(v, v->start) ||
            replay_bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
 }
 
@@ -379,7 +373,6 @@ static bool replay(struct replay *v)
         return false;
     for (size_t i = 0; i < v->s->n_vms; i++) {
         const struct snap_vm *o = &v->s->vms[i];
-        v->second[i] = o->moving_to;
         may_be_at(v, o->host, (int)i);
         may_be_at(v, o->moving_to == o->host ? -1 : o->moving_to, (int)i);
     }
@@ -410,11 +403,15 @@ bool plan_verify(const struct snapshot *s, const struct policy *p, const struct 
                  const struct plan *plan, struct reason *ret_violation)
 {
     cleanup(freep) int *second = xcalloc(s->n_vms, sizeof(*second));
+    cleanup(freep) int *start = xcalloc(s->n_vms, sizeof(*start));
+    for (size_t i = 0; i < s->n_vms; i++)
+        second[i] = start[i] = s->vms[i].moving_to;
     struct replay v = {.s = s,
                        .p = p,
                        .r = r,
                        .plan = plan,
                        .second = second,
+                       .start = start,
                        .at = xcalloc(s->n_hosts, sizeof(*v.at)),
                        .rule = xcalloc(p->n_rules, sizeof(*v.rule)),
                        .ret = ret_violation};

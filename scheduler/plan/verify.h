@@ -15,6 +15,7 @@ struct replay {
     const struct plan_request *r;
     const struct plan *plan;
     int *second;        /* per VM: host it counts at besides its own, -1 none */
+    int *start;         /* the same, before any move of the plan */
     struct crowd *at;   /* per host: VMs that are there, come there, or are to come there */
     struct crowd *rule; /* per rule: its VMs, once somebody asked */
     struct reason *ret;
