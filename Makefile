@@ -65,7 +65,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
-        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 \
+        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -172,6 +172,10 @@ $(B)/bench/hbal: $(B)/tests/bench/hbal.o $(call lib,solve base)
 bench-tdsc: $(B)/bench/tdsc ## repair of 5,000 servers against BtrPlace: DATA=FOLDER
 	@$< "$(DATA)"
 $(B)/bench/tdsc: $(B)/tests/bench/tdsc.o $(call lib,solve base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
+bench-vmr2l: $(B)/bench/vmr2l ## few migrations against fragments, beside proven optima: DATA=FOLDER STEPS=8000000
+	@$< "$(DATA)" "$(or $(STEPS),8000000)"
+$(B)/bench/vmr2l: $(B)/tests/bench/vmr2l.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
