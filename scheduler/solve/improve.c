@@ -14,7 +14,7 @@ enum {
     ONE = 1 << ONE_BITS, /* fraction of logarithms */
     ASK_EVERY = 4096,
     FIRST_PASS = 200,   /* steps per item, when nobody says how long it may take */
-    FEW_STEPS = 100,    /* the same: too few to ask how much each item matters */
+    FEW_STEPS = 40,     /* the same: too few to ask how much each item matters */
     LEVELS = 1024,      /* temperatures of a long pass */
     LEVEL_STEPS = 1024, /* at least; and a few for each machine: a level looks at them all */
     TOLL_LEVELS = 256,  /* a shorter pass has no time to come back from beyond capacities */

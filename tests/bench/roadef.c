@@ -16,7 +16,8 @@
 #include "lib/base/mem.h"
 #include "scheduler/solve/solve.h"
 
-enum { PROBE_STEPS = 300000, PROBE_PER_ITEM = 20 };
+/* Long enough to be like a long pass in all its parts. */
+enum { PROBE_STEPS = 400000, PROBE_PER_MACHINE = 2000, PROBE_PER_ITEM = 40 };
 enum { MAX_THREADS = 64, LEVEL_MACHINE = 0, LEVEL_PLACE, LEVEL_NEAR, N_LEVELS };
 
 static const struct known {
@@ -287,12 +288,13 @@ static void *run_thread(void *arg)
     struct solve_state probe;
     int64_t start = clock_mono_us(), left = r->end_us - start;
     solve_init(&probe, r->s.p);
-    l->steps = PROBE_STEPS + (int64_t)r->s.p->n_items * PROBE_PER_ITEM;
+    l->steps = PROBE_STEPS + (int64_t)r->s.p->n_items * PROBE_PER_ITEM +
+               (int64_t)r->s.p->n_machines * PROBE_PER_MACHINE;
     r->steps = solve_improve(&probe, l);
     int64_t took = clock_mono_us() - start;
     solve_done(&probe);
     l->expect =
-        took < left ? (int64_t)((double)r->steps * (double)(left - took) / (double)took) : 1;
+        took < left ? (int64_t)(0.85 * (double)r->steps * (double)(left - took) / (double)took) : 1;
     l->steps = INT64_MAX;
     r->steps += solve_improve(&r->s, l);
     return NULL;
