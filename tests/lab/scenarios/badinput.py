@@ -110,16 +110,18 @@ def scenario_words(s):
         (6, "drain h1 --to h22", "no host 'h22'; did you mean 'h2'"),
         (6, "drain h1 --avoid h0", "no host 'h0'"),
         (6, "drain h1 --allow-shutdown vm/wep", "no such VM on host/h1; did you mean 'web'"),
+        (64, "drain h1 --allow-shutdown vm/*", "patterns stop nobody; name each VM"),
         (6, "cordon host/kvm-07", "no host 'kvm-07'"),
         (6, "resume h9", "no host 'h9'"),
         (6, "cancel 99", "no run/99; `drover runs` lists them"),
-        (1, "run 99", "no run/99"),
-        (1, "explain wen", "no VM 'wen'; did you mean 'web'"),
-        (1, "hosts h11", "no host is called 'h11'; did you mean h1?"),
-        (1, "vms --host h11", "no host is called 'h11'; did you mean h1?"),
+        (6, "run 99", "no run/99"),
+        (6, "explain wen", "no VM 'wen'; did you mean 'web'"),
+        (6, "hosts h11", "no host is called 'h11'; did you mean h1?"),
+        (6, "vms --host h11", "no host is called 'h11'; did you mean h1?"),
         (3, "check h9", "UNKNOWN - host/h9: no host 'h9'"),
         (64, "drian h1", "unknown command 'drian'; did you mean drover drain?"),
-        (64, "plan drian h1", "'drian' cannot be planned; drover plan drain HOST can"),
+        (64, "plan drian h1", "'drian' cannot be planned; drain HOST, balance"),
+        (64, "plan balance", "a fleet to plan for is missing"),
         (64, "drain", "a host is missing"),
         (64, "drain h1 h2", "unexpected word 'h2'"),
         (64, "drain vm/web", "'vm/web' is not a host"),
@@ -142,6 +144,7 @@ def scenario_words(s):
         request(s, b'{"verb":"drian","host":"h1"}', 400, "bad_member", "verb")
         request(s, b'{"verb":"drain","host":"h1","dryrun":true}', 400, "bad_member", "did you mean 'dry_run'")
         request(s, b'{"verb":"drain","host":"h1","parallel":"all"}', 400, "bad_member", "parallel")
+        request(s, b'{"verb":"drain","host":"h1","allow_shutdown":["*"]}', 404, "unknown_vm", "no such VM")
         request(s, b'{"verb":"drain","host":"h1","reason":"' + b"x" * (2 << 20) + b'"}', 413, None, None)
         status, answer = Api(s).ask("GET", "/v1/hots")
         s.expect(status == 404 and "no such path" in answer["message"], f"{status} {answer}")
