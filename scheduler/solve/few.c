@@ -7,6 +7,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
+#include "scheduler/solve/heat.h"
 #include "scheduler/solve/descend.h"
 #include "scheduler/solve/few.h"
 #include "scheduler/solve/trail.h"
@@ -54,16 +55,6 @@ struct price {
 static int below(struct walk *w, int n)
 {
     return (int)((rng_u64(&w->rng) >> 32) * (uint64_t)n >> 32);
-}
-
-/* A draw of heat · −ln(u), by integers alone: −log2 is linear between powers of two. */
-static int64_t draw_slack(struct walk *w)
-{
-    uint64_t u = rng_u64(&w->rng) | 1;
-    int whole = __builtin_clzll(u);
-    uint64_t rest = whole < 63 ? u << (whole + 1) >> 44 : 0;
-    int64_t log2 = ((int64_t)(whole + 1) << 20) - (int64_t)rest;
-    return (int64_t)((__int128)w->heat * log2 * 726817 >> 40); /* ln 2 in 2^20 */
 }
 
 /* ---- prices ------------------------------------------------------------------------------------ */
@@ -122,7 +113,7 @@ static bool taken(struct walk *w, const struct price *c, int more_moves)
     for (int t = 0; t < w->tier; t++)
         if (c->d.tier[t])
             return c->d.tier[t] < 0;
-    return energy(w, c) + w->toll * more_moves <= draw_slack(w);
+    return energy(w, c) + w->toll * more_moves <= heat_draw(&w->rng, w->heat);
 }
 
 /* ---- one shift --------------------------------------------------------------------------------- */

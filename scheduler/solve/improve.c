@@ -6,6 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
+#include "scheduler/solve/heat.h"
 #include "scheduler/solve/internal.h"
 #include "scheduler/solve/solve.h"
 
@@ -63,16 +64,6 @@ static int64_t exp2_of(int64_t y)
 static int64_t between(int64_t a, int64_t b, int k, int n)
 {
     return exp2_of(log2_of(a) + (log2_of(b) - log2_of(a)) * k / n);
-}
-
-/* A draw of heat · −ln(u). */
-static int64_t draw_slack(struct walk *w)
-{
-    uint64_t u = rng_u64(&w->rng) | 1;
-    int whole = __builtin_clzll(u);
-    uint64_t rest = whole < 63 ? u << (whole + 1) >> 44 : 0; /* 20 bits below the leading one */
-    int64_t log2 = ((int64_t)(whole + 1) << 20) - (int64_t)rest;
-    return (int64_t)((__int128)w->heat * log2 * 726817 >> 40); /* ln 2 in 2^20 */
 }
 
 static int below(struct walk *w, int n)
@@ -133,7 +124,7 @@ static int64_t away_cost(const struct walk *w, int item, int m, int v)
 static void step(struct walk *w)
 {
     struct solve_state *s = w->s;
-    struct quote q = {.limit = draw_slack(w)};
+    struct quote q = {.limit = heat_draw(&w->rng, w->heat)};
     int rank = below(w, w->awake), a = w->rank[rank].item;
     w->steps++;
     if (rng_u64(&w->rng) >> 63) {
