@@ -9,7 +9,8 @@
 #include "scheduler/solve/internal.h"
 #include "scheduler/solve/pool.h"
 
-enum { MAX_PARKS = 2 };
+/* Of up to SURE_MOVES moves in a circle every order is tried where it matters which goes first. */
+enum { MAX_PARKS = 2, SURE_MOVES = 12 };
 
 /* A move that is still to be made. */
 struct todo {
@@ -74,6 +75,22 @@ static void make(struct run *r, const struct solve_step *q)
     *vec_add(&r->o->steps, &r->n_steps) = *q;
 }
 
+/* The same, to be taken back. Gives. */
+static struct need *pretend(struct run *r, int *ret_n)
+{
+    *ret_n = r->w.n_need;
+    struct need *made = xmemdup(r->w.need, (size_t)*ret_n * sizeof(*made));
+    pools_make(&r->w);
+    return made;
+}
+
+static void take_back(struct run *r, struct need *made, int n)
+{
+    for (int k = 0; k < n; k++)
+        r->w.room[made[k].pool] += made[k].take - made[k].give;
+    free(made);
+}
+
 static void give_up(struct run *r, const int *moves, int n)
 {
     for (int i = 0; i < n; i++)
@@ -129,15 +146,13 @@ static bool find_parking(struct run *r, int move, struct solve_step *ret)
 /* Whether another of the moves fits once this step is made. */
 static bool helps(struct run *r, const int *moves, int n, int move, const struct solve_step *q)
 {
-    pools_ask(&r->w, q, r->todo[move].v);
-    int n_need = r->w.n_need;
-    cleanup(freep) struct need *made = xmemdup(r->w.need, (size_t)n_need * sizeof(*made));
-    pools_make(&r->w);
+    int n_made;
     bool any = false;
+    pools_ask(&r->w, q, r->todo[move].v);
+    struct need *made = pretend(r, &n_made);
     for (int i = 0; i < n && !any; i++)
         any = moves[i] != move && ask(r, moves[i]);
-    for (int k = 0; k < n_need; k++)
-        r->w.room[made[k].pool] += made[k].take - made[k].give;
+    take_back(r, made, n_made);
     return any;
 }
 
@@ -168,6 +183,53 @@ static bool park(struct run *r, const int *moves, int n)
     t->parked++;
     r->o->n_parked++;
     return true;
+}
+
+/* ---- every order ------------------------------------------------------------------------------ */
+
+struct orders {
+    struct run *r;
+    const int *moves;
+    int n;
+    bool *dead; /* by which moves were made: the rest cannot be */
+};
+
+static bool can_end(struct orders *x, uint32_t made);
+
+/* The k-th of the moves next, and the rest in some order? */
+static bool can_go_on(struct orders *x, uint32_t made, int k)
+{
+    int n_made;
+    if (made >> k & 1 || !ask(x->r, x->moves[k]))
+        return false;
+    struct need *q = pretend(x->r, &n_made);
+    bool ok = can_end(x, made | 1U << k);
+    take_back(x->r, q, n_made);
+    return ok;
+}
+
+static bool can_end(struct orders *x, uint32_t made)
+{
+    bool ok = made == (1U << x->n) - 1;
+    for (int k = 0; k < x->n && !ok && !x->dead[made]; k++)
+        ok = can_go_on(x, made, k);
+    x->dead[made] = !ok;
+    return ok;
+}
+
+/* Which goes first so that all can be made without parking: `best`, if it is as good as others. */
+static int surest(struct run *r, const int *moves, int n, int best)
+{
+    if (n > SURE_MOVES)
+        return best;
+    cleanup(freep) bool *dead = xcalloc((size_t)1 << n, sizeof(*dead));
+    struct orders x = {.r = r, .moves = moves, .n = n, .dead = dead};
+    if (can_go_on(&x, 0, best))
+        return best;
+    for (int k = 0; k < n; k++)
+        if (can_go_on(&x, 0, k))
+            return k;
+    return best;
 }
 
 /* ---- one circle ------------------------------------------------------------------------------- */
@@ -210,6 +272,7 @@ static int advance(struct run *r, int *moves, int n)
     }
     if (left < n || best < 0)
         return left;
+    best = surest(r, moves, n, best);
     ask(r, moves[best]);
     make(r, &r->todo[moves[best]].q);
     memmove(&moves[best], &moves[best + 1], (size_t)(n - best - 1) * sizeof(*moves));

@@ -25,8 +25,10 @@ static inline int64_t rp_in(struct rng *g, int64_t lo, int64_t hi)
 static inline const uint64_t *rp_set(struct randproblem *r, struct rng *g, int machines)
 {
     uint64_t *bits = rp_own(r, 1, sizeof(*bits));
-    while (!*bits)
-        *bits = rng_u64(g) & rng_u64(g) >> (64 - machines);
+    while (!*bits) {
+        uint64_t some = rng_u64(g);
+        *bits = some & rng_u64(g) >> (64 - machines);
+    }
     return bits;
 }
 
@@ -82,6 +84,26 @@ static inline void rp_machines(struct randproblem *r, struct rng *g)
     p->n_terms = 5;
 }
 
+/* One draw per statement: in which order an initialiser draws is the compiler's choice. */
+static inline void rp_prefer(struct solve_prefer *x, struct rng *g)
+{
+    x->set = (int)rp_in(g, 0, 2);
+    x->weight = rp_in(g, 1, 4);
+}
+
+static inline void rp_group(struct solve_group *x, struct rng *g, int k)
+{
+    *x = (struct solve_group){.kind = GROUP_COUNT, .level = 1};
+    if (k < 4) {
+        x->kind = (int)rp_in(g, GROUP_APART, GROUP_TOGETHER);
+        x->level = (int)rp_in(g, 0, 1);
+    }
+    x->limit = (int)rp_in(g, 1, 3);
+    x->tier = k % 2 ? TIER_HARD : TIER_SOFT;
+    x->weight = k % 2 ? 1 : rp_in(g, 1, 9);
+    x->held = x->kind == GROUP_APART && rng_below(g, 2);
+}
+
 static inline void rp_items(struct randproblem *r, struct rng *g)
 {
     struct problem *p = &r->p;
@@ -104,7 +126,7 @@ static inline void rp_items(struct randproblem *r, struct rng *g)
         allow[i] = (int)rp_in(g, -3, 2) < 0 ? -1 : (int)rp_in(g, 0, 2);
         prefer_start[i + 1] = prefer_start[i] + (int)rp_in(g, 0, 2);
         for (int k = prefer_start[i]; k < prefer_start[i + 1]; k++)
-            prefer[k] = (struct solve_prefer){(int)rp_in(g, 0, 2), rp_in(g, 1, 4)};
+            rp_prefer(&prefer[k], g);
         batch[i] = (int)rp_in(g, 0, 3);
         cost[i] = rp_in(g, 0, 20);
         need[i] = rp_in(g, 0, 30);
@@ -138,15 +160,7 @@ static inline void rp_groups(struct randproblem *r, struct rng *g)
     struct solve_near *near = rp_own(r, 2, sizeof(*near));
     struct solve_fixed *fixed = rp_own(r, 1, sizeof(*fixed));
     for (int k = 0; k < RP_GROUPS; k++)
-        groups[k] = (struct solve_group){
-            .kind = k < 4 ? (int)rp_in(g, GROUP_APART, GROUP_TOGETHER) : GROUP_COUNT,
-            .level = k < 4 ? (int)rp_in(g, 0, 1) : 1,
-            .limit = (int)rp_in(g, 1, 3),
-            .tier = k % 2 ? TIER_HARD : TIER_SOFT,
-            .weight = k % 2 ? 1 : rp_in(g, 1, 9),
-        };
-    for (int k = 0; k < 4; k++)
-        groups[k].held = groups[k].kind == GROUP_APART && rng_below(g, 2);
+        rp_group(&groups[k], g, k);
     for (int i = 0; i < RP_ITEMS; i++) {
         start[i + 1] = start[i];
         for (int k = 0; k < RP_GROUPS; k++)

@@ -14,8 +14,9 @@
 static char *random_msg(enum msg_type type, struct rng *r)
 {
     const struct shape *s = msg_shape(type);
-    struct msg m = {
-        .id = (int64_t)rng_below(r, 1000), .re = (int64_t)rng_below(r, 9), .type = type};
+    struct msg m = {.type = type};
+    m.id = (int64_t)rng_below(r, 1000);
+    m.re = (int64_t)rng_below(r, 9);
     m.body = xcalloc(1, s->size);
     fill(s, m.body, r);
     char *text = msg_encode(&m);

@@ -205,8 +205,8 @@ static void balance_keeps_the_rules(void **state)
         for (int i = 0; i < 60; i++) {
             char name[32];
             snprintf(name, sizeof(name), "g%u-%d", test_rand(&rnd) % 12, i);
-            struct vm *v = fleet_vm(&f, name, (int)(test_rand(&rnd) % (1 + hosts / 2)),
-                                    1 + test_rand(&rnd) % 6);
+            int host = (int)(test_rand(&rnd) % (1 + hosts / 2));
+            struct vm *v = fleet_vm(&f, name, host, 1 + test_rand(&rnd) % 6);
             v->state = test_rand(&rnd) % 10 == 0 ? VM_SHUTOFF : VM_RUNNING;
         }
         for (size_t h = 0; h < hosts; h++)

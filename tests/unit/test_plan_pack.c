@@ -101,10 +101,11 @@ static void random_fleet(struct test_fleet *f, uint64_t *rnd, int n, bool affine
     for (int i = 0; i < n + 8; i++) {
         bool asked = i < n;
         char name[32];
-        snprintf(name, sizeof(name), "a%um%ub%u-%d", test_rand(rnd) % 3, test_rand(rnd) % 2,
-                 asked && affine ? test_rand(rnd) % 3 : 0, i);
-        fleet_vm(f, name, asked ? 0 : 1 + (int)(test_rand(rnd) % 4),
-                 asked ? 1 + test_rand(rnd) % 9 : test_rand(rnd) % 5);
+        unsigned a = test_rand(rnd) % 3, m = test_rand(rnd) % 2;
+        unsigned b = asked && affine ? test_rand(rnd) % 3 : 0;
+        snprintf(name, sizeof(name), "a%um%ub%u-%d", a, m, b, i);
+        int host = asked ? 0 : 1 + (int)(test_rand(rnd) % 4);
+        fleet_vm(f, name, host, asked ? 1 + test_rand(rnd) % 9 : test_rand(rnd) % 5);
     }
     for (int h = 0; h < 5; h++)
         f->hosts[h].mem_bytes = (8 + test_rand(rnd) % 9) * GIB;
@@ -216,8 +217,8 @@ static void test_random_fleets_verify(void **state)
         for (int i = 0; i < 150; i++) {
             char name[32];
             snprintf(name, sizeof(name), "g%u-%d", test_rand(&rnd) % 30, i);
-            struct vm *v =
-                fleet_vm(&f, name, (int)(test_rand(&rnd) % hosts), 1 + test_rand(&rnd) % 6);
+            int host = (int)(test_rand(&rnd) % hosts);
+            struct vm *v = fleet_vm(&f, name, host, 1 + test_rand(&rnd) % 6);
             v->state = test_rand(&rnd) % 10 == 0 ? VM_SHUTOFF : VM_RUNNING;
             if (test_rand(&rnd) % 40 == 0)
                 f.s.vms[i].moving_to = (int)(test_rand(&rnd) % hosts);
