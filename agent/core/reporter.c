@@ -106,6 +106,8 @@ bool reporter_vm(struct reporter *r, struct vm *v)
     } else {
         news = !same_vm(&r->vms[i], v);
         r->dirty[i] = r->dirty[i] || news;
+        if (v->state == VM_RUNNING && v->dirty_Bps < 0)
+            v->dirty_Bps = r->vms[i].dirty_Bps;
         shape_done(&vm_shape, &r->vms[i]);
     }
     r->vms[i] = *v;
@@ -118,6 +120,22 @@ bool reporter_vm(struct reporter *r, struct vm *v)
             break;
         }
     return news;
+}
+
+/* Less than a quarter, or than what sampling can tell apart, is the same rate. */
+static bool other_rate(int64_t was, int64_t is)
+{
+    int64_t by = was > is ? was - is : is - was;
+    return was < 0 || (by > 4 * MIB && by > was / 4);
+}
+
+void reporter_dirty_rate(struct reporter *r, const char *uuid, int64_t Bps)
+{
+    size_t i = index_of(r, uuid);
+    if (i == r->n_vms || r->vms[i].state != VM_RUNNING || !other_rate(r->vms[i].dirty_Bps, Bps))
+        return;
+    r->vms[i].dirty_Bps = Bps;
+    r->dirty[i] = true;
 }
 
 bool reporter_gone(struct reporter *r, const char *uuid)

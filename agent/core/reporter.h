@@ -1,7 +1,8 @@
 /* agent/core/reporter.h: what the scheduler must be told: everything once, then what changed.   PURE.
  * Purpose  Holds the present facts and which of them have not been reported yet.
  * Rules    measurements (RSS, CPU time, free memory, load) ride along and never make a report by
- *          themselves, except free memory that changed by more than 1/16 of the host's memory.
+ *          themselves, except free memory that changed by more than 1/16 of the host's memory, and a
+ *          dirty rate that is new or other than it was.
  *          A full report needs full knowledge: until the caller has said reporter_known, only the
  *          host is reported (with libvirt_up as it is), because "VMs not listed are not there".
  * Bounds   one report stays well below LIM_FRAME_BYTES: a full report that would not leaves out XML
@@ -26,6 +27,9 @@ bool reporter_is_known(const struct reporter *r);
 
 /* Take one VM's facts. Returns whether anything but measurements changed. */
 bool reporter_vm(struct reporter *r, struct vm *v);
+/* How fast its guest writes, measured apart from its facts: kept while it runs. A figure that differs
+ * much from the last one makes a report: forecasts live on it. */
+void reporter_dirty_rate(struct reporter *r, const char *uuid, int64_t Bps);
 /* It is neither running nor defined any more. Returns whether it was known. */
 bool reporter_gone(struct reporter *r, const char *uuid);
 /* Take the host's facts. Returns whether anything but measurements changed. */

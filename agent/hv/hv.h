@@ -48,6 +48,11 @@ int hv_read_vm(struct hv *hv, const char *uuid, struct vm *ret, struct err *e);
 int hv_list_moving(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e);
 /* -ENOENT: no outgoing migration. */
 int hv_progress(struct hv *hv, const char *uuid, struct progress *ret, struct err *e);
+/* Bytes that a running guest writes anew per second, from samples of its pages (QEMU's page sampling:
+ * 512 pages a GiB, so less than about 2 MiB/s is 0; memory of less than HV_SAMPLED_BYTES is left out).
+ * Blocks for a second and a half. */
+#define HV_SAMPLED_BYTES (INT64_C(128) << 20)
+int hv_dirty_rate(struct hv *hv, const char *uuid, int64_t *ret_Bps, struct err *e);
 /* Host facts of libvirt and of the kernel. Only what libvirt, /proc and /sys know is filled; the
  * rest of *h is kept. First call on a fresh libvirtd may take 10 s: it probes QEMU. */
 int hv_read_host(struct hv *hv, struct host *h, struct err *e);

@@ -21,6 +21,7 @@ struct inventory;
 struct session;
 struct commands;
 struct progress_watch;
+struct dirty_watch;
 
 struct agent {
     struct config cfg;
@@ -35,6 +36,7 @@ struct agent {
     struct session *session;
     struct commands *commands;
     struct progress_watch *progress;
+    struct dirty_watch *dirty;
     struct rng rng;
     char instance[33];     /* random per process */
     int64_t clock_skew_us; /* -1 unknown; set at each welcome */
@@ -45,6 +47,12 @@ struct inventory *inventory_new(struct agent *a);
 void inventory_free(struct inventory *i);
 /* Read this domain again soon. */
 void inventory_dirty(struct inventory *i, const char *uuid);
+
+/* ---- ownfacts.c: what this host knows of itself without libvirt ----------------------------------- */
+struct cpu_meter { /* of the last reading */
+    int64_t busy, total;
+};
+void ownfacts_fill(struct agent *a, struct cpu_meter *m, bool libvirt_up, struct host *h);
 
 /* ---- session.c: the connection to the scheduler -------------------------------------------------- */
 int session_new(struct agent *a, struct session **ret, struct err *e);
@@ -68,6 +76,10 @@ struct progress_watch *progress_new(struct agent *a);
 void progress_free(struct progress_watch *p);
 /* This domain is moving, or is about to. Harmless if it is not. */
 void progress_add(struct progress_watch *p, const char *uuid);
+
+/* ---- dirtyrate.c: how fast guests write, one guest at a time --------------------------------------- */
+struct dirty_watch *dirty_watch_new(struct agent *a);
+void dirty_watch_free(struct dirty_watch *w);
 
 /* ---- carry.c: what a worker does for one command; no loop, any thread ----------------------------- */
 /* Fills *ret (body given, id 0, re = the command's id). host: a copy of this host's facts. */

@@ -35,7 +35,7 @@ struct inventory {
     size_t n_dirty, n_later, n_busy_vms;
     size_t drift;          /* changes that only the resync found */
     int64_t conf_mtime_ns; /* of ceph.conf when its fsid was asked; -1: absent */
-    int64_t cpu_busy, cpu_total;
+    struct cpu_meter cpu;
 };
 
 static void pump(struct inventory *i);
@@ -239,62 +239,6 @@ static void run_host(void *arg)
     }
 }
 
-static void set_str(char **to, const char *value)
-{
-    char *copy = xstrdup(value);
-    free(*to);
-    *to = copy;
-}
-
-/* CPU use of the whole host since the last call, in ppm; -1 the first time. */
-static int64_t cpu_load(struct inventory *i)
-{
-    cleanup(freep) char *text = NULL;
-    long long v[8] = {0};
-    if (file_read("/proc/stat", 1 << 20, &text, NULL, NULL) < 0 ||
-        sscanf(text, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3],
-               &v[4], &v[5], &v[6], &v[7]) != 8)
-        return -1;
-    int64_t total = 0;
-    for (size_t k = 0; k < 8; k++)
-        total += v[k];
-    int64_t busy = total - v[3] - v[4], d_busy = busy - i->cpu_busy, d_total = total - i->cpu_total;
-    bool first = i->cpu_total == 0;
-    i->cpu_busy = busy;
-    i->cpu_total = total;
-    return first || d_total <= 0 ? -1 : d_busy * 1000000 / d_total;
-}
-
-/* What the configuration and the session know of this host. */
-static void fill_own(struct inventory *i, struct host *h)
-{
-    const struct config *cfg = &i->agent->cfg;
-    set_str(&h->name, i->agent->tls ? tls_self(i->agent->tls)->name : h->hostname);
-    set_str(&h->agent_version, DROVER_VERSION);
-    set_str(&h->migrate_address, cfg->migrate_address);
-    free(h->migrate_uri);
-    h->migrate_uri = cfg->migrate_uri ? xstrdup(cfg->migrate_uri)
-                     : h->hostname    ? xasprintf("qemu+tls://%s/system", h->hostname)
-                                      : NULL;
-    set_str(&h->zone, cfg->zone);
-    set_str(&h->rack, cfg->rack);
-    h->link_bps = cfg->link_bps;
-    for (size_t k = 0; k < h->n_labels; k++)
-        shape_done(&label_shape, &h->labels[k]);
-    free(h->labels);
-    h->labels = NULL;
-    h->n_labels = 0;
-    for (size_t k = 0; k < cfg->n_labels; k++)
-        shape_copy(&label_shape, vec_add(&h->labels, &h->n_labels), &cfg->labels[k]);
-    if (cfg->mem_bytes > 0 && cfg->mem_bytes < h->mem_bytes)
-        h->mem_bytes = cfg->mem_bytes;
-    if (h->mem_free_bytes > h->mem_bytes)
-        h->mem_free_bytes = h->mem_bytes;
-    h->libvirt_up = i->up;
-    h->load_ppm = cpu_load(i);
-    h->clock_skew_us = i->agent->clock_skew_us;
-}
-
 static void done_host(void *arg)
 {
     struct job *j = arg;
@@ -307,7 +251,7 @@ static void done_host(void *arg)
         return;
     }
     i->host_known = true;
-    fill_own(i, &j->host);
+    ownfacts_fill(i->agent, &i->cpu, i->up, &j->host);
     reporter_host(i->agent->reporter, &j->host);
     session_flush(i->agent->session);
     pump(i);
@@ -331,10 +275,9 @@ static void read_host(struct inventory *i)
                         : -1;
     shape_copy(&host_shape, &j->host, reporter_host_now(i->agent->reporter));
     /* only when the file changed: the question starts a helper process */
+    j->ask_fsid = mtime >= 0 && (mtime != i->conf_mtime_ns || !j->host.ceph_fsid);
     if (mtime < 0)
-        set_str(&j->host.ceph_fsid, NULL);
-    else
-        j->ask_fsid = mtime != i->conf_mtime_ns || !j->host.ceph_fsid;
+        free(take(j->host.ceph_fsid));
     i->conf_mtime_ns = mtime;
     i->host_due = false;
     const struct work w = {.name = "host-facts",
@@ -608,7 +551,7 @@ struct inventory *inventory_new(struct agent *a)
     struct host h;
     shape_init(&host_shape, &h);
     hv_read_kernel(&h);
-    fill_own(i, &h);
+    ownfacts_fill(i->agent, &i->cpu, i->up, &h);
     reporter_host(a->reporter, &h);
     timer_set(i->resync, a->cfg.resync_us);
     timer_set(i->reconnect, 0);

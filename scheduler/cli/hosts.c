@@ -148,6 +148,10 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
                : moving   ? "moving"
                           : "no");
     table_text(t, C_NONE, why);
+    if (m->dirty_Bps >= 0)
+        table_fmt(t, C_NONE, "%s/s", fmt_bytes(b, m->dirty_Bps));
+    else
+        table_text(t, C_NONE, NULL);
     table_text(t, C_NONE, m->uuid);
     table_text(t, C_NONE, m->persistent ? "yes" : "no");
     if (m->run)
@@ -162,11 +166,11 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
 static int vms_table(struct cli *c, const struct vms_view *v)
 {
     static const struct column cols[] = {
-        {"VM", false, false},        {"HOST", false, false}, {"STATE", false, false},
-        {"MEMORY", false, true},     {"VCPUS", false, true}, {"MOVING", false, false},
-        {"MOVABLE", false, false},   {"WHY", false, false},  {"UUID", true, false},
-        {"PERSISTENT", true, false}, {"RUN", true, false},   {"HERE", true, true},
-        {"LABELS", true, false},
+        {"VM", false, false},      {"HOST", false, false},      {"STATE", false, false},
+        {"MEMORY", false, true},   {"VCPUS", false, true},      {"MOVING", false, false},
+        {"MOVABLE", false, false}, {"WHY", false, false},       {"DIRTY", true, true},
+        {"UUID", true, false},     {"PERSISTENT", true, false}, {"RUN", true, false},
+        {"HERE", true, true},      {"LABELS", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     for (size_t i = 0; i < v->n_vms; i++)

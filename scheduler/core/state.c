@@ -12,8 +12,7 @@ const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped), SF_BOOL(T, off),
-      SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed),
-      SF_LIST(T, reasons, &reason_shape));
+      SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed), SF_LIST(T, reasons, &reason_shape));
 #undef T
 #define T struct proof
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
@@ -37,8 +36,8 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us), SF_INT(T, started_wall_us),
       SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved), SF_INT(T, moving),
       SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped), SF_INT(T, definitions),
-      SF_INT(T, unmeasured), SF_INT(T, bytes),
-      SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1), SF_INT_OR(T, eta_wall_us, -1),
+      SF_INT(T, unmeasured), SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1),
+      SF_INT_OR(T, bound_us, -1), SF_INT_OR(T, eta_wall_us, -1),
       SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message), SF_LIST(T, stays, &stay_shape),
       SF_OBJ(T, proof, &proof_shape));
 #undef T
@@ -51,8 +50,8 @@ SHAPE(move_shape, T, SF_INT_REQ(T, id), SF_INT_REQ(T, run), SF_STR_REQ(T, vm), S
       SF_BOOL(T, offline), SF_INT(T, attempt), SF_STR(T, why), SF_INT(T, mem_bytes),
       SF_OBJ(T, forecast, &move_forecast_shape), SF_LIST(T, disks, &disk_shape),
       SF_INT(T, queued_wall_us), SF_INT(T, prepared_wall_us), SF_INT(T, copy_wall_us),
-      SF_INT(T, ended_wall_us), SF_OBJ(T, progress, &progress_shape),
-      SF_INT(T, sent_wall_us), SF_INT_OR(T, least_bytes, -1), SF_INT(T, stuck), SF_INT_OR(T, total_us, -1),
+      SF_INT(T, ended_wall_us), SF_OBJ(T, progress, &progress_shape), SF_INT(T, sent_wall_us),
+      SF_INT_OR(T, least_bytes, -1), SF_INT(T, stuck), SF_INT_OR(T, total_us, -1),
       SF_INT_OR(T, setup_us, -1), SF_INT_OR(T, downtime_us, -1), SF_INT_OR(T, bytes, -1),
       SF_INT_OR(T, iterations, -1), SF_INT_OR(T, rate_Bps, -1),
       SF_LIST(T, ceph_src, &image_fact_shape), SF_LIST(T, ceph_dst, &image_fact_shape),
@@ -92,9 +91,9 @@ SHAPE(host_view_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_name
 #define T struct vm_view
 SHAPE(vm_view_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_STR(T, host),
       SF_ENUM(T, state, vm_state_names), SF_BOOL(T, persistent), SF_INT(T, mem_bytes),
-      SF_INT(T, vcpus), SF_INT(T, run), SF_INT(T, move), SF_STR(T, moving_to), SF_BOOL(T, movable),
-      SF_OBJ(T, blocker, &reason_shape), SF_BOOL(T, unreachable), SF_LIST(T, labels, &label_shape),
-      SF_INT(T, since_wall_us));
+      SF_INT(T, vcpus), SF_INT_OR(T, dirty_Bps, -1), SF_INT(T, run), SF_INT(T, move),
+      SF_STR(T, moving_to), SF_BOOL(T, movable), SF_OBJ(T, blocker, &reason_shape),
+      SF_BOOL(T, unreachable), SF_LIST(T, labels, &label_shape), SF_INT(T, since_wall_us));
 #undef T
 #define T struct hosts_view
 SHAPE(hosts_view_shape, T, SF_INT(T, wall_us), SF_LIST(T, hosts, &host_view_shape));

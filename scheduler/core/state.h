@@ -191,6 +191,7 @@ struct vm_view {
     int state; /* enum vm_state */
     bool persistent;
     int64_t mem_bytes, vcpus;
+    int64_t dirty_Bps;  /* what its guest writes to memory; -1 unknown */
     int64_t run, move;  /* in flight, 0 none */
     char *moving_to;
     bool movable;       /* live, as far as inventory tells */

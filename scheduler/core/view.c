@@ -91,6 +91,7 @@ static void vm_facts(const struct snapshot *s, const struct policy *p, int id, s
     v->persistent = vm->persistent;
     v->mem_bytes = vm->mem_bytes;
     v->vcpus = vm->vcpus;
+    v->dirty_Bps = vm->dirty_Bps;
     v->movable = plan_vm_movable(s, p, id, &v->blocker);
     v->unreachable = !s->hosts[sv->host].connected;
     copy_labels(&v->labels, &v->n_labels, vm->labels, vm->n_labels);

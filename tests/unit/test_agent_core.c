@@ -334,6 +334,43 @@ static void measurements_alone_are_no_news(void **state)
     reporter_free(r);
 }
 
+static void put_running(struct reporter *r, const char *uuid)
+{
+    struct vm v = a_vm(uuid, 1, 0);
+    v.state = VM_RUNNING;
+    reporter_vm(r, &v);
+}
+
+/* A rate is measured apart from the facts: reading them again keeps it, while the guest runs. */
+static void a_dirty_rate_is_told_once(void **state)
+{
+    (void)state;
+    struct reporter *r = reporter_new();
+    struct report p;
+    put_running(r, "a");
+    reporter_known(r);
+    reporter_take(r, &p);
+    shape_done(&report_shape, &p);
+    reporter_dirty_rate(r, "nobody", 1);
+    reporter_dirty_rate(r, "a", 40 * MIB);
+    assert_true(reporter_take(r, &p));
+    assert_int_equal(p.n_vms, 1);
+    assert_int_equal(p.vms[0].dirty_Bps, 40 * MIB);
+    shape_done(&report_shape, &p);
+    reporter_dirty_rate(r, "a", 48 * MIB); /* within a quarter */
+    assert_false(reporter_take(r, &p));
+    put_running(r, "a");
+    assert_int_equal(reporter_find(r, "a")->dirty_Bps, 40 * MIB);
+    reporter_dirty_rate(r, "a", 80 * MIB);
+    assert_true(reporter_take(r, &p));
+    assert_int_equal(p.vms[0].dirty_Bps, 80 * MIB);
+    shape_done(&report_shape, &p);
+    put(r, "a", 1); /* shut off */
+    reporter_dirty_rate(r, "a", 90 * MIB);
+    assert_int_equal(reporter_find(r, "a")->dirty_Bps, -1);
+    reporter_free(r);
+}
+
 /* A full report beyond the frame limit leaves XML out and sends whole VMs after it. */
 static void reports_fit_frames(void **state)
 {
@@ -406,6 +443,7 @@ int main(void)
         cmocka_unit_test(full_then_deltas),
         cmocka_unit_test(back_before_it_was_told),
         cmocka_unit_test(measurements_alone_are_no_news),
+        cmocka_unit_test(a_dirty_rate_is_told_once),
         cmocka_unit_test(reports_fit_frames),
         cmocka_unit_test(deltas_survive_the_wire),
     };

@@ -99,6 +99,23 @@ def scenario_eight(s):
     s.expect(not strangers, f"Drover takes its own moves for those of others: {strangers}")
 
 
+def scenario_forecast(s):
+    """The rate at which guests write is measured, and then the plan says how long it will take and what pauses to expect."""
+    s.guests(wish("busy", fill=160, dirty=16384), wish("idle", fill=160))
+    wait_until("both dirty rates", 60,
+               lambda: all(v.get("dirty_Bps", -1) >= 0 for v in s.vms().values()))
+    rate = {n: v["dirty_Bps"] for n, v in s.vms().items()}
+    s.expect(rate["busy"] > 4 << 20 and rate["idle"] < rate["busy"] / 2, f"measured: {rate}")
+    plan = s.drover("plan", "drain", "h1").stdout
+    s.expect("if guests write" not in plan and "worst pause ≈" in plan, f"the forecast: {plan}")
+    s.expect_in("DIRTY", s.drover("vms", "-o", "wide").stdout)
+    s.drover("drain", "h1")
+    run = s.json("run", "2")["run"]
+    took = run["ended_wall_us"] - run["started_wall_us"]
+    print(f"  forecast {run['forecast']['makespan_us'] / 1e6:.1f} s, measured {took / 1e6:.1f} s")
+    s.beats("busy", "idle")
+
+
 def scenario_events(s):
     """`drover vms` knows within a second what others do to a domain, also in the middle of a drain."""
     s.guests(wish("one", fill=160), wish("two", fill=160), wish("three"))

@@ -1,0 +1,55 @@
+/* How fast a guest writes to its memory, as QEMU finds by comparing samples of its pages. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "agent/hv/hv_int.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+
+enum { PERIOD_S = 1, LOOKS_MAX = 20 };
+#define LOOK_US (250 * MSEC) /* LOOKS_MAX of them: five times the period */
+
+/* 0 with *ret_Bps, -EAGAIN while QEMU still measures, or -errno. */
+static int read_rate(virDomainPtr d, int64_t *ret_Bps, struct err *e)
+{
+    virDomainPtr one[] = {d, NULL};
+    virDomainStatsRecordPtr *r = NULL;
+    int status = -1;
+    long long mib = -1;
+    if (virDomainListGetStats(one, VIR_DOMAIN_STATS_DIRTYRATE, &r, 0) < 0)
+        return hv_fail(e, "read dirty rate");
+    if (r[0]) {
+        virTypedParamsGetInt(r[0]->params, r[0]->nparams, "dirtyrate.calc_status", &status);
+        virTypedParamsGetLLong(r[0]->params, r[0]->nparams, "dirtyrate.megabytes_per_second", &mib);
+    }
+    virDomainStatsRecordListFree(r);
+    virResetLastError();
+    if (status != VIR_DOMAIN_DIRTYRATE_MEASURED || mib < 0)
+        return -EAGAIN;
+    *ret_Bps = mib * MIB;
+    return 0;
+}
+
+int hv_dirty_rate(struct hv *hv, const char *uuid, int64_t *ret_Bps, struct err *e)
+{
+    struct err own = {0};
+    if (!e)
+        e = &own;
+    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    if (!use.c)
+        return -ENOTCONN;
+    cleanup(dom_unref) virDomainPtr d = hv_domain(use.c, uuid, e);
+    if (!d)
+        return e->code;
+    if (virDomainStartDirtyRateCalc(d, PERIOD_S, VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING) < 0)
+        return hv_if_alive(use.c, hv_fail(e, "measure dirty rate"), e);
+    int r = -EAGAIN;
+    usleep(PERIOD_S * (useconds_t)SEC);
+    for (int i = 0; i < LOOKS_MAX && r == -EAGAIN; i++) {
+        usleep(LOOK_US);
+        r = read_rate(d, ret_Bps, e);
+    }
+    if (r == -EAGAIN)
+        return err_set(e, -ETIMEDOUT, "QEMU does not end measuring the dirty rate");
+    return r;
+}
