@@ -4,6 +4,7 @@
 V ?= plain
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 B := build/$(V)
 ifeq ($(origin CC),default)
 CC := gcc
