@@ -1,6 +1,8 @@
-/* drover plan balance, relieve, repair, make-room: what few moves would do for a fleet from a file. */
+/* drover plan balance, relieve, repair, consolidate, make-room: what few moves would do for a fleet from
+ * a file. */
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
@@ -18,7 +20,9 @@ enum { MOST_MOVES = 1000000, MOST_VCPUS = 4096 };
 struct balance_opts {
     struct offline_opts offline;
     const char *picture;
-    int64_t max_moves; /* 0: the policy's */
+    int64_t max_moves;  /* 0: the policy's */
+    int64_t hosts_free; /* of consolidate; 0: all that can be */
+    int mode;           /* of balance: enum balance_mode; -1: the policy's */
     struct plan_room room;
     bool detailed;
 };
@@ -27,10 +31,8 @@ static const struct {
     const char *word;
     enum plan_goal goal;
 } goals[] = {
-    {"balance", GOAL_BALANCE},
-    {"relieve", GOAL_RELIEVE},
-    {"repair", GOAL_REPAIR},
-    {"make-room", GOAL_ROOM},
+    {"balance", GOAL_BALANCE}, {"relieve", GOAL_RELIEVE},         {"repair", GOAL_REPAIR},
+    {"make-room", GOAL_ROOM},  {"consolidate", GOAL_CONSOLIDATE},
 };
 
 bool balance_is(const char *word)
@@ -41,6 +43,14 @@ bool balance_is(const char *word)
     return false;
 }
 
+static const enum plan_goal goal_of_mode[] = {
+    [BALANCE_REPAIR_RULES] = GOAL_REPAIR,
+    [BALANCE_RELIEVE] = GOAL_RELIEVE,
+    [BALANCE_EVEN] = GOAL_BALANCE,
+    [BALANCE_MAKE_ROOM] = GOAL_ROOM,
+    [BALANCE_CONSOLIDATE] = GOAL_CONSOLIDATE,
+};
+
 static enum plan_goal goal_of(const char *word)
 {
     size_t i = 0;
@@ -49,14 +59,22 @@ static enum plan_goal goal_of(const char *word)
     return goals[i].goal;
 }
 
-/* What is there and what it must be. */
-static int check(struct cli *c, enum plan_goal goal, const struct balance_opts *d)
+/* What the goal needs and what it has no use for. */
+static int check_goal(struct cli *c, enum plan_goal goal, const struct balance_opts *d)
 {
-    bool sized = d->room.mem_bytes || d->room.vcpus;
     if (goal == GOAL_ROOM && !d->room.mem_bytes)
         return cli_usage(c, "how large the new VM is, is missing: --memory 96GiB");
-    if (goal != GOAL_ROOM && sized)
+    if (goal != GOAL_ROOM && (d->room.mem_bytes || d->room.vcpus))
         return cli_usage(c, "--memory and --vcpus belong to drover plan make-room");
+    if (goal != GOAL_CONSOLIDATE && d->hosts_free)
+        return cli_usage(c, "--hosts-free belongs to drover plan consolidate");
+    return X_DONE;
+}
+
+static int check(struct cli *c, const char *word, const struct balance_opts *d)
+{
+    if (d->mode >= 0 && !str_eq(word, "balance"))
+        return cli_usage(c, "--mode belongs to drover plan balance: %s says what it is for", word);
     if (!d->offline.snapshot)
         return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "
                             "--snapshot fleet.json");
@@ -65,7 +83,17 @@ static int check(struct cli *c, enum plan_goal goal, const struct balance_opts *
 
 static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
 {
-    enum { O_SNAPSHOT = 256, O_POLICY, O_PICTURE, O_MOVES, O_DETAILED, O_MEMORY, O_VCPUS };
+    enum {
+        O_SNAPSHOT = 256,
+        O_POLICY,
+        O_PICTURE,
+        O_MOVES,
+        O_DETAILED,
+        O_MEMORY,
+        O_VCPUS,
+        O_FREE,
+        O_MODE
+    };
     static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
                                         {"policy", required_argument, NULL, O_POLICY},
                                         {"picture", required_argument, NULL, O_PICTURE},
@@ -73,9 +101,11 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
                                         {"detailed-exitcode", no_argument, NULL, O_DETAILED},
                                         {"memory", required_argument, NULL, O_MEMORY},
                                         {"vcpus", required_argument, NULL, O_VCPUS},
+                                        {"hosts-free", required_argument, NULL, O_FREE},
+                                        {"mode", required_argument, NULL, O_MODE},
                                         {0}};
     struct err e;
-    *ret = (struct balance_opts){0};
+    *ret = (struct balance_opts){.mode = -1};
     opt_begin();
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
         if (o == O_SNAPSHOT)
@@ -92,6 +122,11 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
             return cli_usage(c, "--memory: %s", e.msg);
         else if (o == O_VCPUS && parse_int(optarg, 1, MOST_VCPUS, &ret->room.vcpus, &e) < 0)
             return cli_usage(c, "--vcpus: %s", e.msg);
+        else if (o == O_FREE && parse_int(optarg, 1, LIM_HOSTS, &ret->hosts_free, &e) < 0)
+            return cli_usage(c, "--hosts-free: %s", e.msg);
+        else if (o == O_MODE && (ret->mode = opt_word(c, "--mode", optarg, balance_mode_names,
+                                                      ARRAY_LEN(balance_mode_names))) < 0)
+            return X_USAGE;
         else if (o < 0)
             return o == OPT_HELP ? -1 : opt_exit(o);
     }
@@ -151,6 +186,40 @@ static void room_print(struct cli *c, const struct offline *o, const struct plan
     free_print(c->out, o);
 }
 
+/* Hosts that are empty at the end. */
+static json_t *emptied_encode(const struct offline *o, const struct plan *p)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->n_emptied; i++)
+        json_array_append_new(list, json_string(o->fleet.s.hosts[p->emptied[i]].h->name));
+    return list;
+}
+
+static bool is_left(const struct plan *p, int host)
+{
+    for (size_t i = 0; i < p->n_moves; i++)
+        if (p->moves[i].from == host)
+            return true;
+    return false;
+}
+
+static void emptied_print(FILE *f, const struct offline *o, const struct plan *p)
+{
+    for (int now = 1; now >= 0; now--) {
+        char *s = NULL;
+        int64_t n = 0;
+        for (size_t i = 0; i < p->n_emptied; i++)
+            if (is_left(p, p->emptied[i]) != now)
+                text_add(&s, "%s%s", n++ ? ", " : "", o->fleet.s.hosts[p->emptied[i]].h->name);
+        if (n)
+            text_line(f, "%s %s: %s", text_count(n, "host", "hosts"),
+                      now ? "empty already" : "emptied, to be switched off if you like", s);
+        free(s);
+    }
+    if (!p->n_emptied)
+        text_line(f, "no host can be emptied with so many moves");
+}
+
 static int answer(struct cli *c, const struct offline *o, const struct plan_request *r,
                   const struct plan *p, const struct run_view *v)
 {
@@ -164,6 +233,8 @@ static int answer(struct cli *c, const struct offline *o, const struct plan_requ
                              "moves");
         cleanup(json_decrefp) json_t *body = codec_encode_public(&run_view_shape, v);
         json_t *moves = json_object_get(body, "moves");
+        if (r->goal == GOAL_CONSOLIDATE)
+            json_object_set_new(j, "emptied", emptied_encode(o, p));
         if (moves)
             json_object_set(j, "moves", moves);
         out_data(c, j, NULL);
@@ -177,6 +248,8 @@ static int answer(struct cli *c, const struct offline *o, const struct plan_requ
     if (room) {
         room_print(c, o, &r->room, p);
     } else {
+        if (r->goal == GOAL_CONSOLIDATE)
+            emptied_print(c->out, o, p);
         standing_print(c->out, v->n_moves ? "before:" : "nothing to do:", &p->before);
         if (v->n_moves)
             standing_print(c->out, "after: ", &p->after);
@@ -188,8 +261,11 @@ static int answer(struct cli *c, const struct offline *o, const struct plan_requ
 static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opts *d,
                     const struct offline *o)
 {
-    struct plan_request r = {
-        .goal = goal, .purpose = PURPOSE_BALANCE, .max_moves = d->max_moves, .room = d->room};
+    struct plan_request r = {.goal = goal,
+                             .purpose = PURPOSE_BALANCE,
+                             .max_moves = d->max_moves,
+                             .hosts_free = d->hosts_free,
+                             .room = d->room};
     struct plan p;
     struct run_view v;
     struct reason bad = {0};
@@ -227,16 +303,21 @@ int balance_plan(struct cli *c, int argc, char **argv)
 {
     struct balance_opts d;
     struct offline o;
-    enum plan_goal goal = goal_of(argv[0]);
+    const char *word = argv[0];
     int code = parse(c, argc, argv, &d);
-    code = code ? code : check(c, goal, &d);
+    code = code ? code : check(c, word, &d);
     if (code)
         return code < 0 ? X_DONE : code;
     code = offline_open(c, &d.offline, &o);
     if (code)
         return code;
-    code = plan_for(c, goal, &d, &o);
-    offline_note(c, &o);
+    enum plan_goal goal = goal_of(word);
+    if (goal == GOAL_BALANCE)
+        goal = goal_of_mode[d.mode >= 0 ? d.mode : o.policy.balance.mode];
+    code = check_goal(c, goal, &d);
+    code = code ? code : plan_for(c, goal, &d, &o);
+    if (code != X_USAGE)
+        offline_note(c, &o);
     offline_done(&o);
     return code;
 }

@@ -45,9 +45,14 @@ static const struct command commands[] = {
     {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
      NULL},
     {"plan", "show what a drain would do, or what few moves would do for a fleet; change nothing",
-     "drain HOST [options of drain] | balance | relieve | repair | make-room [options]",
-     "balance evens out load, relieve empties what is too full, repair mends broken rules only,\n"
-     "make-room finds or makes room for a new VM:\n"
+     "drain HOST [options of drain] | balance | relieve | repair | consolidate | make-room "
+     "[options]",
+     "balance evens out load, or does what the policy's balance.mode says; relieve empties what "
+     "is\n"
+     "too full, repair mends broken rules only, consolidate empties hosts, so that they can be\n"
+     "switched off, make-room finds or makes room for a new VM:\n"
+     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"
+     "  --hosts-free N       of consolidate: no more than so many hosts\n"
      "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"
      "  --memory SIZE        of make-room: what the VM will take, QEMU included\n"
      "  --vcpus N            of make-room\n"

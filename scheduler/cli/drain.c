@@ -439,7 +439,7 @@ int cmd_plan(struct cli *c, int argc, char **argv)
         return balance_plan(c, argc - optind, argv + optind);
     if (!str_eq(argv[optind], "drain"))
         return cli_usage(
-            c, "'%s' cannot be planned; drain HOST, balance, relieve, repair and make-room can",
+            c, "'%s' cannot be planned; drain HOST, balance, relieve, repair, consolidate and make-room can",
             argv[optind]);
     return drain_or_plan(c, argc - optind, argv + optind, true);
 }

@@ -48,8 +48,8 @@ static void measure_load(const struct plan_world *w, struct plan_standing *ret)
     ret->deviation_ppm = n ? (int64_t)sqrt(square / (double)n) : 0;
 }
 
-static void measure(const struct plan_world *w, const struct solve_score *s,
-                    struct plan_standing *ret)
+void plan_measure(const struct plan_world *w, const struct solve_score *s,
+                  struct plan_standing *ret)
 {
     measure_load(w, ret);
     ret->broken = s->tier[TIER_HARD];
@@ -115,6 +115,13 @@ static char *broken_rule(const struct plan_world *w, int vm)
     return text;
 }
 
+char *plan_fullness(const struct making *k, int host)
+{
+    return xasprintf("%s %.1f → %.1f %% full", k->w.f.hosts[host]->name,
+                     (double)used_ppm(&k->w, (size_t)host, k->was_bytes) / 1e4,
+                     (double)used_ppm(&k->w, (size_t)host, k->w.end_bytes) / 1e4);
+}
+
 char *plan_balance_why(const struct making *k, int vm, int to)
 {
     const struct plan_world *w = &k->w;
@@ -122,13 +129,33 @@ char *plan_balance_why(const struct making *k, int vm, int to)
     char *rule = broken_rule(w, vm);
     if (rule)
         return rule;
-    double was[2], is[2];
-    for (int e = 0; e < 2; e++) {
-        was[e] = (double)used_ppm(w, (size_t)(e ? to : from), k->was_bytes) / 1e4;
-        is[e] = (double)used_ppm(w, (size_t)(e ? to : from), w->end_bytes) / 1e4;
+    double was = (double)used_ppm(w, (size_t)to, k->was_bytes) / 1e4;
+    cleanup(freep) char *here = plan_fullness(k, from);
+    return xasprintf("%s, %s %.1f → %.1f %%", here, w->f.hosts[to]->name, was,
+                     (double)used_ppm(w, (size_t)to, w->end_bytes) / 1e4);
+}
+
+/* The best with few moves. to: per VM of the list. Items of several VMs are several moves each: where
+ * the engine, which counts items, took too many, it is asked for fewer. */
+static void search(const struct making *k, struct translation *t, struct solve_state *s, int *to)
+{
+    struct solve_limits l = {.seed = k->seed, .steps = STEPS};
+    for (int64_t most = t->p.max_moves, n = INT64_MAX; n > most; t->p.max_moves--) {
+        if (s->n_moved) {
+            solve_done(s);
+            solve_init(s, &t->p);
+        }
+        if ((int64_t)t->p.n_items * t->p.n_machines > ASK_ALL)
+            solve_level(s, &l);
+        else
+            solve_descend(s, &l);
+        n = 0;
+        for (size_t i = 0; i < k->n; i++) {
+            int item = t->item_of[i];
+            to[i] = s->at[item] != t->p.home[item] ? s->at[item] : -1;
+            n += to[i] >= 0;
+        }
     }
-    return xasprintf("%s %.1f → %.1f %% full, %s %.1f → %.1f %%", w->f.hosts[from]->name, was[0],
-                     is[0], w->f.hosts[to]->name, was[1], is[1]);
 }
 
 void plan_balance(struct making *k)
@@ -141,21 +168,13 @@ void plan_balance(struct making *k)
     translate(&k->w, k->list, k->n, &g, &t);
     solve_init(&s, &t.p);
     struct solve_score was = s.score;
-    measure(&k->w, &was, &k->plan->before);
+    plan_measure(&k->w, &was, &k->plan->before);
     k->plan->after = k->plan->before;
     if (worth_a_look(k, &was)) {
         cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
-        struct solve_limits l = {.seed = k->seed, .steps = STEPS};
-        if ((int64_t)t.p.n_items * t.p.n_machines > ASK_ALL)
-            solve_level(&s, &l);
-        else
-            solve_descend(&s, &l);
-        for (size_t i = 0; i < k->n; i++) {
-            int item = t.item_of[i];
-            to[i] = s.at[item] != t.p.home[item] ? s.at[item] : -1;
-        }
+        search(k, &t, &s, to);
         making_put(k, to);
-        measure(&k->w, &s.score, &k->plan->after);
+        plan_measure(&k->w, &s.score, &k->plan->after);
         if (!gains_enough(k, &was, &s.score)) {
             making_take_back(k);
             k->plan->after = k->plan->before;

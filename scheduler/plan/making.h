@@ -27,6 +27,15 @@ void making_take_back(struct making *k);
 void plan_balance(struct making *k);
 /* Why this VM moves, of such a request. Gives. */
 char *plan_balance_why(const struct making *k, int vm, int to);
+/* "kvm-02 40.1 → 52.6 % full": memory of the host before and after the plan. Gives. */
+char *plan_fullness(const struct making *k, int host);
+void plan_measure(const struct plan_world *w, const struct solve_score *s,
+                  struct plan_standing *ret);
+
+/* ---- consolidate.c ---------------------------------------------------------------------------- */
+/* GOAL_CONSOLIDATE: as plan_balance. */
+void plan_consolidate(struct making *k);
+char *plan_consolidate_why(const struct making *k, int vm, int to);
 
 /* ---- fit.c ------------------------------------------------------------------------------------ */
 /* GOAL_ROOM: as plan_balance. */

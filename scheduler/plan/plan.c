@@ -95,6 +95,8 @@ static bool is_cold(const struct making *k, size_t i, int host)
 void making_put(struct making *k, const int *to)
 {
     struct plan_world *w = &k->w;
+    for (size_t i = 0; i < k->n && k->r->goal != GOAL_LEAVE; i++)
+        w->f.leaving[k->list[i].vm] = to[i] >= 0;
     for (size_t i = 0; i < k->n; i++) {
         struct plan_ask q = {.vm = k->list[i].vm, .host = to[i]};
         if (to[i] < 0 || w->f.to[q.vm] >= 0)
@@ -280,9 +282,10 @@ static void write_plan(struct making *k)
             .from = s->vms[x->vm].host,
             .to = to,
             .live = !cold && s->vms[x->vm].v->state != VM_SHUTOFF,
-            .why = k->r->goal != GOAL_LEAVE ? plan_balance_why(k, x->vm, to)
-                   : cold                   ? xstrdup("no host is left that it can move to live")
-                                            : plan_why(&k->w, x, to, &choice[k->live.class_of[i]]),
+            .why = k->r->goal == GOAL_CONSOLIDATE ? plan_consolidate_why(k, x->vm, to)
+                   : k->r->goal != GOAL_LEAVE     ? plan_balance_why(k, x->vm, to)
+                   : cold ? xstrdup("no host is left that it can move to live")
+                          : plan_why(&k->w, x, to, &choice[k->live.class_of[i]]),
         };
     }
 }
@@ -297,7 +300,8 @@ static void begin(struct making *k, int *planned)
         size_t n = k->r->vms ? k->r->n_vms : s->n_vms;
         for (size_t i = 0; i < n; i++) {
             int vm = k->r->vms ? k->r->vms[i] : (int)i;
-            if (!plan_counts(s, vm) || !making_may_move(k, vm, &k->list[k->n], NULL))
+            bool asks = plan_counts(s, vm) || k->r->goal == GOAL_CONSOLIDATE;
+            if (!asks || !making_may_move(k, vm, &k->list[k->n], NULL))
                 continue;
             k->list[k->n].must_leave = false;
             planned[k->n++] = vm;
@@ -324,6 +328,8 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
         place_all(&k);
     else if (r->goal == GOAL_ROOM)
         plan_fit(&k);
+    else if (r->goal == GOAL_CONSOLIDATE)
+        plan_consolidate(&k);
     else if (k.n)
         plan_balance(&k);
     write_plan(&k);
@@ -350,5 +356,6 @@ void plan_done(struct plan *p)
     for (size_t i = 0; i < p->n_stays; i++)
         reasons_done(p->stays[i].reasons, p->stays[i].n_reasons);
     free(p->stays);
+    free(p->emptied);
     *p = (struct plan){0};
 }

@@ -27,11 +27,12 @@ struct plan_refusal {
 /* What a request is for. VMs of a maintenance_only rule move for nothing else. */
 enum plan_purpose { PURPOSE_MAINTENANCE, PURPOSE_BALANCE };
 enum plan_goal {
-    GOAL_LEAVE,   /* the VMs leave their hosts: drain, coming home */
-    GOAL_REPAIR,  /* broken rules and exceeded capacity, nothing else */
-    GOAL_RELIEVE, /* and hosts that are fuller than the mean by more than balance.imbalance */
-    GOAL_BALANCE, /* and even load, where it is worth its moves */
-    GOAL_ROOM,    /* room for a new VM on some host, with the fewest moves */
+    GOAL_LEAVE,       /* the VMs leave their hosts: drain, coming home */
+    GOAL_REPAIR,      /* broken rules and exceeded capacity, nothing else */
+    GOAL_RELIEVE,     /* and hosts that are fuller than the mean by more than balance.imbalance */
+    GOAL_BALANCE,     /* and even load, where it is worth its moves */
+    GOAL_ROOM,        /* room for a new VM on some host, with the fewest moves */
+    GOAL_CONSOLIDATE, /* as many hosts empty as can be, so that they may be switched off */
 };
 /* A VM that is to come. */
 struct plan_room {
@@ -43,6 +44,7 @@ struct plan_request {
     const int *vms; /* LEAVE: VMs to place. Else: VMs that may move; NULL: all */
     size_t n_vms;
     int64_t max_moves;     /* not LEAVE; 0: the policy's balance.max_moves */
+    int64_t hosts_free;    /* CONSOLIDATE: no more than so many; 0: all that can be */
     struct plan_room room; /* ROOM */
     const int *to;         /* only these targets; NULL: all */
     size_t n_to;
@@ -78,6 +80,10 @@ struct plan {
     size_t n_stays;
     struct plan_standing before, after; /* not LEAVE */
     int room_on; /* ROOM: the host that has the room once the moves have ended; -1: none can be made */
+    /* CONSOLIDATE: hosts that are empty at the end and may be gone together; those that were empty
+     * from the start included */
+    int *emptied;
+    size_t n_emptied;
 };
 
 /* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows

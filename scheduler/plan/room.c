@@ -115,12 +115,13 @@ static int64_t shortage(struct loss l)
 static void host_room(const struct plan_world *w, const struct plan_ask *q, size_t host,
                       int64_t *ret_used, int64_t *ret_free)
 {
-    int64_t need = plan_need(vm_of(w, q)).mem_bytes, cap = plan_mem_capacity(w, (int)host);
-    int64_t used = w->end_bytes[host];
+    int64_t cap = plan_mem_capacity(w, (int)host), used = w->end_bytes[host];
+    bool off = w->off && w->off[host];
+    int64_t need = q->host >= 0 ? plan_need(vm_of(w, q)).mem_bytes : 0;
     if (q->host >= 0)
         used += need * (q->host == (int)host) - need * (plan_end(w, q->vm) == (int)host);
     *ret_used = used;
-    *ret_free = w->s->hosts[host].state == HOST_UP && cap > used ? cap - used : 0;
+    *ret_free = w->s->hosts[host].state == HOST_UP && !off && cap > used ? cap - used : 0;
 }
 
 /* Losing a host costs what runs on it and its own room. Only hosts that are up have room for others;
@@ -135,6 +136,7 @@ static struct loss worst_loss(const struct plan_world *w, const struct plan_ask 
         sum.free += free_bytes;
         gone[h] = w->s->hosts[h].state == HOST_LOST;
         n -= gone[h];
+        gone[h] |= w->off && w->off[h];
     }
     for (; n > 0; n--) {
         struct loss worst = {0};
@@ -155,14 +157,30 @@ static struct loss worst_loss(const struct plan_world *w, const struct plan_ask 
     return sum;
 }
 
+static int64_t shortage_at_rest(const struct plan_world *w)
+{
+    return shortage(worst_loss(w, &(struct plan_ask){.vm = -1, .host = -1}));
+}
+
+bool plan_spare_enough(const struct plan_world *w)
+{
+    if (!w->p->capacity.spare_hosts)
+        return true;
+    struct plan_world all = *w;
+    struct loss end = worst_loss(w, &(struct plan_ask){.vm = -1, .host = -1});
+    for (size_t h = 0; h < w->s->n_hosts; h++) /* what is there goes to the others */
+        end.free -= w->off[h] ? w->end_bytes[h] : 0;
+    all.off = NULL;
+    return shortage(end) <= shortage_at_rest(&all);
+}
+
 bool plan_spare_hosts(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
     int64_t n = w->p->capacity.spare_hosts;
     if (!n || !plan_counts(w->s, q->vm))
         return true;
     struct loss after = worst_loss(w, q);
-    if (!shortage(after) ||
-        shortage(after) <= shortage(worst_loss(w, &(struct plan_ask){.vm = q->vm, .host = -1})))
+    if (!shortage(after) || shortage(after) <= shortage_at_rest(w))
         return true;
     if (ret) {
         char a[FMT_BYTES];

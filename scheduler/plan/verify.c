@@ -317,9 +317,36 @@ static bool together_ok(struct replay *v, const struct plan_move *m)
     return true;
 }
 
+/* Hosts that are said to be empty are, were in use, and moves leave no others. */
+static bool emptied_ok(struct replay *v)
+{
+    const struct plan *p = v->plan;
+    cleanup(freep) bool *empty = xcalloc(v->s->n_hosts, sizeof(*empty));
+    int64_t most = v->r->hosts_free ? v->r->hosts_free : (int64_t)v->s->n_hosts;
+    if ((int64_t)p->n_emptied > (v->r->goal == GOAL_CONSOLIDATE ? most : 0))
+        return replay_bad(v, R_CHECK_FAILED, -1, NULL, xstrdup("too many hosts emptied"));
+    for (size_t i = 0; i < p->n_emptied; i++) {
+        int h = p->emptied[i];
+        if (h < 0 || (size_t)h >= v->s->n_hosts || empty[h] || v->s->hosts[h].state != HOST_UP)
+            return replay_bad(v, R_CHECK_FAILED, -1, NULL, xstrdup("no such host to empty"));
+        empty[h] = true;
+    }
+    for (size_t i = 0; i < v->s->n_vms; i++) {
+        int end = v->second[i] >= 0 ? v->second[i] : v->s->vms[i].host;
+        if (empty[end] || (v->start[i] >= 0 && empty[v->s->vms[i].host]))
+            return replay_bad(v, R_CHECK_FAILED, end, replay_name(v, (int)i),
+                              xstrdup("is on a host that is to be empty"));
+    }
+    for (size_t i = 0; v->r->goal == GOAL_CONSOLIDATE && i < p->n_moves; i++)
+        if (!empty[p->moves[i].from])
+            return replay_bad(v, R_CHECK_FAILED, p->moves[i].from, replay_name(v, p->moves[i].vm),
+                              xstrdup("moved, and empties no host"));
+    return true;
+}
+
 /* Bytes that would have no host if the worst `spare_hosts` were lost: each takes its VMs and its own
  * room away. */
-static __int128 homeless(const struct replay *v, const int *second)
+static __int128 homeless(const struct replay *v, const int *second, const bool *off)
 {
     size_t n = v->s->n_hosts;
     int64_t left = v->p->capacity.spare_hosts;
@@ -334,7 +361,7 @@ static __int128 homeless(const struct replay *v, const int *second)
     }
     for (size_t h = 0; h < n; h++) {
         __int128 free_bytes = memory_limit(v, h) - used[h];
-        bool up = v->s->hosts[h].state == HOST_UP && v->s->hosts[h].h->mem_bytes >= 0;
+        bool up = v->s->hosts[h].state == HOST_UP && v->s->hosts[h].h->mem_bytes >= 0 && !off[h];
         room[h] = up && free_bytes > 0 ? free_bytes : 0;
         missing -= room[h];
         if (v->s->hosts[h].state != HOST_LOST)
@@ -356,7 +383,11 @@ static __int128 homeless(const struct replay *v, const int *second)
 /* Once the plan is done, the fleet can lose as many hosts as before. */
 static bool spare_ok(struct replay *v)
 {
-    return homeless(v, v->second) <= homeless(v, v->start) ||
+    cleanup(freep) bool *off = xcalloc(v->s->n_hosts, sizeof(*off));
+    __int128 before = homeless(v, v->start, off);
+    for (size_t i = 0; i < v->plan->n_emptied; i++)
+        off[v->plan->emptied[i]] = true;
+    return homeless(v, v->second, off) <= before ||
            replay_bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
 }
 
@@ -389,7 +420,7 @@ static bool replay(struct replay *v)
     for (size_t i = 0; i < p->n_moves; i++)
         if (!together_ok(v, &p->moves[i]))
             return false;
-    return spare_ok(v);
+    return emptied_ok(v) && spare_ok(v);
 }
 
 static void crowds_free(struct crowd *c, size_t n)

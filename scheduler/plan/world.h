@@ -27,7 +27,8 @@ struct plan_world {
     int *by_host;             /* VMs grouped by host, those in flight to it included ... */
     size_t *by_host_start;    /* ... host h: [start[h], start[h + 1]) */
     const struct plan_refusal **refusals; /* sorted by VM, host, then as given */
-    const int *planned;                   /* VMs placed by plan_world_put, for name clashes */
+    const bool *off; /* per host: it is to be switched off, and is no room for others; NULL: none */
+    const int *planned; /* VMs placed by plan_world_put, for name clashes */
     size_t n_planned;
 };
 
@@ -90,6 +91,10 @@ bool plan_memory(const struct plan_world *w, const struct plan_ask *q, struct re
 bool plan_hugepages(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
 bool plan_vcpus(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
 bool plan_spare_hosts(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
+
+/* Could the fleet still lose as many hosts as the policy wants if those that are `off` were emptied
+ * and gone? Where it cannot from the start: no worse than then. */
+bool plan_spare_enough(const struct plan_world *w);
 
 /* ---- movable.c ------------------------------------------------------------------------------- */
 /* Append every reason of the VM itself. Returns how many. cold: leave out what cold lifts. */

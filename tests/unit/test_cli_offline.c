@@ -97,6 +97,15 @@ static void balances(void **state)
     contains(o.out, "most free on one host: kvm-");
     expect(&o, "plan make-room" NINE, X_USAGE);
     expect(&o, "plan balance --memory 4GiB" NINE, X_USAGE);
+    expect(&o, "plan consolidate --max-moves 3 --mode relieve" NINE, X_USAGE);
+    expect(&o, "plan consolidate --max-moves 40 -o json" NINE, X_DONE);
+    json_t *emptied = json_loads(o.out, 0, NULL);
+    assert_true(json_array_size(json_object_get(emptied, "emptied")) > 0);
+    json_decref(emptied);
+    expect(&o, "plan balance --mode consolidate --hosts-free 1 --max-moves 40" NINE, X_DONE);
+    contains(o.out, "1 host emptied, to be switched off if you like: kvm-");
+    expect(&o, "plan balance --hosts-free 1" NINE, X_USAGE);
+    expect(&o, "plan balance --mode make-room" NINE, X_USAGE);
     expect(&o, "plan balance", X_USAGE);
     contains(o.err, "drover snapshot > fleet.json");
     expect(&o, "plan balance --max-moves none" NINE, X_USAGE);

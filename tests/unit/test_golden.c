@@ -2,7 +2,8 @@
  *   README       the story        fleet.json   docs/snapshot.md        policy.yaml   docs/policy.md
  *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order
  * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
- * and it is no maintenance. home VM@HOST...: these VMs should go there.
+ * and it is no maintenance. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
+ * emptied with at most so many moves.
  * Every plan must be the same for any seed and hold in the independent replay. GOLDEN_BLESS=1 writes
  * the answers anew (then read them). Run from the repository's root. */
 #include <dirent.h>
@@ -68,6 +69,13 @@ static void ask_home(struct question *q, char *words)
     }
 }
 
+static void ask_consolidate(struct question *q, char *words)
+{
+    q->r.goal = GOAL_CONSOLIDATE;
+    q->r.purpose = PURPOSE_BALANCE;
+    q->r.max_moves = atoll(words);
+}
+
 static void say(char **text, const char *line)
 {
     char *more = xasprintf("%s%s\n", *text ? *text : "", line);
@@ -107,6 +115,11 @@ static char *answer(const struct question *q, const struct plan *plan)
             if (plan->stays[i].vm == vm)
                 say_stay(q, &plan->stays[i], &text);
     }
+    for (size_t i = 0; i < plan->n_emptied; i++) {
+        cleanup(freep) char *line =
+            xasprintf("%s is empty", q->f->s.hosts[plan->emptied[i]].h->name);
+        say(&text, line);
+    }
     return text ? text : xstrdup("");
 }
 
@@ -128,7 +141,10 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     static const struct {
         const char *word;
         void (*read)(struct question *q, char *words);
-    } kinds[] = {{"drain ", ask_drain}, {"balance ", ask_balance}, {"home ", ask_home}};
+    } kinds[] = {{"drain ", ask_drain},
+                 {"balance ", ask_balance},
+                 {"home ", ask_home},
+                 {"consolidate ", ask_consolidate}};
     cleanup(freep) char *path = xasprintf("%s/fleet.json", dir);
     cleanup(snap_done) struct snap f = {0};
     struct question q = {.f = &f, .p = p};
@@ -143,7 +159,7 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     q.r.vms = q.vms;
     q.r.n_vms = q.n_vms;
     q.r.wish = q.wish;
-    assert_true(q.n_vms > 0);
+    assert_true(q.n_vms > 0 || q.r.goal != GOAL_LEAVE);
     char *text = plan_text(&q, 1);
     for (uint64_t seed = 2; seed < 5; seed++) {
         cleanup(freep) char *other = plan_text(&q, seed);

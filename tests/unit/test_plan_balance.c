@@ -96,6 +96,27 @@ static void relief_moves_less_than_balance(void **state)
     fleet_done(&f);
 }
 
+/* VMs that are bound together move together, and are as many moves as they are VMs. */
+static void bound_vms_count_one_by_one(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 4, 64, 20);
+    for (int i = 0; i < 5; i++) {
+        char name[8], rule[8];
+        for (int k = 0; k < 2; k++) {
+            snprintf(name, sizeof(name), "p%d-%d", i, k);
+            fleet_vm(&f, name, 0, 5);
+        }
+        snprintf(name, sizeof(name), "p%d-*", i);
+        snprintf(rule, sizeof(rule), "r%d", i);
+        fleet_rule(&f, rule, RULE_AFFINITY, name, NULL);
+    }
+    for (f.r.max_moves = 1; f.r.max_moves < 8; f.r.max_moves++)
+        assert_int_equal(moves(&f, GOAL_BALANCE, -1), f.r.max_moves / 2 * 2);
+    fleet_done(&f);
+}
+
 static void broken_rules_are_repaired(void **state)
 {
     (void)state;
@@ -236,6 +257,7 @@ int main(void)
         cmocka_unit_test(small_differences_are_let_be),
         cmocka_unit_test(hot_host_is_evened_out),
         cmocka_unit_test(relief_moves_less_than_balance),
+        cmocka_unit_test(bound_vms_count_one_by_one),
         cmocka_unit_test(broken_rules_are_repaired),
         cmocka_unit_test(exceeded_capacity_is_repaired),
         cmocka_unit_test(maintenance_only_stays),
