@@ -65,7 +65,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
-.PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers lint format deps \
+.PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
         clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
@@ -121,6 +121,8 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
+mutate-verify: $(B)/tests/test_plan_verify $(B)/tests/test_plan_rules ## each check of the plans' verifier switched off: a test must notice
+	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 layers: all ## who may include whom; pure rooms stay pure
 	@tests/layers $(B)
 lint: ## clang-tidy over the product's sources

@@ -55,7 +55,8 @@ static bool whole(struct replay *v)
     cleanup(freep) unsigned char *seen = xcalloc(n, 1);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *m = &p->moves[i];
-        if (m->vm < 0 || (size_t)m->vm >= n || m->to < 0 || (size_t)m->to >= v->s->n_hosts)
+        /* what is negative is huge, too */
+        if ((size_t)m->vm >= n || (size_t)m->to >= v->s->n_hosts)
             return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("move %zu", i),
                               xstrdup("no such VM or host"));
         if (!requested(v, m->vm))
@@ -75,7 +76,7 @@ static bool whole(struct replay *v)
                           xasprintf("at most %lld", (long long)most));
     for (size_t i = 0; i < p->n_stays; i++) {
         const struct plan_stay *st = &p->stays[i];
-        if (st->vm < 0 || (size_t)st->vm >= n || !requested(v, st->vm) || seen[st->vm]++)
+        if ((size_t)st->vm >= n || !requested(v, st->vm) || seen[st->vm]++)
             return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("stay %zu", i),
                               xstrdup("no such VM, not asked for, or named twice"));
         if (!st->n_reasons)
@@ -154,7 +155,7 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
         huge += vm->hugepage_bytes;
     }
     __int128 limit = memory_limit(v, host);
-    if (h->mem_bytes < 0 || mem > limit)
+    if (mem > limit || h->mem_bytes < 0)
         return replay_bad(v, R_MEMORY, (int)host, NULL,
                           xasprintf("%lld of %lld bytes", (long long)mem, (long long)limit));
     if (h->cpus >= 0 &&

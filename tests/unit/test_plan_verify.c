@@ -29,6 +29,11 @@ static void move_twice(struct broken *b)
 {
     b->plan.moves[1].vm = 0;
 }
+static void move_once_more(struct broken *b)
+{
+    *vec_add(&b->plan.moves, &b->plan.n_moves) =
+        (struct plan_move){.vm = 1, .from = 0, .to = 3, .live = true};
+}
 static void move_unasked(struct broken *b)
 {
     b->f.r.n_vms = 1;
@@ -37,14 +42,50 @@ static void forget(struct broken *b)
 {
     b->plan.n_moves = 1;
 }
-static void stay_too(struct broken *b)
-{
-    vec_add(&b->plan.stays, &b->plan.n_stays)->vm = 0;
-}
 static void stay_without_reason(struct broken *b)
 {
     b->plan.n_moves = 1;
     vec_add(&b->plan.stays, &b->plan.n_stays)->vm = 1;
+}
+static void stay_with_reason(struct broken *b, int vm)
+{
+    struct plan_stay *st = vec_add(&b->plan.stays, &b->plan.n_stays);
+    st->vm = vm;
+    shape_init(&reason_shape, vec_add(&st->reasons, &st->n_reasons));
+}
+static void stay_too(struct broken *b)
+{
+    stay_with_reason(b, 0);
+}
+static void stay_unasked(struct broken *b)
+{
+    stay_with_reason(b, 2);
+}
+static void all_may_move(struct broken *b)
+{
+    b->f.r.goal = GOAL_BALANCE;
+    b->f.r.vms = NULL;
+    b->f.r.n_vms = 0;
+}
+static void no_such_vm(struct broken *b)
+{
+    all_may_move(b);
+    b->plan.moves[0].vm = 1 << 28;
+}
+static void no_such_vm_stays(struct broken *b)
+{
+    all_may_move(b);
+    stay_with_reason(b, 1 << 28);
+}
+static void more_than_asked(struct broken *b)
+{
+    all_may_move(b);
+    b->f.r.max_moves = 1;
+}
+static void more_than_the_policy_has(struct broken *b)
+{
+    all_may_move(b);
+    b->f.p.balance.max_moves = 1;
 }
 static void wrong_source(struct broken *b)
 {
@@ -70,6 +111,10 @@ static void dead_libvirt(struct broken *b)
 {
     b->f.hosts[2].libvirt_up = false;
 }
+static void dead_libvirt_of_source(struct broken *b)
+{
+    b->f.hosts[0].libvirt_up = false;
+}
 static void silent_source(struct broken *b)
 {
     b->f.s.hosts[0].connected = false;
@@ -88,6 +133,29 @@ static void memory_in_flight(struct broken *b)
     b->f.vms[2].mem_bytes = 8 * GIB;
     b->f.vms[1].mem_bytes = 9 * GIB;
 }
+static void memory_unknown(struct broken *b)
+{
+    b->f.hosts[1].mem_bytes = -1;
+    b->f.vms[0].mem_bytes = b->f.vms[2].mem_bytes = 0;
+    b->f.p.capacity.mem_overcommit_ppm = 500000;
+}
+static void memory_of_one_that_will_start(struct broken *b) /* a cold move has stopped it */
+{
+    b->f.vms[2].state = VM_SHUTOFF;
+    b->f.vms[2].mem_bytes = 9 * GIB;
+    b->f.s.vms[2].will_start = true;
+}
+static void memory_where_it_will_start(struct broken *b)
+{
+    b->f.vms[0].state = VM_SHUTOFF;
+    b->f.vms[0].mem_bytes = 9 * GIB;
+    b->f.s.vms[0].will_start = true;
+    b->plan.moves[0].live = false;
+}
+static void memory_not_promised(struct broken *b)
+{
+    b->f.p.capacity.mem_overcommit_ppm = 500000;
+}
 static void reserve(struct broken *b)
 {
     b->f.p.capacity.mem_reserve_bytes = MIB;
@@ -99,6 +167,13 @@ static void vcpus(struct broken *b)
 static void hugepages(struct broken *b)
 {
     b->f.vms[0].hugepage_bytes = GIB;
+}
+static void hugepages_of_another_size(struct broken *b)
+{
+    b->f.vms[0].hugepage_bytes = GIB;
+    b->f.vms[0].hugepage_size_bytes = 2 * MIB;
+    b->f.hosts[1].hugepage_total_bytes = 4 * GIB;
+    b->f.hosts[1].hugepage_size_bytes = GIB;
 }
 static void in_flight(struct broken *b)
 {
@@ -119,6 +194,10 @@ static void live_but_off(struct broken *b)
 static void cold_unasked(struct broken *b)
 {
     b->plan.moves[0].live = false;
+}
+static void size_unknown(struct broken *b)
+{
+    b->f.vms[0].mem_bytes = -1;
 }
 static void busy(struct broken *b)
 {
@@ -153,6 +232,10 @@ static void hostdev(struct broken *b)
 {
     vec_add(&b->f.vms[0].hostdevs, &b->f.vms[0].n_hostdevs);
 }
+static void nic_of_the_host(struct broken *b)
+{
+    *vec_add(&b->f.vms[0].nics, &b->f.vms[0].n_nics) = (struct nic){.kind = NIC_HOSTDEV};
+}
 static void avoided(struct broken *b)
 {
     b->list[0] = 1;
@@ -171,6 +254,17 @@ static void refused(struct broken *b)
     b->no = (struct plan_refusal){.vm = 0, .host = 1, .why = &b->why};
     b->f.r.refusals = &b->no;
     b->f.r.n_refusals = 1;
+}
+static void refused_everywhere(struct broken *b)
+{
+    refused(b);
+    b->no.host = -1;
+}
+static void refused_cold_too(struct broken *b)
+{
+    refused(b);
+    b->f.r.allow_cold = true;
+    b->plan.moves[0].live = false;
 }
 static void machine(struct broken *b)
 {
@@ -200,6 +294,12 @@ static void secret(struct broken *b)
 {
     b->f.vms[0].disks[0].secret_uuid = xstrdup("s");
 }
+static void secret_unreadable(struct broken *b)
+{
+    secret(b);
+    struct secret *s = vec_add(&b->f.hosts[1].secrets, &b->f.hosts[1].n_secrets);
+    s->uuid = xstrdup("s");
+}
 static void cluster(struct broken *b)
 {
     b->f.hosts[0].ceph_fsid = xstrdup("f");
@@ -212,6 +312,12 @@ static void uuid_taken(struct broken *b)
 {
     free(b->f.vms[2].uuid);
     b->f.vms[2].uuid = xstrdup(b->f.vms[0].uuid);
+}
+static void uuid_taken_by_one_that_will_start(struct broken *b)
+{
+    uuid_taken(b);
+    b->f.vms[2].state = VM_SHUTOFF;
+    b->f.s.vms[2].will_start = true;
 }
 static void excluded(struct broken *b)
 {
@@ -251,6 +357,12 @@ static void apart_racks(struct broken *b)
     for (int i = 0; i < 4; i++)
         b->f.hosts[i].rack = xstrdup(i == 0 ? "r0" : "r1");
 }
+static void apart_perhaps(struct broken *b) /* c's host may be in b's new zone: it does not say */
+{
+    fleet_rule(&b->f, "r", RULE_ANTI_AFFINITY, "[bc]", NULL)->across = ACROSS_ZONE;
+    for (int i = 0; i < 4; i++)
+        b->f.hosts[i].zone = i == 1 ? NULL : xasprintf("z%d", i);
+}
 static void spread(struct broken *b) /* c alone remains on h1, a joins it */
 {
     fleet_rule(&b->f, "r", RULE_SPREAD, "[ac]", NULL)->min = 2;
@@ -259,6 +371,12 @@ static void spread_in_flight(struct broken *b) /* whichever of them arrives firs
 {
     fleet_rule(&b->f, "r", RULE_SPREAD, "[bc]", NULL)->min = 2;
     b->f.vms[0].mem_bytes = b->f.vms[1].mem_bytes = GIB;
+    b->f.s.vms[2].moving_to = 2;
+}
+static void spread_on_the_way(struct broken *b) /* a arrives before c has left */
+{
+    fleet_rule(&b->f, "r", RULE_SPREAD, "[ac]", NULL)->min = 2;
+    b->f.vms[2].mem_bytes = GIB;
     b->f.s.vms[2].moving_to = 2;
 }
 static void spread_nowhere(struct broken *b)
@@ -298,28 +416,41 @@ static const struct {
 #f, f, code                                                                                \
     }
     CASE(move_twice, R_CHECK_FAILED),
+    CASE(move_once_more, R_CHECK_FAILED),
     CASE(move_unasked, R_CHECK_FAILED),
     CASE(forget, R_CHECK_FAILED),
     CASE(stay_too, R_CHECK_FAILED),
     CASE(stay_without_reason, R_CHECK_FAILED),
+    CASE(stay_unasked, R_CHECK_FAILED),
+    CASE(no_such_vm, R_CHECK_FAILED),
+    CASE(no_such_vm_stays, R_CHECK_FAILED),
+    CASE(more_than_asked, R_CHECK_FAILED),
+    CASE(more_than_the_policy_has, R_CHECK_FAILED),
     CASE(wrong_source, R_CHECK_FAILED),
     CASE(no_such_host, R_CHECK_FAILED),
     CASE(to_itself, R_SAME_HOST),
     CASE(closed_target, R_HOST_NOT_UP),
     CASE(silent_target, R_HOST_UNREACHABLE),
     CASE(dead_libvirt, R_LIBVIRT_DOWN),
+    CASE(dead_libvirt_of_source, R_LIBVIRT_DOWN),
     CASE(silent_source, R_UNREACHABLE_SOURCE),
     CASE(memory, R_MEMORY),
     CASE(memory_together, R_MEMORY),
     CASE(memory_in_flight, R_MEMORY),
+    CASE(memory_unknown, R_MEMORY),
+    CASE(memory_of_one_that_will_start, R_MEMORY),
+    CASE(memory_where_it_will_start, R_MEMORY),
+    CASE(memory_not_promised, R_MEMORY),
     CASE(reserve, R_MEMORY),
     CASE(vcpus, R_VCPU),
     CASE(hugepages, R_HUGEPAGES),
+    CASE(hugepages_of_another_size, R_HUGEPAGES),
     CASE(in_flight, R_IN_FLIGHT),
     CASE(other_run, R_IN_FLIGHT),
     CASE(paused, R_VM_PAUSED),
     CASE(live_but_off, R_VM_STATE),
     CASE(cold_unasked, R_VM_STATE),
+    CASE(size_unknown, R_SIZE_UNKNOWN),
     CASE(busy, R_VM_BUSY),
     CASE(transient, R_TRANSIENT),
     CASE(saved, R_MANAGED_SAVE),
@@ -328,18 +459,23 @@ static const struct {
     CASE(local_media, R_LOCAL_MEDIA),
     CASE(not_rbd, R_NOT_RBD),
     CASE(hostdev, R_HOSTDEV),
+    CASE(nic_of_the_host, R_HOSTDEV),
     CASE(avoided, R_AVOIDED),
     CASE(not_in_to, R_NOT_IN_TO),
     CASE(refused, R_IMAGE_DIFFERS),
+    CASE(refused_everywhere, R_IMAGE_DIFFERS),
+    CASE(refused_cold_too, R_IMAGE_DIFFERS),
     CASE(machine, R_MACHINE),
     CASE(virt, R_VIRT),
     CASE(arch, R_ARCH),
     CASE(bridge, R_BRIDGE),
     CASE(network, R_NETWORK),
     CASE(secret, R_SECRET),
+    CASE(secret_unreadable, R_SECRET),
     CASE(cluster, R_CLUSTER_DIFFERS),
     CASE(name_taken, R_NAME_TAKEN),
     CASE(uuid_taken, R_UUID_TAKEN),
+    CASE(uuid_taken_by_one_that_will_start, R_UUID_TAKEN),
     CASE(excluded, R_EXCLUDED),
     CASE(required, R_HOST_REQUIRED),
     CASE(forbidden, R_HOST_FORBIDDEN),
@@ -348,8 +484,10 @@ static const struct {
     CASE(apart_in_plan, R_ANTI_AFFINITY),
     CASE(apart_in_flight, R_ANTI_AFFINITY),
     CASE(apart_racks, R_ANTI_AFFINITY),
+    CASE(apart_perhaps, R_ANTI_AFFINITY),
     CASE(spread, R_SPREAD),
     CASE(spread_in_flight, R_SPREAD),
+    CASE(spread_on_the_way, R_SPREAD),
     CASE(spread_nowhere, R_SPREAD),
     CASE(maintenance_only, R_MAINTENANCE_ONLY),
     CASE(spare_hosts, R_SPARE),
@@ -358,15 +496,71 @@ static const struct {
 #undef CASE
 };
 
-static void test_sound_plan(void **state)
+/* ---- what looks broken and is not -------------------------------------------------------------- */
+
+static void nothing(struct broken *b)
+{
+    (void)b;
+}
+static void definition_left_behind(struct broken *b) /* on h1, where it goes: it is replaced */
+{
+    name_taken(b);
+    uuid_taken(b);
+    b->f.vms[2].state = VM_SHUTOFF;
+    fleet_rule(&b->f, "r", RULE_ANTI_AFFINITY, "a", NULL);
+}
+static void definition_left_elsewhere(struct broken *b)
+{
+    definition_left_behind(b);
+    b->f.s.vms[2].host = 3;
+    b->f.p.rules[0].kind = RULE_AFFINITY;
+}
+static void shut_off(struct broken *b) /* larger than any host */
+{
+    b->f.vms[0].state = VM_SHUTOFF;
+    b->f.vms[0].mem_bytes = 64 * GIB;
+    b->plan.moves[0].live = false;
+}
+static void other_hosts_of_max_vms(struct broken *b)
+{
+    struct rule *r = fleet_rule(&b->f, "r", RULE_MAX_VMS, "[bc]", "h2");
+    r->max = 1;
+    r->across = ACROSS_ZONE;
+    for (int i = 0; i < 4; i++)
+        b->f.hosts[i].zone = xstrdup("z");
+}
+static void only_wished(struct broken *b)
+{
+    for (int kind = RULE_ANTI_AFFINITY; kind <= RULE_AFFINITY; kind++)
+        fleet_rule(&b->f, "r", kind, "[abc]", NULL)->hard = false;
+}
+static void lifted_by_cold(struct broken *b)
+{
+    refused_cold_too(b);
+    b->why.code = R_MIGRATE_FAILED;
+}
+
+static void test_sound_plans(void **state)
 {
     (void)state;
-    struct broken b;
-    setup(&b);
-    assert_true(plan_verify(&b.f.s, &b.f.p, &b.f.r, &b.plan, NULL));
-    plan_done(&b.plan);
-    fleet_done(&b.f);
+    static void (*const cases_sound[])(struct broken * b) = {
+        nothing,       definition_left_behind, definition_left_elsewhere,
+        shut_off,      other_hosts_of_max_vms, only_wished,
+        lifted_by_cold};
+    for (size_t i = 0; i < ARRAY_LEN(cases_sound); i++) {
+        struct broken b;
+        struct reason why;
+        setup(&b);
+        cases_sound[i](&b);
+        shape_init(&reason_shape, &why);
+        if (!plan_verify(&b.f.s, &b.f.p, &b.f.r, &b.plan, &why))
+            fail_msg("sound plan %zu: %s", i, reason_tokens[why.code]);
+        plan_done(&b.plan);
+        fleet_done(&b.f);
+    }
 }
+
+/* ---- all of them -------------------------------------------------------------------------------- */
 
 static void test_broken_plans(void **state)
 {
@@ -434,7 +628,7 @@ static void test_stopped_for_a_cold_move(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound_plan),
+        cmocka_unit_test(test_sound_plans),
         cmocka_unit_test(test_broken_plans),
         cmocka_unit_test(test_planner_agrees),
         cmocka_unit_test(test_stopped_for_a_cold_move),
