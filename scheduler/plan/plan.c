@@ -11,6 +11,7 @@
 /* Prices asked of the engine: it answers some millions a second, so a drain that has no solution costs
  * well under a second, and one of a large fleet is not polished for longer than it was searched. */
 enum { PLACE_STEPS = 1000000, POLISH_LEAST = 5000, POLISH_PER_ITEM = 200, POLISH_MOST = 20000 };
+enum { QUICK_STEPS = 20000 };
 static const int64_t PLACE_STEPS_MOST = 50000000;
 
 /* ---- who may move at all ---------------------------------------------------------------------- */
@@ -181,13 +182,15 @@ static void place(struct making *k, const struct plan_classes *classes,
     solve_init(&s, &t.p);
     for (int i = 0; i < t.p.n_items; i++)
         solve_do_remove(&s, i);
-    int64_t all = PLACE_STEPS + 4 * (int64_t)t.p.n_items * t.p.n_machines;
+    int64_t all =
+        (k->r->quick ? QUICK_STEPS : PLACE_STEPS) + 4 * (int64_t)t.p.n_items * t.p.n_machines;
     struct solve_limits l = {.seed = k->seed,
                              .steps = all < PLACE_STEPS_MOST ? all : PLACE_STEPS_MOST};
     solve_place(&s, &l, false);
     l.steps = POLISH_LEAST + (int64_t)t.p.n_items * POLISH_PER_ITEM;
     l.steps = l.steps < POLISH_MOST ? l.steps : POLISH_MOST;
-    solve_improve(&s, &l);
+    if (!k->r->quick)
+        solve_improve(&s, &l);
     for (size_t i = 0; i < k->n; i++)
         to[i] = -1;
     for (size_t i = 0; i < n; i++)
@@ -272,6 +275,8 @@ static void write_plan(struct making *k)
         if (to < 0) {
             struct plan_stay *stay = vec_add(&k->plan->stays, &k->plan->n_stays);
             stay->vm = x->vm;
+            if (k->r->quick)
+                continue;
             plan_explain_stay(&k->w, x->vm, k->r->allow_cold && plan_counts(s, x->vm), stay);
             assert(stay->n_reasons);
             continue;

@@ -54,6 +54,8 @@ struct plan_request {
     const struct plan_refusal *refusals;
     size_t n_refusals;
     bool allow_cold; /* VMs that cannot move live but can cold are placed too (live=false) */
+    bool quick; /* LEAVE: only the question whether there is a plan. Gives up early, does not look
+                      * for the best, and stays come without reasons about hosts */
 };
 struct plan_move {
     int vm, from, to;

@@ -165,7 +165,10 @@ static int by_vm_host(const void *a, const void *b)
 }
 
 struct plan_index {
-    struct plan_world w; /* with nothing planned */
+    struct plan_world w;           /* with nothing planned */
+    const struct plan_index *like; /* borrows from it what concerns names and rules */
+    struct rule_match *match;      /* own: of a rule about other hosts */
+    bool *hosts;
 };
 
 struct plan_index *plan_index_new(const struct snapshot *s, const struct policy *p)
@@ -179,8 +182,57 @@ struct plan_index *plan_index_new(const struct snapshot *s, const struct policy 
     return x;
 }
 
+void plan_index_pad(struct plan_index *x, int host, struct plan_load pad)
+{
+    x->w.load[host].mem_bytes += pad.mem_bytes;
+    x->w.load[host].vcpus += pad.vcpus;
+    x->w.end_bytes[host] += pad.mem_bytes;
+}
+
+const struct snapshot *plan_index_snapshot(const struct plan_index *x)
+{
+    return x->w.s;
+}
+
+const struct policy *plan_index_policy(const struct plan_index *x)
+{
+    return x->w.p;
+}
+
+struct plan_index *plan_index_like(const struct plan_index *x, const struct snapshot *s,
+                                   const struct policy *p, int rule)
+{
+    struct plan_index *y = xcalloc(1, sizeof(*y));
+    y->like = x;
+    y->w = (struct plan_world){.s = s,
+                               .p = p,
+                               .match = x->w.match,
+                               .rules = x->w.rules,
+                               .rules_start = x->w.rules_start,
+                               .name_shared = x->w.name_shared};
+    init_fleet(&y->w);
+    init_by_host(&y->w);
+    if (rule < 0)
+        return y;
+    y->match = xmemdup(x->w.match, p->n_rules * sizeof(*y->match));
+    y->hosts = xcalloc(s->n_hosts, sizeof(*y->hosts));
+    for (size_t h = 0; h < s->n_hosts; h++)
+        y->hosts[h] = selector_matches_host(&p->rules[rule].hosts, s->hosts[h].h);
+    y->match[rule].hosts = y->hosts;
+    y->w.match = y->match;
+    return y;
+}
+
 void plan_index_free(struct plan_index *x)
 {
+    if (x && x->like) {
+        x->w.match = NULL;
+        x->w.rules = NULL;
+        x->w.rules_start = NULL;
+        x->w.name_shared = NULL;
+        free(x->match);
+        free(x->hosts);
+    }
     if (x)
         plan_world_done(&x->w);
     free(x);

@@ -32,6 +32,15 @@ struct plan_world {
     size_t n_planned;
 };
 
+/* So much counts on the host beside its VMs. */
+void plan_index_pad(struct plan_index *x, int host, struct plan_load pad);
+const struct snapshot *plan_index_snapshot(const struct plan_index *x);
+const struct policy *plan_index_policy(const struct plan_index *x);
+/* The same fleet as x with other places of its VMs, other states of its hosts, other numbers and hard
+ * flags of its rules: names, labels, failure domains and which rule is about which VMs are as in x. rule:
+ * the one that is about other hosts now, -1 none. Borrows x, s and p. */
+struct plan_index *plan_index_like(const struct plan_index *x, const struct snapshot *s,
+                                   const struct policy *p, int rule);
 /* planned: borrows; the VMs that plan_world_put will place. */
 void plan_world_init(struct plan_world *w, const struct plan_index *x, const struct plan_request *r,
                      const int *planned, size_t n_planned);

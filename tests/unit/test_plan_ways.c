@@ -1,0 +1,580 @@
+/* Ways out: each is applied here by hand and planned again, and what counting proves is held against
+ * trying everything. */
+#include "tests/unit/fleet.h"
+
+#include "lib/base/limits.h"
+#include "scheduler/plan/ways.h"
+
+struct asked {
+    struct plan_index *x;
+    struct plan p;
+    struct plan_ways w;
+};
+
+static void ask(struct test_fleet *f, struct asked *a)
+{
+    a->x = plan_index_new(&f->s, &f->p);
+    plan_make_from(a->x, &f->r, 1, &a->p);
+    plan_ways_find(a->x, &f->r, &a->p, 1, &a->w);
+}
+
+static void asked_done(struct asked *a)
+{
+    plan_ways_done(&a->w);
+    plan_done(&a->p);
+    plan_index_free(a->x);
+}
+
+/* The ways of the first VM that stays. */
+static bool says(const struct asked *a, const char *text)
+{
+    for (size_t i = 0; a->w.n && i < a->w.of[0].n; i++)
+        if (str_eq(a->w.of[0].list[i].text, text))
+            return true;
+    for (size_t i = 0; a->w.n && i < a->w.of[0].n; i++)
+        print_message("  way: %s\n", a->w.of[0].list[i].text);
+    return false;
+}
+
+static bool short_of(const struct asked *a, const char *text)
+{
+    for (size_t i = 0; i < a->w.n_shortages; i++)
+        if (str_eq(a->w.shortages[i].text, text))
+            return true;
+    for (size_t i = 0; i < a->w.n_shortages; i++)
+        print_message("  short: %s\n", a->w.shortages[i].text);
+    return false;
+}
+
+static const struct way *way_of(const struct asked *a, int kind)
+{
+    for (size_t i = 0; a->w.n && i < a->w.of[0].n; i++)
+        if (a->w.of[0].list[i].kind == kind)
+            return &a->w.of[0].list[i];
+    return NULL;
+}
+
+static size_t stays_now(struct test_fleet *f)
+{
+    struct plan p;
+    plan_make(&f->s, &f->p, &f->r, 1, &p);
+    size_t n = p.n_stays;
+    plan_done(&p);
+    return n;
+}
+
+static void test_nothing_stays(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 2, 16, 1);
+    fleet_vm(&f, "a", 0, 4);
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_int_equal(a.w.n, 0);
+    assert_int_equal(a.w.n_shortages, 0);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+/* Room: to the MiB, and not one less. */
+static void test_room(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 3, 16, 4);
+    fleet_vm(&f, "big", 0, 12);
+    fleet_vm(&f, "b", 1, 6)->mem_bytes += 5; /* bytes count: one MiB more than 2 GiB */
+    fleet_vm(&f, "c", 2, 9);
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(says(&a, "free 2049 MiB (2.0 GiB) on h1"));
+    assert_true(says(&a, "free 5 GiB on h2"));
+    assert_true(says(&a, "move vm/b (6.0 GiB) from h1 to h2 first"));
+    const struct way *y = way_of(&a, WAY_ROOM);
+    assert_int_equal(y->bytes, 2049 * MIB);
+    assert_int_equal(y->unblocks, 1);
+    assert_true(short_of(&a, "needs 12 GiB; 10.0 GiB free at most (h1)"));
+    f.hosts[1].mem_bytes += y->bytes;
+    assert_int_equal(stays_now(&f), 0);
+    f.hosts[1].mem_bytes -= MIB;
+    assert_int_equal(stays_now(&f), 1);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+static void test_vcpus(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 2, 16, 4);
+    f.p.capacity.vcpu_overcommit_ppm = 1500000; /* 24 of 16 */
+    fleet_vm(&f, "a", 0, 1)->vcpus = 10;
+    fleet_vm(&f, "b", 1, 1)->vcpus = 17;
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(says(&a, "free 3 vCPUs on h1"));
+    assert_true(short_of(&a, "needs 10 vCPUs; 7 free at most (h1)"));
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+static void test_another_moves(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 3, 16, 4);
+    fleet_vm(&f, "big", 0, 12);
+    fleet_vm(&f, "b", 1, 3);
+    fleet_vm(&f, "c", 1, 6);
+    fleet_vm(&f, "d", 2, 9);
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(says(&a, "move vm/c (6 GiB) from h1 to h2 first"));
+    const struct way *y = way_of(&a, WAY_MOVE);
+    assert_string_equal(y->vm, "c");
+    assert_string_equal(y->to, "h2");
+    f.s.vms[2].host = 2;
+    assert_int_equal(stays_now(&f), 0);
+    f.s.vms[2].host = 1;
+    asked_done(&a);
+    f.vms[2].persistent = false; /* it cannot move */
+    ask(&f, &a);
+    assert_null(way_of(&a, WAY_MOVE));
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    int to[1] = {1}, avoid[1] = {2};
+    fleet_init(&f, 4, 16, 4);
+    fleet_vm(&f, "a", 0, 12);
+    fleet_vm(&f, "b", 1, 12);
+    f.s.hosts[3].state = HOST_CORDONED;
+    fleet_drain(&f, 0);
+    f.r.avoid = avoid;
+    f.r.n_avoid = 1;
+    ask(&f, &a);
+    assert_true(says(&a, "leave out --avoid h2"));
+    assert_true(says(&a, "drover resume h3"));
+    assert_int_equal(a.w.of[0].list[0].kind, WAY_OPTION); /* the nearest first */
+    asked_done(&a);
+    f.r.n_avoid = 0;
+    f.r.to = to;
+    f.r.n_to = 1;
+    ask(&f, &a);
+    assert_true(says(&a, "add --to h2"));
+    assert_null(way_of(&a, WAY_RESUME)); /* it would not be among --to then either */
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+/* One way for two VMs, and so counted. */
+static void test_unblocks(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 3, 16, 4);
+    fleet_vm(&f, "a", 0, 7);
+    fleet_vm(&f, "b", 0, 7);
+    fleet_vm(&f, "c", 1, 14);
+    f.s.hosts[2].state = HOST_MAINTENANCE;
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_int_equal(a.p.n_stays, 2);
+    assert_string_equal(a.w.of[0].list[0].text, "drover resume h2");
+    assert_int_equal(a.w.of[0].list[0].unblocks, 2);
+    assert_int_equal(a.w.of[1].list[0].unblocks, 2);
+    asked_done(&a);
+    f.hosts[2].mem_bytes = 13 * GIB; /* each of them, not both */
+    ask(&f, &a);
+    assert_string_equal(a.w.of[0].list[0].text, "drover resume h2");
+    assert_int_equal(a.w.of[0].list[0].unblocks, 1);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+static void test_rules(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 4, 16, 6);
+    fleet_vm(&f, "db-1", 0, 4);
+    fleet_vm(&f, "db-2", 1, 4);
+    fleet_vm(&f, "db-3", 2, 4);
+    fleet_rule(&f, "db-apart", RULE_ANTI_AFFINITY, "db-*", NULL);
+    f.s.hosts[3].state = HOST_LOST;
+    f.s.hosts[3].connected = false;
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(says(&a, "give rule db-apart a weight (soft; policy rules.yaml:1)"));
+    assert_string_equal(way_of(&a, WAY_RULE)->where, "rules.yaml:1");
+    assert_true(short_of(&a, "1 VM of rule db-apart (policy rules.yaml:1) to place; 0 hosts left "
+                             "by it on 2 allowed hosts"));
+    asked_done(&a);
+
+    f.p.rules[0].kind = RULE_MAX_VMS;
+    f.p.rules[0].max = 1;
+    ask(&f, &a);
+    assert_true(says(&a, "raise max of rule db-apart to 2 (policy rules.yaml:1)"));
+    assert_true(short_of(&a, "1 VM of rule db-apart (policy rules.yaml:1) to place; 0 places left "
+                             "by it on 2 allowed hosts"));
+    asked_done(&a);
+
+    f.p.rules[0].kind = RULE_HOST_REQUIRED;
+    *vec_add(&f.p.rules[0].hosts.names, &f.p.rules[0].hosts.n_names) = xstrdup("h0");
+    ask(&f, &a);
+    assert_true(says(&a, "allow host h1 in rule db-apart (policy rules.yaml:1)"));
+    assert_int_equal(way_of(&a, WAY_RULE)->n_hosts, 2); /* or h2; h3 is not there */
+    assert_int_equal(a.w.n_shortages, 0);
+    asked_done(&a);
+
+    f.p.rules[0].kind = RULE_HOST_FORBIDDEN;
+    free(f.p.rules[0].hosts.names[0]);
+    f.p.rules[0].hosts.names[0] = xstrdup("h?");
+    ask(&f, &a);
+    assert_true(says(&a, "take host h1 out of rule db-apart (policy rules.yaml:1)"));
+    asked_done(&a);
+
+    f.p.rules[0].kind = RULE_EXCLUDE;
+    ask(&f, &a);
+    assert_true(says(&a, "take vm/db-1 out of rule db-apart (policy rules.yaml:1)"));
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+/* A cure that would leave something else in the way is none. */
+static void test_cures(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 2, 16, 4);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    struct nic *n = vec_add(&v->nics, &v->n_nics);
+    *n = (struct nic){.kind = NIC_BRIDGE, .source = xstrdup("br7")};
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(says(&a, "create it on h1: ip link add br7 type bridge && ip link set br7 up"));
+    asked_done(&a);
+    n = vec_add(&v->nics, &v->n_nics);
+    *n = (struct nic){.kind = NIC_BRIDGE, .source = xstrdup("br8")};
+    ask(&f, &a);
+    assert_int_equal(a.w.of[0].n, 0); /* br7 alone would not do */
+    asked_done(&a);
+
+    v->n_nics = 0;
+    v->state = VM_PAUSED;
+    v->persistent = false;
+    ask(&f, &a);
+    assert_true(says(&a, "resume it on h0: virsh resume a; and define it: virsh dumpxml a > a.xml "
+                         "&& virsh define a.xml"));
+    asked_done(&a);
+    f.hosts[1].mem_bytes = GIB;
+    ask(&f, &a);
+    assert_int_equal(a.w.of[0].n, 0);
+    asked_done(&a);
+    v->n_nics = 2;
+    fleet_done(&f);
+}
+
+static void test_cold(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 2, 16, 4);
+    struct vm *v = fleet_vm(&f, "a", 0, 4);
+    v->disks[0].kind = DISK_NETWORK;
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_null(way_of(&a, WAY_COLD));
+    asked_done(&a);
+    struct reason why = {.code = R_MIGRATE_FAILED};
+    struct plan_refusal no = {.vm = 0, .host = 1, .why = &why};
+    v->disks[0].kind = DISK_RBD;
+    f.r.refusals = &no;
+    f.r.n_refusals = 1;
+    ask(&f, &a);
+    assert_true(says(&a, "--on-blocked cold --allow-shutdown vm/a"));
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+static void test_together(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 3, 16, 8);
+    fleet_vm(&f, "a", 0, 6);
+    fleet_vm(&f, "b", 0, 6);
+    fleet_vm(&f, "c", 0, 4);
+    fleet_vm(&f, "x", 1, 9);
+    fleet_vm(&f, "y", 2, 9);
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(short_of(&a, "3 VMs need 16 GiB together; 14 GiB free on 2 allowed hosts"));
+    asked_done(&a);
+    f.vms[0].mem_bytes = f.vms[1].mem_bytes = f.vms[2].mem_bytes = 4 * GIB;
+    ask(&f, &a);
+    assert_true(
+        short_of(&a, "3 VMs need 4 GiB or more each; room for 2 of them on 2 allowed hosts"));
+    assert_int_equal(a.w.shortages[0].need_n, 3);
+    assert_int_equal(a.w.shortages[0].have_n, 2);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+/* ---- against everything ----------------------------------------------------------------------------- */
+
+static void random_rule(struct test_fleet *f, uint64_t *rng)
+{
+    static const int kinds[] = {RULE_ANTI_AFFINITY,  RULE_MAX_VMS, RULE_HOST_REQUIRED,
+                                RULE_HOST_FORBIDDEN, RULE_SPREAD,  RULE_AFFINITY};
+    int kind = kinds[test_rand(rng) % ARRAY_LEN(kinds)];
+    bool about_hosts = kind == RULE_HOST_REQUIRED || kind == RULE_HOST_FORBIDDEN;
+    struct rule *r = fleet_rule(f, "r", kind, test_rand(rng) % 2 ? "a*" : "*",
+                                about_hosts || (kind == RULE_MAX_VMS && test_rand(rng) % 2)
+                                    ? test_rand(rng) % 2 ? "h[12]" : "h[023]"
+                                    : NULL);
+    r->max = 1 + (int64_t)(test_rand(rng) % 2);
+    r->min = 2;
+    r->across = about_hosts ? ACROSS_HOST : (int)(test_rand(rng) % 2);
+    r->name[0] = (char)('q' + f->p.n_rules);
+}
+
+static void random_fleet(struct test_fleet *f, uint64_t *rng)
+{
+    fleet_init(f, 4, 16, 10);
+    size_t leave = 1 + test_rand(rng) % 4, rest = test_rand(rng) % 6;
+    for (size_t i = 0; i < leave + rest; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "%c%zu", test_rand(rng) % 2 ? 'a' : 'b', i);
+        int host = i < leave ? 0 : 1 + (int)(test_rand(rng) % 3);
+        struct vm *v = fleet_vm(f, name, host, 1 + (int64_t)(test_rand(rng) % 9));
+        v->mem_bytes += (int64_t)(test_rand(rng) % 3) * 7 * MIB;
+        v->vcpus = 1 + (int64_t)(test_rand(rng) % 8);
+        if (i >= leave && test_rand(rng) % 6 == 0)
+            f->s.vms[i].moving_to = 1 + (int)(test_rand(rng) % 3);
+        if (f->s.vms[i].moving_to == host)
+            f->s.vms[i].moving_to = -1;
+        if (test_rand(rng) % 8 == 0)
+            v->state = VM_SHUTOFF;
+    }
+    for (int h = 1; h < 4; h++) {
+        f->hosts[h].mem_bytes = (4 + (int64_t)(test_rand(rng) % 14)) * GIB;
+        f->hosts[h].rack = test_rand(rng) % 4 ? xasprintf("r%u", test_rand(rng) % 2) : NULL;
+        f->s.hosts[h].state = test_rand(rng) % 6 ? HOST_UP : HOST_CORDONED;
+    }
+    f->p.capacity.vcpu_overcommit_ppm = 1000000;
+    for (size_t i = test_rand(rng) % 3; i > 0; i--)
+        random_rule(f, rng);
+    fleet_drain(f, 0);
+}
+
+/* Is there any way to place these, whatever becomes of the others? */
+static bool can_all_go(struct test_fleet *f, const bool *must)
+{
+    size_t n = f->r.n_vms;
+    int to[8] = {0};
+    struct plan_move moves[8];
+    for (;;) {
+        struct plan p = {.moves = moves};
+        bool all = true;
+        for (size_t i = 0; i < n; i++) {
+            all = all && (to[i] || !must[i]);
+            if (to[i])
+                moves[p.n_moves++] =
+                    (struct plan_move){.vm = f->r.vms[i],
+                                       .from = 0,
+                                       .to = to[i],
+                                       .live = f->vms[f->r.vms[i]].state == VM_RUNNING};
+        }
+        if (all && plan_verify(&f->s, &f->p, &f->r, &p, NULL))
+            return true;
+        size_t i = 0;
+        while (i < n && ++to[i] == 4)
+            to[i++] = 0;
+        if (i == n)
+            return false;
+    }
+}
+
+/* A proof is never given of what is possible. */
+static void test_proofs(void **state)
+{
+    (void)state;
+    uint64_t rng = 88172645463325252u;
+    size_t proofs = 0, kinds[SHORT_KINDS] = {0}, silent = 0;
+    for (int round = 0; round < 3000; round++) {
+        struct test_fleet f;
+        struct asked a;
+        random_fleet(&f, &rng);
+        ask(&f, &a);
+        struct plan_ways all = {0};
+        plan_shortages(a.x, &f.r, f.r.vms, f.r.n_vms, &all); /* also where nothing stays */
+        for (size_t i = 0; i < all.n_shortages; i++) {
+            const struct shortage *s = &all.shortages[i];
+            bool must[8] = {0};
+            for (size_t k = 0; k < s->n_vms; k++)
+                for (size_t m = 0; m < f.r.n_vms; m++)
+                    must[m] = must[m] || str_eq(f.vms[f.r.vms[m]].name, s->vms[k]);
+            assert_true(s->need_n > s->have_n);
+            if (can_all_go(&f, must))
+                fail_msg("round %d: '%s' is no proof", round, s->text);
+            kinds[s->kind]++;
+            proofs++;
+        }
+        silent += a.p.n_stays && !a.w.n_shortages;
+        plan_ways_done(&all);
+        asked_done(&a);
+        fleet_done(&f);
+    }
+    print_message("%zu proofs, %zu plans with stays and without one\n", proofs, silent);
+    for (int i = 0; i < SHORT_KINDS; i++)
+        assert_true(kinds[i] > 0);
+}
+
+/* By hand, as the text says it. False: not a kind that this test knows. */
+static bool apply(struct test_fleet *f, const struct asked *a, const struct way *y)
+{
+    int h = y->n_hosts ? y->hosts[0][1] - '0' : -1;
+    switch (y->kind) {
+    case WAY_RESUME:
+        f->s.hosts[h].state = HOST_UP;
+        return true;
+    case WAY_MOVE:
+        for (size_t i = 0; i < f->s.n_vms; i++)
+            if (str_eq(f->vms[i].name, y->vm)) {
+                struct reason why = {0};
+                bool may = plan_allows(&f->s, &f->p, (int)i, y->to[1] - '0', &why);
+                shape_done(&reason_shape, &why);
+                assert_true(may);
+                f->s.vms[i].host = y->to[1] - '0';
+            }
+        return true;
+    case WAY_ROOM:
+        f->hosts[h].mem_bytes += y->bytes;
+        f->hosts[h].cpus += y->vcpus;
+        return true;
+    case WAY_WAIT:
+        for (size_t i = 0; i < f->s.n_vms; i++)
+            if (f->s.vms[i].moving_to >= 0 &&
+                (f->s.vms[i].host == h || f->s.vms[i].moving_to == h)) {
+                f->s.vms[i].host = f->s.vms[i].moving_to;
+                f->s.vms[i].moving_to = -1;
+            }
+        return true;
+    case WAY_RULE:
+        for (size_t i = 0; i < f->p.n_rules; i++) {
+            struct rule *r = &f->p.rules[i];
+            if (!str_eq(r->name, y->rule))
+                continue;
+            const char *to = strstr(y->text, " to ");
+            if (str_has_prefix(y->text, "raise max"))
+                r->max = strtol(to + 4, NULL, 10);
+            else if (str_has_prefix(y->text, "give rule"))
+                r->hard = false;
+            else
+                return false;
+        }
+        return true;
+    default:
+        (void)a;
+        return false;
+    }
+}
+
+/* Each way of each VM: with it alone, this VM goes, and whatever went before. One MiB less of the room
+ * that is asked for does not do. */
+static void test_each_way(void **state)
+{
+    (void)state;
+    size_t tried[WAY_KINDS] = {0};
+    for (uint64_t seed = 1; seed <= 1500; seed++) {
+        uint64_t rng = seed * 2654435761u;
+        struct test_fleet f;
+        struct asked a;
+        random_fleet(&f, &rng);
+        ask(&f, &a);
+        for (size_t s = 0; s < a.w.n; s++)
+            for (size_t i = 0; i < a.w.of[s].n; i++) {
+                const struct way *y = &a.w.of[s].list[i];
+                struct test_fleet g; /* the same fleet again */
+                uint64_t again = seed * 2654435761u;
+                random_fleet(&g, &again);
+                int list[8];
+                size_t n = 0;
+                for (size_t k = 0; k < a.p.n_moves; k++)
+                    list[n++] = a.p.moves[k].vm;
+                list[n++] = a.p.stays[s].vm;
+                g.r.vms = list;
+                g.r.n_vms = n;
+                if (apply(&g, &a, y)) {
+                    if (stays_now(&g))
+                        fail_msg("seed %llu: '%s' does not help", (unsigned long long)seed,
+                                 y->text);
+                    if (y->kind == WAY_ROOM && y->bytes && !y->vcpus) {
+                        g.hosts[y->hosts[0][1] - '0'].mem_bytes -= MIB;
+                        if (!stays_now(&g))
+                            fail_msg("seed %llu: less than '%s' would do", (unsigned long long)seed,
+                                     y->text);
+                    }
+                    tried[y->kind]++;
+                }
+                fleet_done(&g);
+            }
+        asked_done(&a);
+        fleet_done(&f);
+    }
+    print_message("resume %zu, move %zu, room %zu, rule %zu, wait %zu\n", tried[WAY_RESUME],
+                  tried[WAY_MOVE], tried[WAY_ROOM], tried[WAY_RULE], tried[WAY_WAIT]);
+    assert_true(tried[WAY_RESUME] && tried[WAY_MOVE] && tried[WAY_ROOM] && tried[WAY_RULE]);
+}
+
+/* Many stays: the first have ways, and it is said that others were not looked at. */
+static void test_bounds(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 2, 64, 2 * LIM_WAYS_STAYS + 1);
+    for (int i = 0; i < 2 * LIM_WAYS_STAYS; i++) {
+        cleanup(freep) char *name = xasprintf("v%02d", i);
+        fleet_vm(&f, name, 0, 2);
+    }
+    fleet_vm(&f, "full", 1, 63);
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_int_equal(a.w.n, 2 * LIM_WAYS_STAYS);
+    assert_true(a.w.cut);
+    assert_int_equal(a.w.of[0].list[0].kind, WAY_ROOM);
+    assert_int_equal(a.w.of[LIM_WAYS_STAYS].n, 0);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_stays), cmocka_unit_test(test_room),
+        cmocka_unit_test(test_vcpus),         cmocka_unit_test(test_another_moves),
+        cmocka_unit_test(test_words),         cmocka_unit_test(test_unblocks),
+        cmocka_unit_test(test_rules),         cmocka_unit_test(test_cures),
+        cmocka_unit_test(test_cold),          cmocka_unit_test(test_together),
+        cmocka_unit_test(test_proofs),        cmocka_unit_test(test_each_way),
+        cmocka_unit_test(test_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
