@@ -59,22 +59,22 @@ static int find_host(struct cli *c, const struct offline *o, const char *name)
     return -1;
 }
 
-struct ids {
-    int *list;
-    size_t n;
-};
-
-static bool find_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n,
-                       struct ids *ret)
+bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
+                   size_t *n_list)
 {
     for (size_t i = 0; i < n; i++) {
         int id = find_host(c, o, names[i]);
         if (id < 0)
             return false;
-        *vec_add(&ret->list, &ret->n) = id;
+        *vec_add(list, n_list) = id;
     }
     return true;
 }
+
+struct ids {
+    int *list;
+    size_t n;
+};
 
 /* ---- kinds of requests: a row each ------------------------------------------------------------- */
 struct asked { /* the planner's request, and what it points to */
@@ -177,8 +177,8 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
     int code = k->ask(c, o, req, &a);
     if (code)
         return code;
-    if (!find_hosts(c, o, req->to, req->n_to, &a.to) ||
-        !find_hosts(c, o, req->avoid, req->n_avoid, &a.avoid))
+    if (!offline_hosts(c, o, req->to, req->n_to, &a.to.list, &a.to.n) ||
+        !offline_hosts(c, o, req->avoid, req->n_avoid, &a.avoid.list, &a.avoid.n))
         return X_DENIED;
     shape_init(&run_view_shape, ret);
     planned_run(&ret->run, &o->policy, req);

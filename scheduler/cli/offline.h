@@ -29,6 +29,13 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
 /* The same as data: what GET /v1/runs/ID answers, and "snapshot", the file. Gives. */
 json_t *offline_encode(const struct offline *o, const struct run_view *v);
 
+/* Their ids, appended. False: one of them is not there; explained. */
+bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
+                   size_t *n_list);
+
+/* drover plan failover HOST... */
+int failover_plan(struct cli *c, int argc, char **argv);
+
 /* drover plan WORD, of fleets whose VMs may move: is it one of these words; plan it. */
 bool balance_is(const char *word);
 int balance_plan(struct cli *c, int argc, char **argv);

@@ -9,7 +9,7 @@
 
 static bool same_host(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
-    if (w->s->vms[q->vm].host != q->host)
+    if (w->f.at[q->vm] != q->host)
         return true;
     if (ret) {
         ret->code = R_SAME_HOST;
@@ -233,7 +233,8 @@ static bool cluster(const struct plan_world *w, const struct plan_ask *q, struct
 {
     const struct vm *v = vm_of(w, q);
     const struct host *h = host_of(w, q);
-    const char *need = w->s->hosts[w->s->vms[q->vm].host].h->ceph_fsid;
+    int from = w->s->vms[q->vm].host;
+    const char *need = from >= 0 ? w->s->hosts[from].h->ceph_fsid : NULL;
     for (size_t i = 0; need && i < v->n_disks; i++) {
         const struct disk *d = &v->disks[i];
         if (d->kind != DISK_RBD || d->n_mons || d->conf || str_eq(need, h->ceph_fsid))

@@ -9,6 +9,8 @@
  *          memory or CPU; with allow_cold a running VM may be stopped, moved and started again
  *          (live=false). Cold lifts two reasons only, R_CACHE_MODE and R_MIGRATE_FAILED: paused,
  *          crashed, transient, local disks, host devices, CPU model, rules and capacity still decide.
+ * Nowhere  VMs of the snapshot that are to be started (their host is dead, they are new) are placed too:
+ *          live=false, from where they were; nothing is held there.
  * Layers   plan.c puts together: movable.c filter.c room.c (who may move, who may go where), world.h (what
  *          is planned), classes.c translate.c (the problem), scheduler/solve (the engine), balance.c
  *          fit.c (other goals), order.c explain.c; forecast.h; plan_verify: verify.c verify_move.c alone. */
@@ -50,6 +52,8 @@ struct plan_request {
     size_t n_to;
     const int *avoid;
     size_t n_avoid;
+    const int
+        *rank; /* per vms[i]: those of a lower rank have a place before all others; NULL: one */
     const int *wish; /* per vms[i]: wanted target or -1; NULL: no wishes (bring-home) */
     const struct plan_refusal *refusals;
     size_t n_refusals;
@@ -87,6 +91,11 @@ struct plan {
     int *emptied;
     size_t n_emptied;
 };
+
+/* The host is dead: what ran there is nowhere. */
+void plan_host_dies(struct snapshot *s, int host);
+/* By the value of the label: numbers, smallest first; without the label, or with another value: last. */
+int plan_rank(const struct vm *v, const char *label);
 
 /* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows
  * both. */

@@ -147,7 +147,7 @@ static void size_items(struct work *k)
         else
             need[at] += !home_is_allowed(k->w, vm);
         cost[at] += k->g->price_per_move + k->g->price_per_gib * l.mem_bytes / GIB;
-        home[at] = s->vms[vm].host;
+        home[at] = k->w->f.at[vm];
     }
     if (k->g->room) {
         int64_t *x = &size[(size_t)(p->n_items - 1) * N_RES];

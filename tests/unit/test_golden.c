@@ -3,7 +3,8 @@
  *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order
  * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
  * and it is no maintenance. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
- * emptied with at most so many moves.
+ * emptied with at most so many moves. failover HOST...: these hosts are dead; the label tier says who comes
+ * first.
  * Every plan must be the same for any seed and hold in the independent replay. GOLDEN_BLESS=1 writes
  * the answers anew (then read them). Run from the repository's root. */
 #include <dirent.h>
@@ -26,8 +27,8 @@ struct question {
     struct snap *f;
     const struct policy *p;
     struct plan_request r;
-    int *vms, *wish;
-    size_t n_vms, n_wish;
+    int *vms, *wish, *rank;
+    size_t n_vms, n_wish, n_rank;
 };
 
 static int find(const struct snap *f, const char *name, bool host)
@@ -74,6 +75,17 @@ static void ask_consolidate(struct question *q, char *words)
     q->r.goal = GOAL_CONSOLIDATE;
     q->r.purpose = PURPOSE_BALANCE;
     q->r.max_moves = atoll(words);
+}
+
+static void ask_failover(struct question *q, char *words)
+{
+    for (char *w; (w = strsep(&words, " ")) != NULL;)
+        plan_host_dies(&q->f->s, find(q->f, w, true));
+    for (size_t i = 0; i < q->f->s.n_vms; i++)
+        if (q->f->s.vms[i].nowhere) {
+            *vec_add(&q->vms, &q->n_vms) = (int)i;
+            *vec_add(&q->rank, &q->n_rank) = plan_rank(q->f->s.vms[i].v, q->p->failover.priority);
+        }
 }
 
 static void say(char **text, const char *line)
@@ -144,7 +156,8 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     } kinds[] = {{"drain ", ask_drain},
                  {"balance ", ask_balance},
                  {"home ", ask_home},
-                 {"consolidate ", ask_consolidate}};
+                 {"consolidate ", ask_consolidate},
+                 {"failover ", ask_failover}};
     cleanup(freep) char *path = xasprintf("%s/fleet.json", dir);
     cleanup(snap_done) struct snap f = {0};
     struct question q = {.f = &f, .p = p};
@@ -159,6 +172,7 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     q.r.vms = q.vms;
     q.r.n_vms = q.n_vms;
     q.r.wish = q.wish;
+    q.r.rank = q.rank;
     assert_true(q.n_vms > 0 || q.r.goal != GOAL_LEAVE);
     char *text = plan_text(&q, 1);
     for (uint64_t seed = 2; seed < 5; seed++) {
@@ -167,6 +181,7 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     }
     free(q.vms);
     free(q.wish);
+    free(q.rank);
     return text;
 }
 
