@@ -168,7 +168,7 @@ bench-ucc15: $(B)/bench/ucc15 ## timetables of moves against published ones: DAT
 	@DATA="$(DATA)" OUT="$(OUT)" $<
 $(B)/bench/ucc15: $(B)/tests/bench/ucc15.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
-bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 10 min)
+bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 6 min)
 	@tests/bench/hbal $< "$(DATA)"
 $(B)/bench/hbal: $(B)/tests/bench/hbal.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
