@@ -66,7 +66,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
 
 .PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
-        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
+        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -156,8 +156,13 @@ demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leave
 	@deploy/deps.sh
 	@$(MAKE) -s -j$$(nproc) all
 	@tests/lab/demo
-bench-plan: $(B)/bench/plan ## time of the planner on large fleets
+bench-plan: $(B)/bench/plan ## time of the planner on large fleets; draws build/plain/bench/plan-growth.svg
+	@$< | tee $(B)/bench/plan.out
+	@tests/bench/plan-growth <$(B)/bench/plan.out >$(B)/bench/plan-growth.svg
+bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (half an hour)
 	@$<
+$(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 $(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan solve policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-roadef: $(B)/bench/roadef ## the search against the ROADEF winner: DATA=FOLDER SECONDS=60 THREADS=2 INST='a1_1 b_1'
