@@ -121,7 +121,7 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
-mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover) ## each check of the plans' verifier switched off: a test must notice
+mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room) ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 layers: all ## who may include whom; pure rooms stay pure
 	@tests/layers $(B)

@@ -46,14 +46,16 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "relieve      what is too full is emptied down to where it is not\n"                           \
     "repair       broken rules are mended, nothing else\n"                                         \
     "consolidate  hosts are emptied, so that they can be switched off\n"                           \
-    "make-room    room for a new VM, as it is or by few moves\n"                                   \
+    "make-room    room for a VM, as it is or by few moves of others\n"                             \
+    "fit          where a VM has room as it is, and why not elsewhere\n"                           \
     "failover     HOST...: what would be started where if these hosts were dead\n\n"               \
     "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n"                \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"  \
     "  --hosts-free N       of consolidate: no more than so many hosts\n"                          \
-    "  --memory SIZE        of make-room: what the VM will take, QEMU included\n"                  \
-    "  --vcpus N            of make-room\n"                                                        \
+    "  --memory SIZE        of make-room, fit: what a new VM will take, QEMU included\n"           \
+    "  --vcpus N, --labels KEY=VALUE,..., --name NAME: what else rules and capacity see of it\n"   \
+    "  --vm VM              of make-room, fit: one that there is, elsewhere than where it is\n"    \
     "  --priority LABEL     of failover: VMs with the smallest number in it come first\n\n"
 
 static const struct command commands[] = {

@@ -79,7 +79,8 @@ static bool not_avoided(const struct plan_world *w, const struct plan_ask *q, st
 
 static bool among_to(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
-    if (!w->r || !w->r->to || contains(w->r->to, w->r->n_to, q->host))
+    bool other = w->r && w->r->goal == GOAL_ROOM && q->vm != w->r->room_for;
+    if (!w->r || !w->r->to || other || contains(w->r->to, w->r->n_to, q->host))
         return true;
     if (ret) {
         ret->code = R_NOT_IN_TO;

@@ -336,9 +336,16 @@ static void begin(struct making *k, int *planned)
         for (size_t i = 0; i < n; i++) {
             int vm = k->r->vms ? k->r->vms[i] : (int)i;
             bool asks = plan_counts(s, vm) || k->r->goal == GOAL_CONSOLIDATE;
-            if (!asks || !making_may_move(k, vm, &k->list[k->n], NULL))
+            bool room = k->r->goal == GOAL_ROOM && vm == k->r->room_for;
+            struct plan_stay stay;
+            if (!asks)
                 continue;
-            k->list[k->n].must_leave = false;
+            if (!making_may_move(k, vm, &k->list[k->n], room ? &stay : NULL)) {
+                if (room)
+                    *vec_add(&k->plan->stays, &k->plan->n_stays) = stay;
+                continue;
+            }
+            k->list[k->n].must_leave = room;
             planned[k->n++] = vm;
         }
     }

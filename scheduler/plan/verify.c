@@ -409,6 +409,33 @@ static bool spare_ok(struct replay *v)
            replay_bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
 }
 
+/* When all has ended, the VM that is to have room can come: a plan of one move. */
+static bool room_ok(struct replay *v)
+{
+    const struct plan *p = v->plan;
+    if (v->r->goal != GOAL_ROOM || p->room_on < 0)
+        return true;
+    int vm = v->r->room_for;
+    struct snapshot end = *v->s;
+    cleanup(freep) struct snap_vm *vms = xmemdup(end.vms, end.n_vms * sizeof(*vms));
+    for (size_t i = 0; i < p->n_moves; i++) {
+        if (p->moves[i].vm == vm)
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, vm),
+                              xstrdup("moved, and has no room yet"));
+        vms[p->moves[i].vm].host = p->moves[i].to;
+    }
+    end.vms = vms;
+    struct plan_request r = *v->r;
+    r.goal = GOAL_LEAVE;
+    r.vms = &vm;
+    r.n_vms = 1;
+    struct plan_move come = {.vm = vm,
+                             .from = vms[vm].host,
+                             .to = p->room_on,
+                             .live = vms[vm].v->state == VM_RUNNING && !vms[vm].nowhere};
+    return plan_verify(&end, v->p, &r, &(struct plan){.moves = &come, .n_moves = 1}, v->ret);
+}
+
 static void may_be_at(struct replay *v, int host, int vm)
 {
     if (host >= 0)
@@ -438,7 +465,7 @@ static bool replay(struct replay *v)
     for (size_t i = 0; i < p->n_moves; i++)
         if (!together_ok(v, &p->moves[i]))
             return false;
-    return emptied_ok(v) && spare_ok(v);
+    return emptied_ok(v) && spare_ok(v) && room_ok(v);
 }
 
 static void crowds_free(struct crowd *c, size_t n)

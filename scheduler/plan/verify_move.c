@@ -102,7 +102,8 @@ static bool asked_ok(struct replay *v, const struct plan_move *m)
 {
     if (listed(v->r->avoid, v->r->n_avoid, m->to))
         return replay_bad(v, R_AVOIDED, m->to, replay_name(v, m->vm), NULL);
-    if (v->r->to && !listed(v->r->to, v->r->n_to, m->to))
+    bool other = v->r->goal == GOAL_ROOM; /* `to` is for the VM that is to have room */
+    if (v->r->to && !other && !listed(v->r->to, v->r->n_to, m->to))
         return replay_bad(v, R_NOT_IN_TO, m->to, replay_name(v, m->vm), NULL);
     for (size_t i = 0; i < v->r->n_refusals; i++) {
         const struct plan_refusal *f = &v->r->refusals[i];

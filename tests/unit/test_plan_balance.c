@@ -178,40 +178,6 @@ static void maintenance_only_stays(void **state)
     fleet_done(&f);
 }
 
-static void room_is_made_with_few_moves(void **state)
-{
-    (void)state;
-    struct test_fleet f;
-    struct plan p;
-    fleet_init(&f, 3, 64, 20);
-    f.r.room = (struct plan_room){.mem_bytes = 30 * GIB, .vcpus = 4};
-    fill(&f, 0, 5, 8);
-    fill(&f, 1, 5, 8);
-    fill(&f, 2, 5, 8); /* 24 GiB free on each */
-    make(&f, GOAL_ROOM, &p);
-    assert_int_equal(p.n_moves, 1);
-    assert_true(p.room_on >= 0 && p.moves[0].from == p.room_on);
-    plan_done(&p);
-    f.r.room.mem_bytes = 24 * GIB; /* fits as it is */
-    make(&f, GOAL_ROOM, &p);
-    assert_int_equal(p.n_moves, 0);
-    assert_true(p.room_on >= 0);
-    plan_done(&p);
-    f.r.room.mem_bytes = 60 * GIB; /* 72 GiB are free, but all of one host's VMs fit nowhere else */
-    f.r.max_moves = 4;
-    make(&f, GOAL_ROOM, &p);
-    assert_int_equal(p.n_moves, 0);
-    assert_int_equal(p.room_on, -1);
-    plan_done(&p);
-    f.s.hosts[0].state = f.s.hosts[1].state =
-        HOST_CORDONED; /* no place but h2, and none to go to */
-    f.r.room.mem_bytes = 30 * GIB;
-    make(&f, GOAL_ROOM, &p);
-    assert_int_equal(p.room_on, -1);
-    plan_done(&p);
-    fleet_done(&f);
-}
-
 /* The balance is never bought with a broken rule, and never by way of one. */
 static void balance_keeps_the_rules(void **state)
 {
@@ -314,7 +280,6 @@ int main(void)
         cmocka_unit_test(broken_rules_are_repaired),
         cmocka_unit_test(exceeded_capacity_is_repaired),
         cmocka_unit_test(maintenance_only_stays),
-        cmocka_unit_test(room_is_made_with_few_moves),
         cmocka_unit_test(balance_keeps_the_rules),
         cmocka_unit_test(what_was_balanced_is_left_alone),
     };
