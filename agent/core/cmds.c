@@ -255,6 +255,14 @@ bool cmds_knows(const struct cmds *c, int64_t job, int64_t attempt, const char *
     return find(c, &k) != NULL;
 }
 
+bool cmds_migrating(const struct cmds *c, const char *vm)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->list[i].running && c->list[i].key.type == MSG_MIGRATE && str_eq(c->list[i].vm, vm))
+            return true;
+    return false;
+}
+
 /* ---- answers that say no ----------------------------------------------------------------------- */
 static void fail_checks(const struct check_vms *in, const char *code, const char *error,
                         struct vms_checked *out)

@@ -42,6 +42,9 @@ void cmds_begun(struct cmds *c, int64_t job, int64_t attempt, const char *vm);
 /* Was this migration ordered through this agent (running, ended or begun before a restart)? */
 bool cmds_knows(const struct cmds *c, int64_t job, int64_t attempt, const char *vm);
 
+/* Is a migration of this VM ordered here whose end is not known yet? */
+bool cmds_migrating(const struct cmds *c, const char *vm);
+
 /* The answer of the right type for m that says it could not be carried out. began: for migrate, that
  * libvirt may have been asked already. Gives into *ret; id 0, re = m's id. */
 void cmds_failure(const struct msg *m, const char *code, const char *error, bool began,

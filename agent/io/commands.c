@@ -108,6 +108,8 @@ static void log_result(const struct msg *cmd, const struct msg *result)
 static void answer(struct commands *c, const struct msg *cmd, struct msg *result)
 {
     log_result(cmd, result);
+    if (result->type == MSG_PROBED)
+        ((struct probed *)result->body)->ordered = cmds_migrating(c->agent->cmds, vm_of(cmd));
     result->re = cmds_finish(c->agent->cmds, cmd, result);
     session_answer(c->agent->session, result);
     const char *vm = vm_of(cmd);

@@ -85,7 +85,8 @@ SHAPE(probe_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, att
 #undef T
 #define T struct probed
 SHAPE(probed_shape, T, SF_INT_REQ(T, job), SF_INT_REQ(T, attempt), SF_STR_REQ(T, vm),
-      SF_ENUM_REQ(T, seen, seen_names), SF_ENUM(T, vm_job, vm_job_names), SF_BOOL(T, persistent),
+      SF_ENUM_REQ(T, seen, seen_names), SF_ENUM(T, vm_job, vm_job_names), SF_BOOL(T, ordered),
+      SF_BOOL(T, persistent),
       SF_STR(T, detail), SF_LIST(T, images, &image_fact_shape));
 #undef T
 #define T struct tidy

@@ -172,6 +172,7 @@ struct probed {
     char *vm;
     int seen;            /* enum seen; SEEN_ERROR: libvirt did not answer: no evidence */
     int vm_job;          /* enum vm_job */
+    bool ordered;        /* a migration that this agent was told to begin has not returned: it may yet begin */
     bool persistent;
     char *detail;        /* libvirt's state reason: "postcopy-failed", "migrated", ... or the error */
     struct image_fact *images;

@@ -14,7 +14,7 @@
 #include "scheduler/plan/plan.h"
 
 /* Why these: docs/timelines.md. */
-enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, PLAN_ROUNDS = 64, CHECK_BATCH = 32 };
+enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, GIVEN_UP_ROUNDS = 20, PLAN_ROUNDS = 64, CHECK_BATCH = 32 };
 #define ASK_TIMEOUT_US (40 * SEC)      /* > the agent's own 30 s deadline for Ceph and libvirt */
 #define PROBE_TIMEOUT_US (12 * SEC)    /* then that side counts as silent for this round */
 #define PROBE_EVERY_US (500 * MSEC)

@@ -410,12 +410,27 @@ static void note_silence(const struct core *c, struct move_slot *m)
     m->silence_noted = m->dirty = true;
 }
 
+/* The source has said that it moves no more, and its word on how that ended has not come: it is lost. */
+static void miss_answer(struct core *c, struct move_slot *m)
+{
+    int64_t last_us = m->progress_us > m->copy_start_us ? m->progress_us : m->copy_start_us;
+    const struct host_slot *h = host_find(c, m->m.from);
+    if (m->m.state != JOB_COPYING || !h || !h->reported || c->now_us - last_us < SILENT_COPY_US)
+        return;
+    const struct vm_slot *v = vm_find(h, m->m.vm);
+    if (v && !v->gone && v->vm.job == VM_JOB_MIGRATING_OUT)
+        return;
+    set_fmt(&m->m.error, "%s is not moving it any more and has not said how that ended", m->m.from);
+    move_event(c, m, JEV_LOST);
+}
+
 void move_tick(struct core *c, struct move_slot *m)
 {
     if (m->m.state == JOB_PREPARING && m->prep_waiting == 0 && !m->prep_done)
         prep_finished(c, m);
     give_up_late(c, m);
     note_silence(c, m);
+    miss_answer(c, m);
     if ((m->m.state == JOB_CONFIRMING || m->m.state == JOB_UNCERTAIN) &&
         m->next_probe_us <= c->now_us)
         send_probes(c, m);

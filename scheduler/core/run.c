@@ -480,6 +480,19 @@ static void end_drain(struct core *c, struct run_slot *r)
             r->run.host);
 }
 
+/* A VM that comes to the host while it is emptied, by whoever's hand: it is to be moved on, not left. */
+static const char *on_its_way(const struct core *c, const char *host)
+{
+    for (size_t i = 0; i < c->n_moves; i++)
+        if (move_active(c->moves[i]) && str_eq(c->moves[i]->m.to, host))
+            return c->moves[i]->m.vm_name;
+    const struct host_slot *h = host_find(c, host);
+    for (size_t i = 0; h && i < h->n_vms; i++)
+        if (h->vms[i].vm.job == VM_JOB_MIGRATING_IN)
+            return h->vms[i].vm.name;
+    return NULL;
+}
+
 void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
 {
     const struct counted *n = m && m->type == MSG_COUNTED ? m->body : NULL;
@@ -500,6 +513,13 @@ void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
                                   .defined = (int64_t)n->n_defined,
                                   .jobs = n->jobs,
                                   .watchers = watchers_left(c, &r->run)};
+    const char *coming = on_its_way(c, r->run.host);
+    if (coming) {
+        set_fmt(&r->run.message, "waiting for vm/%s, which is on its way to %s and has to be moved on",
+                coming, r->run.host);
+        r->dirty = true;
+        return;
+    }
     /* more than we know of: the reports will name them, and they are planned too */
     if ((r->run.proof.running > r->run.blocked || n->jobs) && r->census_rounds++ < CENSUS_ROUNDS)
         return;

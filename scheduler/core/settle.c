@@ -119,8 +119,11 @@ static bool lock_taken(struct move_slot *m)
 
 static enum job_event runs_at_destination(struct core *c, struct move_slot *m, int s)
 {
-    if (s == SEEN_PAUSED || s == SEEN_OTHER)
-        return wait_for(m, "%s has not let go of its stopped copy yet", m->m.from);
+    if (s == SEEN_PAUSED || s == SEEN_OTHER) /* its libvirtd died while it handed over: it never will */
+        return m->probe_rounds <= GIVEN_UP_ROUNDS
+                   ? wait_for(m, "%s has not let go of its stopped copy yet", m->m.from)
+                   : wait_for(m, "it runs on %s; its stopped copy on %s needs a person: virsh destroy %s there",
+                              m->m.to, m->m.from, m->m.vm_name);
     if (!only_writer(c, m, false) || !leftover_gone(c, m, s) || !lock_taken(m))
         return JEV_UNPROVEN;
     return JEV_SEEN_DST;
@@ -214,7 +217,12 @@ enum job_event settle_judge(struct core *c, struct move_slot *m)
 {
     int s = m->have_src ? m->src.seen : SEEN_ERROR;
     int d = m->have_dst ? m->dst.seen : SEEN_ERROR;
-    if (m->m.offline)
-        return judge_offline(m, s, d);
-    return m->m.live ? judge_live(c, m, s, d) : judge_cold(c, m, s, d);
+    enum job_event ev = m->m.offline ? judge_offline(m, s, d)
+                        : m->m.live  ? judge_live(c, m, s, d)
+                                     : judge_cold(c, m, s, d);
+    /* not moving is no evidence while the order to move may still reach libvirt */
+    bool stays = ev == JEV_SEEN_SRC || ev == JEV_SEEN_STOPPED || ev == JEV_SEEN_DIRTY;
+    if (stays && m->have_src && m->src.ordered)
+        return wait_for(m, "the agent of %s is still carrying out the order to move it", m->m.from);
+    return ev;
 }

@@ -234,7 +234,8 @@ void vm_moved(struct core *c, const struct move *m)
         now->since_wall_us = c->wall_us;
     if (now && now->vm.job == VM_JOB_MIGRATING_IN)
         now->vm.job = VM_JOB_NONE;
-    if (old)
+    /* A definition that was left behind on purpose, and reported, is still there. */
+    if (old && (!m->live || m->offline || old->vm.state != VM_SHUTOFF))
         drop_vm(c, from, m->vm);
     c->version++;
 }

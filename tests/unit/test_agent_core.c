@@ -171,10 +171,16 @@ static void failures_have_the_right_type(void **state)
     static const struct {
         enum msg_type in, out;
     } want[] = {
-        {MSG_CHECK_VMS, MSG_VMS_CHECKED}, {MSG_CHECK_PEER, MSG_DONE},
-        {MSG_CHECK_HOST, MSG_HOST_CHECKED}, {MSG_MIGRATE, MSG_MIGRATED}, {MSG_ABORT, MSG_DONE},
-        {MSG_TUNE, MSG_DONE}, {MSG_PROBE, MSG_PROBED}, {MSG_TIDY, MSG_DONE},
-        {MSG_POWER, MSG_DONE}, {MSG_CENSUS, MSG_COUNTED},
+        {MSG_CHECK_VMS, MSG_VMS_CHECKED},
+        {MSG_CHECK_PEER, MSG_DONE},
+        {MSG_CHECK_HOST, MSG_HOST_CHECKED},
+        {MSG_MIGRATE, MSG_MIGRATED},
+        {MSG_ABORT, MSG_DONE},
+        {MSG_TUNE, MSG_DONE},
+        {MSG_PROBE, MSG_PROBED},
+        {MSG_TIDY, MSG_DONE},
+        {MSG_POWER, MSG_DONE},
+        {MSG_CENSUS, MSG_COUNTED},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
@@ -198,6 +204,24 @@ static void failures_have_the_right_type(void **state)
         msg_done(&out);
         msg_done(&m);
     }
+}
+
+static void a_migration_is_ordered_until_it_has_ended(void **state)
+{
+    (void)state;
+    struct cmds *c = cmds_new();
+    struct migrate q = {.term = 1, .job = 7, .attempt = 1, .vm = (char *)(uintptr_t) "v"};
+    const struct msg m = {.id = 3, .type = MSG_MIGRATE, .body = &q};
+    struct msg out = {0};
+    assert_false(cmds_migrating(c, "v"));
+    assert_int_equal(cmds_take(c, &m, &out), CMDS_RUN);
+    assert_true(cmds_migrating(c, "v"));
+    assert_false(cmds_migrating(c, "w"));
+    cmds_failure(&m, "migrate_failed", "no", true, &out);
+    cmds_finish(c, &m, &out);
+    assert_false(cmds_migrating(c, "v"));
+    msg_done(&out);
+    cmds_free(c);
 }
 
 /* ---- reporter ----------------------------------------------------------------------------------- */
@@ -442,6 +466,7 @@ int main(void)
         cmocka_unit_test(failures_have_the_right_type),
         cmocka_unit_test(full_then_deltas),
         cmocka_unit_test(back_before_it_was_told),
+        cmocka_unit_test(a_migration_is_ordered_until_it_has_ended),
         cmocka_unit_test(measurements_alone_are_no_news),
         cmocka_unit_test(a_dirty_rate_is_told_once),
         cmocka_unit_test(reports_fit_frames),
