@@ -31,7 +31,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS_ALL) 2>/dev/null)
 ALL_CFLAGS = -std=gnu17 $(DEFS) $(WARN) -fno-omit-frame-pointer -pthread $(CFLAGS_$(V)) $(PKG_CFLAGS) $(CFLAGS)
 
 # ---- rooms: every .c file in a room is part of its archive ---------------------------------------
-ROOMS := base model wire net policy solve plan snap core agentcore hv rbd
+ROOMS := base model wire net policy solve plan snap core agentcore hv rbd sim
 DIR_base := lib/base
 DIR_model := lib/model
 DIR_wire := lib/wire
@@ -42,6 +42,7 @@ DIR_plan := scheduler/plan
 DIR_snap := scheduler/snap
 DIR_core := scheduler/core
 DIR_agentcore := agent/core
+DIR_sim := scheduler/sim
 DIR_hv := agent/hv
 DIR_rbd := agent/rbd
 room_src = $(sort $(foreach d,$(DIR_$(1)),$(wildcard $(d)/*.c)))
@@ -58,15 +59,16 @@ SRC_scheduler := $(sort $(wildcard scheduler/io/*.c))
 SRC_agent := $(sort $(wildcard agent/io/*.c))
 SRC_helper := $(sort $(wildcard agent/helper/*.c))
 SRC_cli := $(sort $(wildcard scheduler/cli/*.c))
+SRC_simcli := $(sort $(wildcard scheduler/simcli/*.c))
 LIBS_BASE := -ljansson -lm
 LIBS_SNAP := -lcsv
 LIBS_POLICY := -lyaml -lgit2
 LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
-PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover
+PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
-.PHONY: all help check tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
-        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
+.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
+        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -79,6 +81,9 @@ $(B)/bin/drover-agent-ceph: $(call obj,$(SRC_helper)) $(call lib,rbd wire model 
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) -lrbd -lrados
 $(B)/bin/drover: $(call obj,$(SRC_cli)) $(call lib,core snap plan solve policy net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lcurl $(LIBS_POLICY) $(LIBS_SNAP)
+
+$(B)/bin/drover-sim: $(call obj,$(SRC_simcli)) $(call lib,sim agentcore core snap plan solve policy wire model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) $(LIBS_SNAP)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -121,8 +126,15 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
-mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room) ## each check of the plans' verifier switched off: a test must notice
+mutate-verify: $(B)/tests/test_plan_verify $(B)/tests/test_plan_rules ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
+SEEDS ?= 1..1000
+check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes
+	@$< check tests/sim/*
+sim-soak: $(B)/bin/drover-sim ## random fleets and faults in virtual time: SEEDS=1..1000
+	@$< soak $(SEEDS) --out build/soak
+golden-update: $(B)/bin/drover-sim ## write the logs of tests/sim anew; read the difference
+	@$< check --update tests/sim/*
 layers: all ## who may include whom; pure rooms stay pure
 	@tests/layers $(B)
 lint: ## clang-tidy over the product's sources
@@ -156,13 +168,8 @@ demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leave
 	@deploy/deps.sh
 	@$(MAKE) -s -j$$(nproc) all
 	@tests/lab/demo
-bench-plan: $(B)/bench/plan ## time of the planner on large fleets; draws build/plain/bench/plan-growth.svg
-	@$< | tee $(B)/bench/plan.out
-	@tests/bench/plan-growth <$(B)/bench/plan.out >$(B)/bench/plan-growth.svg
-bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (half an hour)
+bench-plan: $(B)/bench/plan ## time of the planner on large fleets
 	@$<
-$(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy model base)
-	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 $(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan solve policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-roadef: $(B)/bench/roadef ## the search against the ROADEF winner: DATA=FOLDER SECONDS=60 THREADS=2 INST='a1_1 b_1'
@@ -173,7 +180,7 @@ bench-ucc15: $(B)/bench/ucc15 ## timetables of moves against published ones: DAT
 	@DATA="$(DATA)" OUT="$(OUT)" $<
 $(B)/bench/ucc15: $(B)/tests/bench/ucc15.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
-bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 6 min)
+bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 10 min)
 	@tests/bench/hbal $< "$(DATA)"
 $(B)/bench/hbal: $(B)/tests/bench/hbal.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)

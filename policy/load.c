@@ -181,3 +181,17 @@ int policy_load(const char *dir, struct policy *ret, struct err *e)
     p = (struct policy){0};
     return 0;
 }
+
+int policy_load_text(const char *name, const char *text, struct policy *ret, struct err *e)
+{
+    struct policy p;
+    policy_default(&p);
+    int rc = policy_read_text(name, text, strlen(text), &p, e);
+    if (rc == 0)
+        rc = rules_check(&p, e);
+    if (rc < 0)
+        policy_done(&p);
+    else
+        *ret = p;
+    return rc;
+}

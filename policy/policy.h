@@ -103,9 +103,6 @@ struct policy {
     struct {
         int64_t moves_per_vm_per_day, pause_per_vm_per_day_us; /* 0: no limit */
     } budget;
-    struct {
-        char *priority; /* label of VMs: its number is their rank, the smallest first; NULL: none */
-    } failover;
     struct rule *rules;
     size_t n_rules;
     char *commit; /* git commit of the work tree, NULL if it is none */
@@ -116,6 +113,8 @@ struct policy {
 void policy_default(struct policy *p);
 /* Load every .yaml and .yml file below DIR, in name order. Gives *ret. A missing directory is an error. */
 int policy_load(const char *dir, struct policy *ret, struct err *e);
+/* One file's text instead; name: how it is called in messages. */
+int policy_load_text(const char *name, const char *text, struct policy *ret, struct err *e);
 void policy_done(struct policy *p);
 /* draft-07 JSON schema of one policy file, as text (schema/policy.json). Gives. */
 char *policy_schema_text(void);

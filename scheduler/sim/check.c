@@ -1,0 +1,357 @@
+/* What must always be true (docs/simulator.md, "What is checked"). Reads the truth, the store and the
+ * policy's text of rules; shares no code with planner and core. */
+#include <string.h>
+
+#include "scheduler/sim/world.h"
+
+static const struct policy *policy_of(const struct sim *s)
+{
+    return s->brain.core ? core_policy(s->brain.core) : &s->brain.policy;
+}
+
+static const char *host_name(const struct sim *s, int host)
+{
+    return s->hosts[host].facts.name;
+}
+
+/* ---- one instance, one writer, nothing lost ---------------------------------------------------------- */
+static void check_instances(struct sim *s, const struct sim_vm *v)
+{
+    const struct qemu *runs = NULL;
+    for (size_t i = 0; i < v->n_qemus; i++) {
+        if (v->qemus[i].state != QEMU_RUNNING)
+            continue;
+        if (runs)
+            sim_wrong(s, "vm/%s runs on %s and on %s", v->facts.name, host_name(s, runs->host),
+                      host_name(s, v->qemus[i].host));
+        runs = &v->qemus[i];
+    }
+    if (v->excused)
+        return;
+    size_t alive = 0;
+    for (size_t i = 0; i < v->n_qemus; i++)
+        alive += v->qemus[i].state != QEMU_INCOMING;
+    if (v->wanted && !alive)
+        sim_wrong(s, "vm/%s is down, and nobody told it to stop", v->facts.name);
+    if (!v->wanted && runs && v->n_defs == 0)
+        sim_wrong(s, "vm/%s runs without a definition", v->facts.name);
+    if (!v->n_qemus && !v->n_defs)
+        sim_wrong(s, "vm/%s is lost: neither running nor defined anywhere", v->facts.name);
+}
+
+/* ---- capacity ------------------------------------------------------------------------------------------ */
+int64_t check_room(const struct sim *s, int host)
+{
+    const struct policy *p = policy_of(s);
+    int64_t bytes = s->hosts[host].facts.mem_bytes - p->capacity.mem_reserve_bytes;
+    return (int64_t)((double)bytes * (double)p->capacity.mem_overcommit_ppm / 1e6);
+}
+
+static void check_capacity(struct sim *s, int host)
+{
+    const struct sim_host *h = &s->hosts[host];
+    char a[FMT_BYTES], b[FMT_BYTES];
+    int64_t ours = 0;
+    bool excused = false;
+    for (size_t i = 0; i < h->n_here; i++)
+        if (qemu_on(&s->vms[h->here[i]], host)) {
+            excused |= s->vms[h->here[i]].excused;
+            ours += vm_need_bytes(&s->vms[h->here[i]].facts);
+        }
+    int64_t room = check_room(s, host) + h->excess_bytes;
+    if (ours > room && !excused)
+        sim_wrong(s, "host/%s holds VMs that need %s, it may hold %s", h->facts.name,
+                  fmt_bytes(a, ours), fmt_bytes(b, room));
+}
+
+void check_world(struct sim *s)
+{
+    for (size_t i = 0; i < s->n_touched; i++) {
+        const struct sim_vm *v = &s->vms[s->touched[i]];
+        check_instances(s, v);
+        for (size_t k = 0; k < v->n_qemus; k++)
+            check_capacity(s, v->qemus[k].host);
+    }
+    s->n_touched = 0;
+    free(take(s->touched));
+}
+
+/* ---- rules --------------------------------------------------------------------------------------------- */
+static bool selects(const struct selector *sel, const char *name, const struct label *labels,
+                    size_t n)
+{
+    bool named = sel->n_names == 0;
+    for (size_t i = 0; i < sel->n_names && !named; i++)
+        named = str_glob(sel->names[i], name);
+    for (size_t i = 0; i < sel->n_labels && named; i++)
+        named = str_eq(label_get(labels, n, sel->labels[i].key), sel->labels[i].value);
+    return named;
+}
+
+static bool has_vm(const struct rule *r, const struct sim_vm *v)
+{
+    return selects(&r->vms, v->facts.name, v->facts.labels, v->facts.n_labels);
+}
+
+static bool has_host(const struct rule *r, const struct host *h)
+{
+    return selects(&r->hosts, h->name, h->labels, h->n_labels);
+}
+
+static bool same_domain(const struct sim *s, int a, int b, int across)
+{
+    const struct host *x = &s->hosts[a].facts, *y = &s->hosts[b].facts;
+    if (a == b)
+        return true;
+    if (across == ACROSS_ZONE)
+        return x->zone && str_eq(x->zone, y->zone);
+    return across == ACROSS_RACK && x->rack && str_eq(x->rack, y->rack) && str_eq(x->zone, y->zone);
+}
+
+static void check_apart(struct sim *s, const struct rule *r, const struct sim_vm *v, int from,
+                        int to)
+{
+    for (size_t i = 0; i < s->n_vms; i++) {
+        const struct sim_vm *o = &s->vms[i];
+        if (o == v || o->excused || !has_vm(r, o))
+            continue;
+        for (size_t k = 0; k < o->n_qemus; k++)
+            if (same_domain(s, o->qemus[k].host, to, r->across) &&
+                !same_domain(s, o->qemus[k].host, from, r->across))
+                sim_wrong(s, "rule %s (%s): vm/%s comes to %s, where vm/%s is", r->name,
+                          r->where ? r->where : "?", v->facts.name, host_name(s, to),
+                          o->facts.name);
+    }
+}
+
+static void check_max(struct sim *s, const struct rule *r, const struct sim_vm *v, int to)
+{
+    const struct sim_host *h = &s->hosts[to];
+    int64_t n = 1;
+    for (size_t i = 0; i < h->n_here; i++) {
+        const struct sim_vm *o = &s->vms[h->here[i]];
+        n += o != v && qemu_on(o, to) && has_vm(r, o);
+    }
+    if (n > r->max && (!r->hosts.n_names || has_host(r, &h->facts)))
+        sim_wrong(s, "rule %s (%s): vm/%s is one too many on %s", r->name,
+                  r->where ? r->where : "?", v->facts.name, host_name(s, to));
+}
+
+void check_arrival(struct sim *s, const struct sim_vm *v, int from, int host)
+{
+    const struct policy *p = policy_of(s);
+    for (size_t i = 0; i < p->n_rules; i++) {
+        const struct rule *r = &p->rules[i];
+        const char *where = r->where ? r->where : "?";
+        if (!r->hard || v->excused || !has_vm(r, v))
+            continue;
+        if (r->kind == RULE_EXCLUDE)
+            sim_wrong(s, "rule %s (%s): vm/%s is moved", r->name, where, v->facts.name);
+        if ((r->kind == RULE_HOST_REQUIRED && !has_host(r, &s->hosts[host].facts)) ||
+            (r->kind == RULE_HOST_FORBIDDEN && has_host(r, &s->hosts[host].facts)))
+            sim_wrong(s, "rule %s (%s): vm/%s must not come to %s", r->name, where, v->facts.name,
+                      host_name(s, host));
+        if (r->kind == RULE_ANTI_AFFINITY)
+            check_apart(s, r, v, from, host);
+        if (r->kind == RULE_MAX_VMS)
+            check_max(s, r, v, host);
+    }
+}
+
+/* ---- nothing before its journal, nothing twice ----------------------------------------------------------- */
+static void check_known(struct sim *s, const struct msg *m, int64_t job, int64_t attempt)
+{
+    const struct brain *b = &s->brain;
+    if (job <= 0)
+        return; /* a run's own word to a VM, not a move's */
+    if (job < 1 || job > (int64_t)b->n_moves || !b->moves[job - 1].id)
+        sim_wrong(s, "'%s' is sent for move %lld, which is not stored", msg_name(m->type),
+                  (long long)job);
+    else if (b->moves[job - 1].attempt != attempt)
+        sim_wrong(s, "'%s' is sent for try %lld of move %lld, stored is try %lld",
+                  msg_name(m->type), (long long)attempt, (long long)job,
+                  (long long)b->moves[job - 1].attempt);
+}
+
+static void check_once(struct sim *s, const struct msg *m, int64_t job, int64_t attempt)
+{
+    struct brain *b = &s->brain;
+    for (size_t i = 0; i < b->n_told; i++)
+        if (b->told[i].type == m->type && b->told[i].job == job && b->told[i].attempt == attempt)
+            sim_wrong(s, "'%s' is sent a second time for try %lld of move %lld", msg_name(m->type),
+                      (long long)attempt, (long long)job);
+    *(struct told *)vec_add(&b->told, &b->n_told) =
+        (struct told){.type = m->type, .job = job, .attempt = attempt};
+}
+
+/* A shutdown needs a word: the run's own, or a cold move that the run allows. */
+static void check_stop(struct sim *s, const struct power *q)
+{
+    const struct brain *b = &s->brain;
+    const struct sim_vm *v = vm_named(s, q->vm);
+    if (q->op != POWER_SHUTDOWN || !v)
+        return;
+    for (size_t i = 0; i < b->n_runs; i++) {
+        const struct run *r = &b->runs[i];
+        if (!r->id || run_ended(r->state))
+            continue;
+        if (r->stop_all || r->on_blocked == BLOCKED_COLD)
+            return;
+        for (size_t k = 0; k < r->n_allow_shutdown; k++)
+            if (vm_named(s, r->allow_shutdown[k]) == v ||
+                str_has_prefix(r->allow_shutdown[k], v->facts.name))
+                return;
+    }
+    sim_wrong(s, "vm/%s is told to shut down, and no word of the operator names it", v->facts.name);
+}
+
+void check_send(struct sim *s, const char *host, const struct msg *m)
+{
+    (void)host;
+    switch ((int)m->type) {
+    case MSG_MIGRATE: {
+        const struct migrate *q = m->body;
+        check_known(s, m, q->job, q->attempt);
+        check_once(s, m, q->job, q->attempt);
+        break;
+    }
+    case MSG_POWER: {
+        const struct power *q = m->body;
+        check_known(s, m, q->job, q->attempt);
+        check_stop(s, q);
+        break;
+    }
+    case MSG_TIDY: {
+        const struct tidy *q = m->body;
+        check_known(s, m, q->job, q->attempt);
+        break;
+    }
+    case MSG_ABORT: {
+        const struct abort_job *q = m->body;
+        check_known(s, m, q->job, q->attempt);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+/* ---- at rest ------------------------------------------------------------------------------------------------ */
+static bool moves(const struct brain *b, const struct sim_vm *v)
+{
+    for (size_t i = 0; i < b->n_moves; i++)
+        if (b->moves[i].id && str_eq(b->moves[i].vm, v->facts.uuid) &&
+            !job_final((enum job_state)b->moves[i].state)) {
+            const struct run *r =
+                b->moves[i].run <= (int64_t)b->n_runs ? &b->runs[b->moves[i].run - 1] : NULL;
+            if (r && !run_ended(r->state))
+                return true;
+        }
+    return false;
+}
+
+static void check_belief(struct sim *s, const struct sim_host *h)
+{
+    for (size_t i = 0; i < h->n_here; i++) {
+        const struct sim_vm *v = &s->vms[h->here[i]];
+        const struct vm *known = core_vm(s->brain.core, h->facts.name, v->facts.uuid, NULL);
+        struct vm seen = {0};
+        if (moves(&s->brain, v))
+            continue; /* its old place is believed in until the new one is proven */
+        bool there = vm_seen(s, v, h->id, &seen);
+        if (there != (known != NULL))
+            sim_wrong(s, "vm/%s is %son %s, the scheduler believes otherwise", v->facts.name,
+                      there ? "" : "not ", h->facts.name);
+        else if (there && (known->state != seen.state || known->persistent != seen.persistent))
+            sim_wrong(s, "vm/%s is %s on %s, the scheduler believes %s", v->facts.name,
+                      vm_state_names[seen.state], h->facts.name, vm_state_names[known->state]);
+        if (there)
+            shape_done(&vm_shape, &seen);
+    }
+}
+
+/* A run that cannot end says why: it waits for a word, or one of its moves does. */
+static bool names_blocker(const struct brain *b, const struct run *r)
+{
+    bool named = r->message != NULL;
+    for (size_t i = 0; i < b->n_moves && !named; i++)
+        named = b->moves[i].run == r->id && !job_final((enum job_state)b->moves[i].state) &&
+                b->moves[i].note;
+    return named;
+}
+
+void sim_check_rest(struct sim *s)
+{
+    const struct brain *b = &s->brain;
+    for (size_t i = 0; i < b->n_runs && b->core; i++) {
+        const struct run *r = &b->runs[i];
+        if (r->id && !run_ended(r->state) && !names_blocker(b, r))
+            sim_wrong(s, "run/%lld has not ended: %s: %s", (long long)r->id,
+                      run_state_names[r->state], r->message ? r->message : "no word why");
+        if (r->id && r->state == RUN_PARTLY && !r->n_stays)
+            sim_wrong(s, "run/%lld is partly done and names nobody", (long long)r->id);
+    }
+    for (size_t i = 0; i < b->n_moves; i++) {
+        const struct move *m = &b->moves[i];
+        const struct run *r = m->id ? sim_run_of(s, m->run) : NULL;
+        if (r && run_ended(r->state) && r->state != RUN_PLANNED && r->state != RUN_REFUSED &&
+            !job_final((enum job_state)m->state))
+            sim_wrong(s, "run/%lld has ended, its move of vm/%s has not (%s)", (long long)r->id,
+                      m->vm_name, job_state_names[m->state]);
+    }
+    for (size_t i = 0; i < s->n_hosts; i++)
+        if (b->core && s->hosts[i].wire.up && s->hosts[i].libvirtd)
+            check_belief(s, &s->hosts[i]);
+    for (size_t i = 0; i < s->n_vms; i++)
+        if (s->vms[i].wanted && !s->vms[i].excused && !sim_where(s, s->vms[i].facts.uuid, NULL))
+            sim_wrong(s, "vm/%s does not run at the end", s->vms[i].facts.name);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------ */
+int64_t sim_events(const struct sim *s)
+{
+    return s->n_events;
+}
+
+void sim_run(struct sim *s, int64_t until_us)
+{
+    while (!s->violation && sim_next(s, until_us))
+        if (s->n_touched)
+            check_world(s);
+}
+
+static bool fleet_rests(const struct sim *s)
+{
+    for (size_t i = 0; i < s->n_hosts; i++) {
+        const struct sim_host *h = &s->hosts[i];
+        bool can = h->agent.up && !h->wire.cut_in && !h->wire.cut_out;
+        if ((can && !h->wire.welcome) || h->wire.up != h->wire.welcome || h->agent.read_due)
+            return false;
+    }
+    return true;
+}
+
+static bool rests(const struct sim *s)
+{
+    const struct brain *b = &s->brain;
+    if (s->n_deeds_left || s->n_copies || s->ops || !b->core || b->failed)
+        return false;
+    for (size_t i = 0; i < b->n_runs; i++)
+        if (b->runs[i].id && !run_ended(b->runs[i].state))
+            return false;
+    return fleet_rests(s);
+}
+
+/* Rest must last: what was just sent is on its way, and a run's last word may follow. */
+bool sim_settle(struct sim *s, int64_t until_us)
+{
+    int64_t calm_us = 0;
+    while (!s->violation && s->now_us < until_us) {
+        int64_t step = s->now_us + SEC;
+        sim_run(s, step < until_us ? step : until_us);
+        calm_us = rests(s) ? calm_us + SEC : 0;
+        if (calm_us >= 3 * SEC)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,294 @@
+/* scheduler/sim/world.h: the truth behind a simulation, for the files of this room only.
+ * Shapes   hosts and VMs by dense id. Client ids name one QEMU's connection to Ceph, never reused.
+ * Owner    struct sim.   Thread one.   PURE. */
+#pragma once
+
+#include <stdio.h>
+
+#include "agent/core/cmds.h"
+#include "agent/core/reporter.h"
+#include "lib/base/heap.h"
+#include "lib/base/mem.h"
+#include "lib/base/rng.h"
+#include "lib/base/str.h"
+#include "scheduler/sim/sim.h"
+
+#define NEVER             INT64_MAX
+#define WATCH_EXPIRES_US  (30 * SEC) /* osd_client_watch_timeout */
+#define KEEPALIVE_US      (30 * SEC) /* libvirtd to libvirtd */
+#define SILENCE_US        (15 * SEC) /* three heartbeats: a connection is given up */
+#define AGENT_DEADLINE_US (30 * SEC) /* of one command in the agent */
+#define RECONNECT_BASE_US (500 * MSEC)
+#define RECONNECT_MAX_US  (10 * SEC)
+#define START_WALL_US     (INT64_C(1767225600) * SEC) /* 2026-01-01 00:00:00 UTC */
+
+/* ---- VMs ----------------------------------------------------------------------------------------- */
+enum qemu_state { QEMU_RUNNING, QEMU_PAUSED, QEMU_INCOMING };
+struct qemu {
+    int host;
+    enum qemu_state state;
+    const char *why; /* libvirt's reason; a constant */
+    int64_t client;
+};
+struct watch {
+    int host;
+    int64_t client;
+    int64_t until_us; /* NEVER while its QEMU lives */
+};
+struct sim_copy;
+struct sim_vm {
+    int id;
+    struct vm facts;
+    struct qemu *qemus;
+    size_t n_qemus;
+    int *defs; /* hosts where it is defined */
+    size_t n_defs;
+    struct watch *watches;
+    size_t n_watches;
+    int64_t lock; /* client that owns the exclusive lock, 0 nobody */
+    struct sim_copy *copy;
+    int64_t writes_Bps, hot_bytes; /* what its guest writes, and at most how much of it anew */
+    bool deaf;                     /* its guest does not hear the power button */
+    bool wanted;                   /* it ran, and nobody told it to stop */
+    bool excused;                  /* a foreign hand is answerable for its state from now on */
+};
+
+/* ---- hosts --------------------------------------------------------------------------------------- */
+struct sim_op;
+struct begun { /* a migration that an agent began since boot */
+    int64_t job, attempt;
+    int vm;
+};
+struct sim_agent {
+    bool up, knows; /* knows: has read the inventory of this libvirtd */
+    int64_t life;   /* of its process: answers of earlier ones are nobody's */
+    struct cmds *cmds;
+    struct reporter *reporter;
+    struct msg *kept; /* answers that wait for a connection */
+    size_t n_kept;
+    int *stale; /* VMs to read again */
+    size_t n_stale;
+    bool read_due, all_stale;
+    int tries; /* to connect, since the last success */
+};
+struct wire {                       /* between an agent and the scheduler */
+    bool up, welcome;               /* as the scheduler sees it; as the agent does */
+    int64_t no;                     /* of the connection */
+    bool cut_out, cut_in;           /* agent to scheduler, scheduler to agent */
+    struct msg *held_out, *held_in; /* sent into a cut */
+    size_t n_held_out, n_held_in;
+};
+struct sim_host {
+    int id;
+    struct host facts;
+    bool powered, libvirtd, linked; /* linked: its migration network works */
+    int64_t libvirtd_life;
+    int ceph; /* enum ceph_mood */
+    struct begun *begun;
+    size_t n_begun;
+    int *here; /* VMs that are, or were, here */
+    size_t n_here;
+    struct sim_agent agent;
+    struct wire wire;
+    int64_t excess_bytes; /* it held more than it may from the beginning */
+};
+enum ceph_mood { CEPH_WORKS, CEPH_HANGS, CEPH_DENIES };
+
+/* ---- migrations ---------------------------------------------------------------------------------- */
+enum copy_stage { COPY_STARTING, COPY_SENDING, COPY_HANDOVER, COPY_FINISHING };
+struct sim_copy {
+    struct sim_vm *vm;
+    int from, to;
+    enum copy_stage stage;
+    struct sim_op *op; /* the command that waits for it; NULL: nobody's any more */
+    bool offline, tls, auto_converge, undefine, persist, foreign;
+    int64_t cap_Bps, downtime_us;
+    int64_t rate_Bps, rest_bytes, sent_bytes, pass, pass_began_us,
+        moved_us; /* moved_us: up to when rest is true */
+    int64_t began_us, first_byte_us, pause_us, throttle_ppm;
+    int64_t turn;       /* a scheduled event of an earlier turn is void */
+    int64_t stalled_us; /* no byte went since; NEVER: they go */
+    bool midway, moved; /* faults: fails half-way; moves, then says that it failed */
+};
+
+/* ---- commands that libvirt is carrying out --------------------------------------------------------- */
+struct fault {
+    struct deed d;
+    int64_t left; /* times; NEVER: always */
+};
+struct sim_op {
+    int64_t no;
+    int host;
+    int64_t life; /* of the agent that asked */
+    struct msg cmd;
+    struct sim_op *next;
+    const char *refused; /* a fault: fails with this, without having acted */
+    int times;           /* that its answer is sent: 0 lost, 2 twice */
+    int64_t late_us;     /* the answer comes so much later */
+    struct fault fault;  /* of a migration: midway, moved */
+    bool has_fault;
+};
+
+/* ---- the scheduler ------------------------------------------------------------------------------- */
+struct kept_vm { /* a row of the store */
+    char *host;
+    struct vm vm;
+    int64_t since_wall_us;
+};
+struct told { /* a command that was sent: no second time, and not before its move was stored */
+    enum msg_type type;
+    int64_t job, attempt, op;
+};
+struct brain {
+    struct core *core;    /* NULL: it is down */
+    struct policy policy; /* in force when it goes down */
+    struct host_rec *hosts;
+    size_t n_hosts;
+    struct kept_vm *vms;
+    size_t n_vms;
+    struct run *runs; /* by id */
+    size_t n_runs;
+    struct move *moves; /* by id */
+    size_t n_moves;
+    int64_t next_seq, term, time_us; /* time_us: scheduler time that is stored */
+    bool store_fails, failed;
+    int64_t effects;
+    int64_t kill_after; /* it dies before the effect after so many; -1: it does not */
+    bool kill_early;    /* and before what decided on it is stored */
+    int64_t life;
+    int64_t next_request;
+    struct told *told;
+    size_t n_told;
+};
+
+struct sim_due {
+    void (*run)(struct sim *s, void *arg);
+    void (*drop)(void *arg); /* NULL: free */
+    void *arg;
+};
+struct sim {
+    struct sim_config cfg;
+    struct rng rng;
+    int64_t now_us, wall_off_us, next_client, next_turn, next_op, n_events;
+    struct heap queue;
+    struct sim_due *due; /* by the heap's id */
+    size_t n_due;
+    int *free_due;
+    size_t n_free_due;
+    int64_t next_seq, background; /* background: events that alone are no reason to go on */
+    struct sim_host *hosts;
+    size_t n_hosts;
+    struct sim_vm *vms;
+    size_t n_vms;
+    struct sim_copy **copies;
+    size_t n_copies;
+    struct sim_op *ops;
+    struct fault *faults;
+    size_t n_faults;
+    size_t n_deeds_left;
+    struct brain brain;
+    char *log;
+    size_t log_len, log_room;
+    char *violation;
+    int *touched; /* VMs that changed since the last check */
+    size_t n_touched;
+};
+
+/* clock.c */
+/* Runs run(s, arg) later; arg is released by drop (NULL: free) afterwards, or at the end. */
+void sim_later(struct sim *s, int64_t in_us, struct sim_due what);
+bool sim_next(struct sim *s, int64_t until_us);
+void sim_clock_done(struct sim *s);
+int64_t sim_wall(const struct sim *s);
+void sim_say(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sim_wrong(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* world.c */
+struct sim_host *host_named(struct sim *s, const char *name);
+struct sim_vm *vm_named(struct sim *s, const char *name); /* name or UUID */
+struct qemu *qemu_on(const struct sim_vm *v, int host);
+bool defined_on(const struct sim_vm *v, int host);
+void define_on(struct sim *s, struct sim_vm *v, int host, bool yes);
+struct qemu *qemu_start(struct sim *s, struct sim_vm *v, int host, enum qemu_state state,
+                        const char *why);
+void qemu_set(struct sim *s, struct sim_vm *v, int host, enum qemu_state state, const char *why);
+/* lingers: the host died, so Ceph waits for the client to fall silent. */
+void qemu_end(struct sim *s, struct sim_vm *v, int host, bool lingers);
+/* What libvirt there says of it. False: neither running nor defined. Gives. */
+bool vm_seen(const struct sim *s, const struct sim_vm *v, int host, struct vm *ret);
+void vm_touched(struct sim *s, struct sim_vm *v, int host); /* libvirt there raises an event */
+int64_t host_used(const struct sim *s, int host);
+bool host_reaches(const struct sim *s, int from, int to);
+
+/* ceph.c */
+void image_facts(struct sim *s, int host, const struct disk *disks, size_t n, struct sim_vm *v,
+                 struct image_fact **ret, size_t *ret_n);
+void watch_open(struct sim *s, struct sim_vm *v, int host, int64_t client);
+void watch_close(struct sim *s, struct sim_vm *v, int64_t client, bool lingers);
+
+/* copy.c */
+struct copy_order {
+    int from, to;
+    const struct migrate *order; /* NULL: by a foreign hand, with virsh's usual flags */
+    struct sim_op *op;
+    const struct fault *fault;
+};
+void copy_begin(struct sim *s, struct sim_vm *v, const struct copy_order *o);
+void copy_abort(struct sim *s, struct sim_copy *c,
+                const char *error); /* at the source; before the hand-over */
+void copies_share(struct sim *s);   /* something about links has changed */
+void copy_progress(const struct sim *s, const struct sim_copy *c, struct progress *ret);
+void copies_host_died(struct sim *s, int host);
+void copies_libvirtd_died(struct sim *s, int host);
+void copies_libvirtd_back(struct sim *s, int host);
+
+/* virt.c */
+void virt_begin(struct sim *s, int host, const struct msg *cmd); /* copies */
+/* The command's answer; body is taken. Says nothing when nobody waits any more. */
+void virt_answer(struct sim *s, struct sim_op *op, enum msg_type type, void *body);
+void virt_libvirtd_died(struct sim *s, int host); /* calls under way fail */
+void virt_agent_died(struct sim *s, int host);    /* nobody waits for them */
+void ops_done(struct sim *s);
+
+/* agent.c */
+void agent_start(struct sim *s, int host);
+void agent_kill(struct sim *s, int host);
+void agent_command(struct sim *s, int host, const struct msg *m);
+/* The command has ended: the answer is sent `times` times, or kept until there is a connection. Takes
+ * the result's body. */
+void agent_answer(struct sim *s, int host, const struct msg *cmd, struct msg *result, int times);
+void agent_event(struct sim *s, int host, int vm);
+void agent_libvirtd(struct sim *s, int host, bool up);
+void agent_welcome(struct sim *s, int host, int64_t term);
+void agent_watch(struct sim *s, struct sim_copy *c); /* its progress is told once a second */
+void agent_free(struct sim_agent *a);
+
+/* wire.c */
+void wire_dial(struct sim *s, int host);
+/* One end is closed; the other one learns of it, if the network lets it. */
+void wire_close_agent(struct sim *s, int host);
+void wire_close_scheduler(struct sim *s, int host);
+void wire_to_scheduler(struct sim *s, int host, enum msg_type type, int64_t re,
+                       void *body);                         /* takes body */
+void wire_to_agent(struct sim *s, int host, struct msg *m); /* takes */
+void wire_cut(struct sim *s, int host, bool out, bool in);
+void wire_done(struct wire *w);
+
+/* brain.c */
+void brain_start(struct sim *s);
+void brain_kill(struct sim *s, bool stays);
+void brain_event(struct sim *s, struct core_event *ev);
+void brain_free(struct brain *b);
+
+/* deed.c */
+void deed_happen(struct sim *s, struct deed *d);
+/* The first fault that applies to this command there, one of its times used up; NULL: none. */
+const struct fault *fault_for(struct sim *s, int host, const char *op, const struct sim_vm *v);
+
+/* check.c */
+void check_world(struct sim *s);
+/* Drover brings v to host: does a hard rule speak against it? */
+void check_arrival(struct sim *s, const struct sim_vm *v, int from, int host);
+int64_t check_room(const struct sim *s, int host); /* bytes that VMs may need there */
+/* Before a frame leaves: may it? */
+void check_send(struct sim *s, const char *host, const struct msg *m);

@@ -1,0 +1,86 @@
+/* What a scenario expects of its end. */
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "scheduler/simcli/scenario.h"
+
+enum { WORDS = 8 };
+
+static char *not_so(const char *line, const char *have)
+{
+    return xasprintf("not as expected (%s): %s", line, have ? have : "nothing of it");
+}
+
+static char *check_run(const struct sim *s, const char *line, char **w)
+{
+    const struct run *r = sim_run_of(s, atoll(w[1]));
+    return r && str_eq(run_state_names[r->state], w[2])
+               ? NULL
+               : not_so(line, r ? run_state_names[r->state] : NULL);
+}
+
+static char *check_vm(const struct sim *s, const char *line, char **w)
+{
+    const char *defined = NULL, *runs = sim_where(s, w[1], &defined);
+    bool ok = str_eq(w[2], "off") ? !runs : str_eq(w[2], "on") && str_eq(runs, w[3]);
+    return ok ? NULL : not_so(line, runs ? runs : "it runs nowhere");
+}
+
+static char *check_host(const struct sim *s, const char *line, char **w)
+{
+    const struct core *c = sim_core(s);
+    const struct host_rec *h = c ? core_host_rec(c, w[1]) : NULL;
+    return h && str_eq(host_state_names[h->state], w[2])
+               ? NULL
+               : not_so(line, h ? host_state_names[h->state] : NULL);
+}
+
+static char *check_log(const struct sim *s, const char *line, bool wanted)
+{
+    const char *from = strchr(line, '"'), *to = from ? strrchr(line, '"') : NULL;
+    if (!from || to == from)
+        return xasprintf("a text in quotes is missing: %s", line);
+    cleanup(freep) char *text = xstrdup(from + 1);
+    text[to - from - 1] = 0;
+    return (strstr(sim_log(s), text) != NULL) == wanted
+               ? NULL
+               : not_so(line, wanted ? "the log does not say so" : "the log says so");
+}
+
+static char *check_end(const struct sim *s, const char *line, const char *text)
+{
+    char have[FMT_BYTES];
+    int64_t us = 0;
+    struct err e = {0};
+    if (!text || parse_duration(text, &us, &e) < 0)
+        return xasprintf("a duration is missing: %s", line);
+    return sim_now(s) < us ? NULL : not_so(line, fmt_duration(have, sim_now(s)));
+}
+
+char *expect_check(const struct sim *s, const char *line)
+{
+    cleanup(freep) char *copy = xstrdup(line);
+    char *w[WORDS] = {NULL}, *rest = copy;
+    size_t n = 0;
+    strsep(&rest, " "); /* expect */
+    for (char *x; n < WORDS && (x = strsep(&rest, " ")) != NULL;)
+        if (*x)
+            w[n++] = x;
+    if (n >= 3 && str_eq(w[0], "run"))
+        return check_run(s, line, w);
+    if (n >= 3 && str_eq(w[0], "vm"))
+        return check_vm(s, line, w);
+    if (n >= 3 && str_eq(w[0], "host"))
+        return check_host(s, line, w);
+    if (n >= 2 && str_eq(w[0], "log"))
+        return check_log(s, line, true);
+    if (n >= 3 && str_eq(w[0], "no") && str_eq(w[1], "log"))
+        return check_log(s, line, false);
+    if (n >= 3 && str_eq(w[0], "end") && str_eq(w[1], "before"))
+        return check_end(s, line, w[2]);
+    return xasprintf(
+        "nothing that can be expected: %s (run N STATE, vm NAME on HOST, vm NAME off, host "
+        "NAME STATE, log \"TEXT\", no log \"TEXT\", end before DURATION)",
+        line);
+}
