@@ -68,7 +68,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
 .PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
-        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
+        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -126,7 +126,7 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
-mutate-verify: $(B)/tests/test_plan_verify $(B)/tests/test_plan_rules ## each check of the plans' verifier switched off: a test must notice
+mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room) ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 SEEDS ?= 1..1000
 check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes
@@ -168,8 +168,13 @@ demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leave
 	@deploy/deps.sh
 	@$(MAKE) -s -j$$(nproc) all
 	@tests/lab/demo
-bench-plan: $(B)/bench/plan ## time of the planner on large fleets
+bench-plan: $(B)/bench/plan ## time of the planner on large fleets; draws build/plain/bench/plan-growth.svg
+	@$< | tee $(B)/bench/plan.out
+	@tests/bench/plan-growth <$(B)/bench/plan.out >$(B)/bench/plan-growth.svg
+bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (half an hour)
 	@$<
+$(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 $(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan solve policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-roadef: $(B)/bench/roadef ## the search against the ROADEF winner: DATA=FOLDER SECONDS=60 THREADS=2 INST='a1_1 b_1'
@@ -180,7 +185,7 @@ bench-ucc15: $(B)/bench/ucc15 ## timetables of moves against published ones: DAT
 	@DATA="$(DATA)" OUT="$(OUT)" $<
 $(B)/bench/ucc15: $(B)/tests/bench/ucc15.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
-bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 10 min)
+bench-hbal: $(B)/bench/hbal ## balance by hbal's own score, judged by hbal: DATA=FOLDER (HBAL=1 runs hbal anew: 6 min)
 	@tests/bench/hbal $< "$(DATA)"
 $(B)/bench/hbal: $(B)/tests/bench/hbal.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)

@@ -122,6 +122,20 @@ static const struct key budget_keys[] = {
 };
 static const struct keyset budget_set = SET(budget_keys);
 
+static const struct key priority_keys[] = {
+    {"labels", KT_LABEL, AT(failover.priority), .zero = "none",
+     .doc = "Label of VMs whose number says which are placed first: the smallest."},
+};
+static const struct keyset priority_set = SET(priority_keys);
+
+static const struct key failover_keys[] = {
+    {"priority", KT_SECTION, .sub = &priority_set, .doc = "Which VMs of a dead host come first."},
+    {.name = "enabled", .type = KT_UNSUPPORTED},
+    {.name = "after", .type = KT_UNSUPPORTED},
+    {.name = "max_hosts_at_once", .type = KT_UNSUPPORTED},
+};
+static const struct keyset failover_set = SET(failover_keys);
+
 static const struct key top_keys[] = {
     {"version", KT_VERSION, .doc = "Version of the policy language."},
     {"capacity", KT_SECTION, .sub = &capacity_set, .doc = "What a host holds."},
@@ -130,6 +144,6 @@ static const struct key top_keys[] = {
     {"drain", KT_SECTION, .sub = &drain_set, .doc = "How hosts are emptied."},
     {"balance", KT_SECTION, .sub = &balance_set, .doc = "How VMs are spread over hosts."},
     {"budget", KT_SECTION, .sub = &budget_set, .doc = "What one VM may be asked to bear."},
-    {.name = "failover", .type = KT_UNSUPPORTED},
+    {"failover", KT_SECTION, .sub = &failover_set, .doc = "Plans for hosts that are dead."},
 };
 const struct keyset policy_keys = SET(top_keys);

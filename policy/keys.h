@@ -23,6 +23,7 @@ enum key_type {
     KT_PER_GIB,     /* µs, "800s/GiB" */
     KT_SCHEDULE,    /* char *, calendar.h */
     KT_WINDOW,      /* char *, calendar.h */
+    KT_LABEL,       /* char *: the key of a label of VMs */
     KT_UNSUPPORTED, /* designed, not built */
 };
 struct keyset;

@@ -80,6 +80,7 @@ void policy_done(struct policy *p)
     free(p->rules);
     free(p->balance.schedule);
     free(p->balance.window);
+    free(p->failover.priority);
     free(p->commit);
     free(p->dir);
     *p = (struct policy){0};

@@ -103,6 +103,9 @@ struct policy {
     struct {
         int64_t moves_per_vm_per_day, pause_per_vm_per_day_us; /* 0: no limit */
     } budget;
+    struct {
+        char *priority; /* label of VMs: its number is their rank, the smallest first; NULL: none */
+    } failover;
     struct rule *rules;
     size_t n_rules;
     char *commit; /* git commit of the work tree, NULL if it is none */

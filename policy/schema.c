@@ -117,6 +117,8 @@ static json_t *scalar_schema(const struct key *k)
         return text("^ *([^ ]+ +){4}[^ ]+ *$");
     case KT_WINDOW:
         return text("^ *[A-Za-z,-]+ +[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} +[A-Za-z0-9_+/-]+ *$");
+    case KT_LABEL:
+        return text("^.+$");
     case KT_VERSION:
     case KT_SECTION:
     case KT_RULES:

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "policy/calendar.h"
@@ -169,6 +170,7 @@ static bool read_number(const struct key *k, const struct ynode *n, int64_t *ret
     case KT_MULTIFD:
     case KT_SCHEDULE:
     case KT_WINDOW:
+    case KT_LABEL:
     case KT_UNSUPPORTED:
         break;
     }
@@ -248,6 +250,16 @@ static int value_text(const struct reading *r, const struct key *k, const struct
     return 0;
 }
 
+static int value_label(const struct reading *r, const struct key *k, const struct ynode *n,
+                       const char *path, char **ret)
+{
+    if (n->kind != Y_SCALAR || !*n->text || strlen(n->text) > LIM_NAME_BYTES)
+        return fail_value(r, n, path, "the key of a label, or none");
+    free(*ret);
+    *ret = is_zero_word(k, n) ? NULL : xstrdup(n->text);
+    return 0;
+}
+
 /* true, false, or a number of channels. */
 static int value_multifd(const struct reading *r, const struct key *k, const struct ynode *n,
                          const char *path)
@@ -305,6 +317,8 @@ int value_read(const struct reading *r, const struct key *k, const struct ynode 
     case KT_SCHEDULE:
     case KT_WINDOW:
         return value_text(r, k, n, path, member);
+    case KT_LABEL:
+        return value_label(r, k, n, path, member);
     case KT_SECTION:
     case KT_RULES:
     case KT_UNSUPPORTED:

@@ -76,7 +76,7 @@ _drover()
     fi
     case $cmd in
     '' | help) _drover_words "$commands" ;;
-    plan) if ((words_seen)); then _drover_names hosts; else _drover_words 'drain balance relieve repair consolidate make-room'; fi ;;
+    plan) if ((words_seen)); then _drover_names hosts; else _drover_words 'drain failover balance relieve repair consolidate make-room fit'; fi ;;
     drain | resume | cordon | hosts) _drover_names hosts ;;
     check) _drover_names hosts; ((words_seen)) || _drover_words pair ;;
     cancel | attach | runs | run) _drover_names runs ;;

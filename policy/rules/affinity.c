@@ -13,6 +13,8 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
         if (f->to[other] < 0 && f->leaving[other])
             continue;
         int pos = f->to[other] >= 0 ? f->to[other] : f->at[other];
+        if (pos < 0)
+            continue;
         enum same there = same_domain(r->across, f->hosts[pos], f->hosts[host]);
         if (there == SAME_YES)
             continue;

@@ -5,17 +5,18 @@
 static void say(const struct rule *r, const struct fleet *f, int other, int host, bool unknown,
                 struct reason *ret)
 {
-    const char *where_it_is = f->hosts[f->at[other]]->name;
     const char *name = f->vms[other]->name;
     cleanup(freep) char *domain = domain_text(r->across, f->hosts[host]);
     ret->code = R_ANTI_AFFINITY;
     ret->what = xasprintf("rule %s", r->name);
     ret->need = xasprintf("no other VM of the rule in %s", domain);
-    if (f->to[other] >= 0)
-        ret->have = xasprintf("%s, on its way from %s to %s", name, where_it_is,
+    if (f->at[other] < 0)
+        ret->have = xasprintf("%s, to be started on %s", name, f->hosts[f->to[other]]->name);
+    else if (f->to[other] >= 0)
+        ret->have = xasprintf("%s, on its way from %s to %s", name, f->hosts[f->at[other]]->name,
                               f->hosts[f->to[other]]->name);
     else
-        ret->have = xasprintf("%s on %s", name, where_it_is);
+        ret->have = xasprintf("%s on %s", name, f->hosts[f->at[other]]->name);
     if (unknown)
         ret->cure = xasprintf("name the %s of each host in its agent.yaml: %s",
                               domain_level_names[r->across], f->hosts[host]->name);
@@ -30,7 +31,9 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
         int other = m->members[i];
         if (fleet_same_vm(f, vm, other))
             continue;
-        enum same there = same_domain(r->across, f->hosts[f->at[other]], f->hosts[host]);
+        enum same there = SAME_NO;
+        if (f->at[other] >= 0)
+            there = same_domain(r->across, f->hosts[f->at[other]], f->hosts[host]);
         if (there == SAME_NO && f->to[other] >= 0)
             there = same_domain(r->across, f->hosts[f->to[other]], f->hosts[host]);
         if (there == SAME_NO)

@@ -13,7 +13,8 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
         int other = m->members[i], at = f->at[other], to = f->to[other];
         if (fleet_same_vm(f, vm, other))
             continue;
-        if ((m->hosts[at] && same_domain(r->across, f->hosts[at], f->hosts[host]) != SAME_NO) ||
+        if ((at >= 0 && m->hosts[at] &&
+             same_domain(r->across, f->hosts[at], f->hosts[host]) != SAME_NO) ||
             (to >= 0 && m->hosts[to] &&
              same_domain(r->across, f->hosts[to], f->hosts[host]) != SAME_NO))
             there++;

@@ -1,7 +1,8 @@
 /* policy/rules/rules.h: what each kind of rule means.   PURE.
  * Purpose  One file per kind: which parts its YAML has, and whether a VM may go to a host.
  * Shapes   a fleet is the part of the planner's world that rules look at: dense ids, where each VM is
- *          (at) and where it also counts (to: move in flight or planned, -1 none).
+ *          (at; -1: nowhere, it is to be started) and where it also counts (to: move in flight or
+ *          planned, -1 none).
  * Moves    A VM in flight counts on both ends for anti_affinity and max_vms, and for spread at the end
  *          that helps less. Affinity looks at where its group will be: at `to` if there is one; a
  *          member that is still to leave (leaving) and has no target yet says nothing.

@@ -25,6 +25,12 @@ static void flip(struct count *c, int domain)
     c->seen[domain / 64] ^= UINT64_C(1) << (domain % 64);
 }
 
+/* -1: its host does not say, or the VM is nowhere. */
+static int domain_of(const struct count *c, int host)
+{
+    return host >= 0 ? c->m->domain[host] : -1;
+}
+
 static int end_of(const struct count *c, int vm)
 {
     int to = vm == c->vm && c->host >= 0 ? c->host : c->f->to[vm];
@@ -41,7 +47,7 @@ static int in_flight(struct count *c, size_t i, int n)
 {
     for (; i < c->m->n_members && n < c->enough; i++) {
         int vm = c->m->members[i];
-        int ends[2] = {c->m->domain[c->f->at[vm]], c->m->domain[end_of(c, vm)]};
+        int ends[2] = {domain_of(c, c->f->at[vm]), domain_of(c, end_of(c, vm))};
         if (skipped(c, vm) || ends[0] < 0 || ends[1] < 0 || seen(c, ends[0]) || seen(c, ends[1]))
             continue;
         int fewest = c->enough;
@@ -61,9 +67,9 @@ static int domains(struct count *c, bool settled)
 {
     int n = 0;
     for (size_t i = 0; i < c->m->n_members && n < c->enough; i++) {
-        int vm = c->m->members[i], end = c->m->domain[end_of(c, vm)];
+        int vm = c->m->members[i], end = domain_of(c, end_of(c, vm));
         if (skipped(c, vm) || end < 0 || seen(c, end) ||
-            (settled && c->m->domain[c->f->at[vm]] != end))
+            (settled && domain_of(c, c->f->at[vm]) != end))
             continue;
         flip(c, end);
         n++;

@@ -1,5 +1,5 @@
-/* drover plan balance, relieve, repair, consolidate, make-room: what few moves would do for a fleet from
- * a file. */
+/* drover plan balance, relieve, repair, consolidate: what few moves would do for a fleet from a
+ * file. */
 #include <string.h>
 
 #include "lib/base/limits.h"
@@ -15,15 +15,12 @@
 #include "scheduler/core/planned.h"
 #include "scheduler/plan/plan.h"
 
-enum { MOST_MOVES = 1000000, MOST_VCPUS = 4096 };
-
 struct balance_opts {
     struct offline_opts offline;
     const char *picture;
     int64_t max_moves;  /* 0: the policy's */
     int64_t hosts_free; /* of consolidate; 0: all that can be */
     int mode;           /* of balance: enum balance_mode; -1: the policy's */
-    struct plan_room room;
     bool detailed;
 };
 
@@ -31,8 +28,10 @@ static const struct {
     const char *word;
     enum plan_goal goal;
 } goals[] = {
-    {"balance", GOAL_BALANCE}, {"relieve", GOAL_RELIEVE},         {"repair", GOAL_REPAIR},
-    {"make-room", GOAL_ROOM},  {"consolidate", GOAL_CONSOLIDATE},
+    {"balance", GOAL_BALANCE},
+    {"relieve", GOAL_RELIEVE},
+    {"repair", GOAL_REPAIR},
+    {"consolidate", GOAL_CONSOLIDATE},
 };
 
 bool balance_is(const char *word)
@@ -62,10 +61,9 @@ static enum plan_goal goal_of(const char *word)
 /* What the goal needs and what it has no use for. */
 static int check_goal(struct cli *c, enum plan_goal goal, const struct balance_opts *d)
 {
-    if (goal == GOAL_ROOM && !d->room.mem_bytes)
-        return cli_usage(c, "how large the new VM is, is missing: --memory 96GiB");
-    if (goal != GOAL_ROOM && (d->room.mem_bytes || d->room.vcpus))
-        return cli_usage(c, "--memory and --vcpus belong to drover plan make-room");
+    if (goal == GOAL_ROOM)
+        return cli_usage(c, "balance.mode is make-room, and how large the VM is, is missing: "
+                            "drover plan make-room --memory 96GiB");
     if (goal != GOAL_CONSOLIDATE && d->hosts_free)
         return cli_usage(c, "--hosts-free belongs to drover plan consolidate");
     return X_DONE;
@@ -99,8 +97,6 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
                                         {"picture", required_argument, NULL, O_PICTURE},
                                         {"max-moves", required_argument, NULL, O_MOVES},
                                         {"detailed-exitcode", no_argument, NULL, O_DETAILED},
-                                        {"memory", required_argument, NULL, O_MEMORY},
-                                        {"vcpus", required_argument, NULL, O_VCPUS},
                                         {"hosts-free", required_argument, NULL, O_FREE},
                                         {"mode", required_argument, NULL, O_MODE},
                                         {0}};
@@ -116,12 +112,8 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
             ret->picture = optarg;
         else if (o == O_DETAILED)
             ret->detailed = true;
-        else if (o == O_MOVES && parse_int(optarg, 1, MOST_MOVES, &ret->max_moves, &e) < 0)
+        else if (o == O_MOVES && parse_int(optarg, 1, OFFLINE_MOVES, &ret->max_moves, &e) < 0)
             return cli_usage(c, "--max-moves: %s", e.msg);
-        else if (o == O_MEMORY && parse_bytes(optarg, &ret->room.mem_bytes, &e) < 0)
-            return cli_usage(c, "--memory: %s", e.msg);
-        else if (o == O_VCPUS && parse_int(optarg, 1, MOST_VCPUS, &ret->room.vcpus, &e) < 0)
-            return cli_usage(c, "--vcpus: %s", e.msg);
         else if (o == O_FREE && parse_int(optarg, 1, LIM_HOSTS, &ret->hosts_free, &e) < 0)
             return cli_usage(c, "--hosts-free: %s", e.msg);
         else if (o == O_MODE && (ret->mode = opt_word(c, "--mode", optarg, balance_mode_names,
@@ -153,37 +145,6 @@ static json_t *standing_encode(const struct plan_standing *x)
                      (json_int_t)x->max_ppm, "mean_ppm", (json_int_t)x->mean_ppm, "deviation_ppm",
                      (json_int_t)x->deviation_ppm, "broken", (json_int_t)x->broken, "soft",
                      (json_int_t)x->soft);
-}
-
-/* What is free: on the host with the most, and on all that take VMs. */
-static void free_print(FILE *f, const struct offline *o)
-{
-    char a[FMT_BYTES], b[FMT_BYTES];
-    int64_t most = 0, sum = 0;
-    const char *name = "none";
-    for (size_t h = 0; h < o->fleet.s.n_hosts; h++) {
-        int64_t x = plan_free_bytes(&o->fleet.s, &o->policy, (int)h);
-        if (o->fleet.s.hosts[h].state != HOST_UP || x <= 0)
-            continue;
-        sum += x;
-        name = x > most ? o->fleet.s.hosts[h].h->name : name;
-        most = x > most ? x : most;
-    }
-    text_line(f, "most free on one host: %s %s; free in total: %s", name, fmt_bytes(a, most),
-              fmt_bytes(b, sum));
-}
-
-static void room_print(struct cli *c, const struct offline *o, const struct plan_room *r,
-                       const struct plan *p)
-{
-    char a[FMT_BYTES];
-    fmt_bytes(a, r->mem_bytes);
-    if (p->room_on >= 0)
-        text_line(c->out, "room for %s on host/%s%s", a, o->fleet.s.hosts[p->room_on].h->name,
-                  p->n_moves ? " once these have moved" : ", as it is");
-    else
-        text_line(c->out, "no room for %s can be made with so many moves", a);
-    free_print(c->out, o);
 }
 
 /* Hosts that are empty at the end. */
@@ -221,41 +182,31 @@ static void emptied_print(FILE *f, const struct offline *o, const struct plan *p
 }
 
 static int answer(struct cli *c, const struct offline *o, const struct plan_request *r,
-                  const struct plan *p, const struct run_view *v)
+                  const struct fleet_plan *f)
 {
-    bool room = r->goal == GOAL_ROOM;
+    const struct plan *p = &f->p;
     if (out_is_data(c)) {
         cleanup(json_decrefp) json_t *j =
-            room ? json_pack("{s:s, s:s?, s:[]}", "schema", "drover.room/1", "host",
-                             p->room_on < 0 ? NULL : o->fleet.s.hosts[p->room_on].h->name, "moves")
-                 : json_pack("{s:s, s:o, s:o, s:[]}", "schema", "drover.balance/1", "before",
-                             standing_encode(&p->before), "after", standing_encode(&p->after),
-                             "moves");
-        cleanup(json_decrefp) json_t *body = codec_encode_public(&run_view_shape, v);
-        json_t *moves = json_object_get(body, "moves");
+            json_pack("{s:s, s:o, s:o, s:[]}", "schema", "drover.balance/1", "before",
+                      standing_encode(&p->before), "after", standing_encode(&p->after), "moves");
         if (r->goal == GOAL_CONSOLIDATE)
             json_object_set_new(j, "emptied", emptied_encode(o, p));
-        if (moves)
-            json_object_set(j, "moves", moves);
+        fleet_plan_encode(f, j);
         out_data(c, j, NULL);
-        return room && p->room_on < 0 ? X_BLOCKED : X_DONE;
+        return X_DONE;
     }
-    int code = plan_moves_print(c, v);
+    int code = plan_moves_print(c, &f->v);
     if (code)
         return code;
-    if (v->n_moves)
+    if (p->n_moves)
         fputc('\n', c->out);
-    if (room) {
-        room_print(c, o, &r->room, p);
-    } else {
-        if (r->goal == GOAL_CONSOLIDATE)
-            emptied_print(c->out, o, p);
-        standing_print(c->out, v->n_moves ? "before:" : "nothing to do:", &p->before);
-        if (v->n_moves)
-            standing_print(c->out, "after: ", &p->after);
-    }
-    plan_total_print(c->out, v);
-    return room && p->room_on < 0 ? X_BLOCKED : X_DONE;
+    if (r->goal == GOAL_CONSOLIDATE)
+        emptied_print(c->out, o, p);
+    standing_print(c->out, p->n_moves ? "before:" : "nothing to do:", &p->before);
+    if (p->n_moves)
+        standing_print(c->out, "after: ", &p->after);
+    plan_total_print(c->out, &f->v);
+    return X_DONE;
 }
 
 static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opts *d,
@@ -264,38 +215,15 @@ static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opt
     struct plan_request r = {.goal = goal,
                              .purpose = PURPOSE_BALANCE,
                              .max_moves = d->max_moves,
-                             .hosts_free = d->hosts_free,
-                             .room = d->room};
-    struct plan p;
-    struct run_view v;
-    struct reason bad = {0};
-    struct forecast f;
-    shape_init(&run_view_shape, &v);
-    v.run.policy_commit = xstrdup(o->policy.commit);
-    v.run.policy_clean = o->policy.clean;
-    plan_make(&o->fleet.s, &o->policy, &r, 0, &p);
-    int code = X_DONE;
-    if (!plan_verify(&o->fleet.s, &o->policy, &r, &p, &bad)) {
-        cleanup(freep) char *why = reason_line(&bad);
-        code = cli_error(c, X_FAILED, "the planner's answer did not pass verification: %s", why);
-    }
-    planned_forecast(&v.run, &o->fleet.s, &o->policy, &p, -1, &f);
-    for (size_t i = 0; i < p.n_moves; i++) {
-        struct move *m = vec_add(&v.moves, &v.n_moves);
-        shape_init(&move_shape, m);
-        planned_move(m, &o->fleet.s, &p.moves[i]);
-        m->id = (int64_t)v.n_moves;
-        m->forecast = planned_move_forecast(&f.moves[i]);
-    }
+                             .hosts_free = d->hosts_free};
+    struct fleet_plan f;
+    int code = fleet_plan_make(c, o, &o->fleet.s, &r, &f);
     if (!code && d->picture)
-        code = picture_save(c, &o->fleet.s, &v, d->picture);
-    code = code ? code : answer(c, o, &r, &p, &v);
-    if (!code && d->detailed && p.n_moves)
+        code = picture_save(c, &o->fleet.s, &f.v, d->picture);
+    code = code ? code : answer(c, o, &r, &f);
+    if (!code && d->detailed && f.p.n_moves)
         code = X_CHANGES;
-    forecast_done(&f);
-    shape_done(&reason_shape, &bad);
-    shape_done(&run_view_shape, &v);
-    plan_done(&p);
+    fleet_plan_done(&f);
     return code;
 }
 

@@ -41,23 +41,28 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --picture FILE       with a dry run: draw hosts before and after into an "                  \
     "SVG\n" OFFLINE_HELP FOLLOW_HELP
 
+#define PLAN_HELP                                                                                  \
+    "balance      even load, or what the policy's balance.mode says (--mode says otherwise)\n"     \
+    "relieve      what is too full is emptied down to where it is not\n"                           \
+    "repair       broken rules are mended, nothing else\n"                                         \
+    "consolidate  hosts are emptied, so that they can be switched off\n"                           \
+    "make-room    room for a VM, as it is or by few moves of others\n"                             \
+    "fit          where a VM has room as it is, and why not elsewhere\n"                           \
+    "failover     HOST...: what would be started where if these hosts were dead\n\n"               \
+    "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n"                \
+    "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
+    "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"  \
+    "  --hosts-free N       of consolidate: no more than so many hosts\n"                          \
+    "  --memory SIZE        of make-room, fit: what a new VM will take, QEMU included\n"           \
+    "  --vcpus N, --labels KEY=VALUE,..., --name NAME: what else rules and capacity see of it\n"   \
+    "  --vm VM              of make-room, fit: one that there is, elsewhere than where it is\n"    \
+    "  --priority LABEL     of failover: VMs with the smallest number in it come first\n\n"
+
 static const struct command commands[] = {
     {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
      NULL},
     {"plan", "show what a drain would do, or what few moves would do for a fleet; change nothing",
-     "drain HOST [options of drain] | balance | relieve | repair | consolidate | make-room "
-     "[options]",
-     "balance evens out load, or does what the policy's balance.mode says; relieve empties what "
-     "is\n"
-     "too full, repair mends broken rules only, consolidate empties hosts, so that they can be\n"
-     "switched off, make-room finds or makes room for a new VM:\n"
-     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"
-     "  --hosts-free N       of consolidate: no more than so many hosts\n"
-     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"
-     "  --memory SIZE        of make-room: what the VM will take, QEMU included\n"
-     "  --vcpus N            of make-room\n"
-     "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n\n" DRAIN_HELP,
-     cmd_plan, NULL},
+     "drain HOST [options of drain] | WORD [options]", PLAN_HELP DRAIN_HELP, cmd_plan, NULL},
     {"resume", "put a host back in use", "HOST [options]",
      "  --bring-home         move back what the last drain took away\n"
      "  -m, --reason TEXT    why\n" FOLLOW_HELP,

@@ -437,9 +437,15 @@ int cmd_plan(struct cli *c, int argc, char **argv)
         return cli_usage(c, "what to plan is missing: drover plan drain HOST");
     if (balance_is(argv[optind]))
         return balance_plan(c, argc - optind, argv + optind);
+    if (str_eq(argv[optind], "make-room") || str_eq(argv[optind], "fit"))
+        return room_plan(c, argc - optind, argv + optind);
+    if (str_eq(argv[optind], "failover"))
+        return failover_plan(c, argc - optind, argv + optind);
     if (!str_eq(argv[optind], "drain"))
         return cli_usage(
-            c, "'%s' cannot be planned; drain HOST, balance, relieve, repair, consolidate and make-room can",
+            c,
+            "'%s' cannot be planned; drain HOST, failover HOST, balance, relieve, repair, "
+            "consolidate, make-room and fit can",
             argv[optind]);
     return drain_or_plan(c, argc - optind, argv + optind, true);
 }

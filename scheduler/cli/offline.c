@@ -59,22 +59,22 @@ static int find_host(struct cli *c, const struct offline *o, const char *name)
     return -1;
 }
 
-struct ids {
-    int *list;
-    size_t n;
-};
-
-static bool find_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n,
-                       struct ids *ret)
+bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
+                   size_t *n_list)
 {
     for (size_t i = 0; i < n; i++) {
         int id = find_host(c, o, names[i]);
         if (id < 0)
             return false;
-        *vec_add(&ret->list, &ret->n) = id;
+        *vec_add(list, n_list) = id;
     }
     return true;
 }
+
+struct ids {
+    int *list;
+    size_t n;
+};
 
 /* ---- kinds of requests: a row each ------------------------------------------------------------- */
 struct asked { /* the planner's request, and what it points to */
@@ -177,8 +177,8 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
     int code = k->ask(c, o, req, &a);
     if (code)
         return code;
-    if (!find_hosts(c, o, req->to, req->n_to, &a.to) ||
-        !find_hosts(c, o, req->avoid, req->n_avoid, &a.avoid))
+    if (!offline_hosts(c, o, req->to, req->n_to, &a.to.list, &a.to.n) ||
+        !offline_hosts(c, o, req->avoid, req->n_avoid, &a.avoid.list, &a.avoid.n))
         return X_DENIED;
     shape_init(&run_view_shape, ret);
     planned_run(&ret->run, &o->policy, req);
@@ -210,4 +210,47 @@ json_t *offline_encode(const struct offline *o, const struct run_view *v)
     json_object_set_new(j, "moves", json_array()); /* none is an empty list */
     json_object_update(j, body);
     return j;
+}
+
+/* ---- VMs may move ------------------------------------------------------------------------------ */
+
+int fleet_plan_make(struct cli *c, const struct offline *o, const struct snapshot *s,
+                    const struct plan_request *r, struct fleet_plan *ret)
+{
+    struct reason bad = {0};
+    struct forecast f;
+    int code = X_DONE;
+    shape_init(&run_view_shape, &ret->v);
+    ret->v.run.policy_commit = xstrdup(o->policy.commit);
+    ret->v.run.policy_clean = o->policy.clean;
+    plan_make(s, &o->policy, r, 0, &ret->p);
+    if (!plan_verify(s, &o->policy, r, &ret->p, &bad)) {
+        cleanup(freep) char *why = reason_line(&bad);
+        code = cli_error(c, X_FAILED, "the planner's answer did not pass verification: %s", why);
+    }
+    planned_forecast(&ret->v.run, &o->fleet.s, &o->policy, &ret->p, -1, &f);
+    for (size_t i = 0; i < ret->p.n_moves; i++) {
+        struct move *m = vec_add(&ret->v.moves, &ret->v.n_moves);
+        shape_init(&move_shape, m);
+        planned_move(m, &o->fleet.s, &ret->p.moves[i]);
+        m->id = (int64_t)ret->v.n_moves;
+        m->forecast = planned_move_forecast(&f.moves[i]);
+    }
+    forecast_done(&f);
+    shape_done(&reason_shape, &bad);
+    return code;
+}
+
+void fleet_plan_encode(const struct fleet_plan *f, json_t *to)
+{
+    cleanup(json_decrefp) json_t *body = codec_encode_public(&run_view_shape, &f->v);
+    json_t *moves = json_object_get(body, "moves");
+    if (moves)
+        json_object_set(to, "moves", moves);
+}
+
+void fleet_plan_done(struct fleet_plan *f)
+{
+    shape_done(&run_view_shape, &f->v);
+    plan_done(&f->p);
 }

@@ -8,6 +8,7 @@
 #include "policy/policy.h"
 #include "scheduler/cli/cli.h"
 #include "scheduler/core/state.h"
+#include "scheduler/plan/plan.h"
 #include "scheduler/snap/snap.h"
 
 struct offline_opts { /* as given; snapshot NULL: ask the scheduler */
@@ -28,6 +29,28 @@ void offline_note(struct cli *c, const struct offline *o);
 int offline_plan(struct cli *c, const struct offline *o, struct request *req, struct run_view *ret);
 /* The same as data: what GET /v1/runs/ID answers, and "snapshot", the file. Gives. */
 json_t *offline_encode(const struct offline *o, const struct run_view *v);
+
+/* Their ids, appended. False: one of them is not there; explained. */
+bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
+                   size_t *n_list);
+
+/* A plan in which VMs may move, and its moves as runs have them. s: the fleet, or the fleet and more VMs
+ * behind it. X_DONE, or explained; to be released in any case. */
+enum { OFFLINE_MOVES = 1000000 };
+struct fleet_plan {
+    struct plan p;
+    struct run_view v;
+};
+int fleet_plan_make(struct cli *c, const struct offline *o, const struct snapshot *s,
+                    const struct plan_request *r, struct fleet_plan *ret);
+void fleet_plan_encode(const struct fleet_plan *f, json_t *to); /* sets "moves" */
+void fleet_plan_done(struct fleet_plan *f);
+
+/* drover plan make-room, fit. */
+int room_plan(struct cli *c, int argc, char **argv);
+
+/* drover plan failover HOST... */
+int failover_plan(struct cli *c, int argc, char **argv);
 
 /* drover plan WORD, of fleets whose VMs may move: is it one of these words; plan it. */
 bool balance_is(const char *word);

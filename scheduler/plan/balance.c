@@ -58,7 +58,7 @@ void plan_measure(const struct plan_world *w, const struct solve_score *s,
 
 /* ---- what is asked of the engine ---------------------------------------------------------------- */
 
-static struct translate_goal goal_of(const struct making *k)
+struct translate_goal plan_balance_goal(const struct making *k)
 {
     const struct policy *p = k->w.p;
     int64_t moves = k->r->max_moves ? k->r->max_moves : p->balance.max_moves;
@@ -164,7 +164,7 @@ void plan_balance(struct making *k)
     struct solve_state s;
     k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
     measure_load(&k->w, &k->plan->before);
-    struct translate_goal g = goal_of(k);
+    struct translate_goal g = plan_balance_goal(k);
     translate(&k->w, k->list, k->n, &g, &t);
     solve_init(&s, &t.p);
     struct solve_score was = s.score;

@@ -42,7 +42,7 @@ static void put_disks(struct text *t, const struct plan_world *w, int vm)
         const struct disk *d = &v->disks[i];
         if (d->kind != DISK_RBD)
             continue;
-        if (!d->n_mons && !d->conf)
+        if (!d->n_mons && !d->conf && w->s->vms[vm].host >= 0)
             put_text(t, 'c', w->s->hosts[w->s->vms[vm].host].h->ceph_fsid);
         if (d->secret_uuid)
             put_text(t, 'u', d->secret_uuid);

@@ -9,7 +9,7 @@
 
 static bool same_host(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
-    if (w->s->vms[q->vm].host != q->host)
+    if (w->f.at[q->vm] != q->host)
         return true;
     if (ret) {
         ret->code = R_SAME_HOST;
@@ -79,7 +79,8 @@ static bool not_avoided(const struct plan_world *w, const struct plan_ask *q, st
 
 static bool among_to(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
-    if (!w->r || !w->r->to || contains(w->r->to, w->r->n_to, q->host))
+    bool other = w->r && w->r->goal == GOAL_ROOM && q->vm != w->r->room_for;
+    if (!w->r || !w->r->to || other || contains(w->r->to, w->r->n_to, q->host))
         return true;
     if (ret) {
         ret->code = R_NOT_IN_TO;
@@ -233,7 +234,8 @@ static bool cluster(const struct plan_world *w, const struct plan_ask *q, struct
 {
     const struct vm *v = vm_of(w, q);
     const struct host *h = host_of(w, q);
-    const char *need = w->s->hosts[w->s->vms[q->vm].host].h->ceph_fsid;
+    int from = w->s->vms[q->vm].host;
+    const char *need = from >= 0 ? w->s->hosts[from].h->ceph_fsid : NULL;
     for (size_t i = 0; need && i < v->n_disks; i++) {
         const struct disk *d = &v->disks[i];
         if (d->kind != DISK_RBD || d->n_mons || d->conf || str_eq(need, h->ceph_fsid))

@@ -1,5 +1,8 @@
-/* Where a new VM would fit, and what would have to move for it. */
+/* Where a VM would fit, and what would have to move for it. */
+#include <string.h>
+
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "scheduler/plan/making.h"
 #include "scheduler/solve/place.h"
 #include "scheduler/solve/solve.h"
@@ -7,42 +10,160 @@
 /* A price for each move: of all ways to make the room, the one with the fewest and smallest. */
 enum { PLACE_STEPS = 5000000, PRICE_PER_MOVE = SOLVE_UNIT, PRICE_PER_GIB = SOLVE_UNIT / 1024 };
 
+/* ---- room, made by moves ------------------------------------------------------------------------ */
+
+/* Once the planned moves have ended, may the VM come to the host? */
 static bool has_room(const struct making *k, int host)
 {
-    const struct plan_world *w = &k->w;
-    const struct plan_room *r = &k->r->room;
-    int64_t cap = plan_mem_capacity(w, host), cpus = plan_vcpu_capacity(w, host), vcpus = 0;
-    for (size_t i = 0; i < w->s->n_vms; i++)
-        if (plan_end(w, (int)i) == host && plan_counts(w->s, (int)i))
-            vcpus += plan_need(w->s->vms[i].v).vcpus;
-    return cap >= 0 && w->end_bytes[host] + r->mem_bytes <= cap &&
-           (cpus < 0 || vcpus + r->vcpus <= cpus);
+    const struct snapshot *s = k->w.s;
+    struct snapshot end = *s;
+    struct plan_world w;
+    cleanup(freep) struct snap_vm *vms = xmemdup(s->vms, s->n_vms * sizeof(*vms));
+    for (size_t i = 0; i < k->n; i++) {
+        int vm = k->list[i].vm, to = k->w.f.to[vm];
+        if (to >= 0)
+            vms[vm].host = to;
+    }
+    end.vms = vms;
+    struct plan_index *x = plan_index_new(&end, k->w.p);
+    plan_world_init(&w, x, k->r, NULL, 0);
+    bool ok = plan_filter(&w, &(struct plan_ask){.vm = k->r->room_for, .host = host},
+                          PF_STATIC | PF_DYNAMIC, NULL);
+    plan_world_done(&w);
+    plan_index_free(x);
+    return ok;
+}
+
+/* The engine's answer. to: per VM of the list; that of the VM in question is left out. Gives its host, or
+ * -1. */
+static int search(const struct making *k, const struct translation *t, int *to)
+{
+    struct solve_state s;
+    int room_on = -1;
+    solve_init(&s, &t->p);
+    solve_place(&s, &(struct solve_limits){.seed = k->seed, .steps = PLACE_STEPS}, true);
+    for (size_t i = 0; i < k->n; i++) {
+        int item = t->item_of[i];
+        to[i] = s.at[item] != t->p.home[item] ? s.at[item] : -1;
+        if (k->list[i].vm == k->r->room_for) {
+            room_on = to[i];
+            to[i] = -1;
+        }
+    }
+    solve_done(&s);
+    return room_on;
+}
+
+static void say_why_not(struct making *k)
+{
+    struct plan_stay *stay = vec_add(&k->plan->stays, &k->plan->n_stays);
+    stay->vm = k->r->room_for;
+    plan_explain_stay(&k->w, stay->vm, false, stay);
 }
 
 void plan_fit(struct making *k)
 {
     struct translation t;
-    struct solve_state s;
     int64_t moves = k->r->max_moves ? k->r->max_moves : k->w.p->balance.max_moves;
     struct translate_goal g = {.classes = &k->live,
                                .price_per_move = PRICE_PER_MOVE,
                                .price_per_gib = PRICE_PER_GIB,
                                .max_moves = (int)moves,
-                               .room = &k->r->room};
+                               .room = true};
     cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
+    k->plan->room_on = -1;
     k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
+    if (k->plan->n_stays) /* it cannot move at all */
+        return;
     translate(&k->w, k->list, k->n, &g, &t);
-    solve_init(&s, &t.p);
-    solve_place(&s, &(struct solve_limits){.seed = k->seed, .steps = PLACE_STEPS}, true);
-    int room_on = s.at[t.p.n_items - 1];
-    for (size_t i = 0; i < k->n; i++) {
-        int item = t.item_of[i];
-        to[i] = room_on >= 0 && s.at[item] != t.p.home[item] ? s.at[item] : -1;
-    }
-    making_put(k, to);
-    k->plan->room_on = room_on >= 0 && has_room(k, room_on) ? room_on : -1;
-    if (k->plan->room_on < 0)
+    int room_on = search(k, &t, to);
+    if (room_on >= 0)
+        making_put(k, to);
+    if (room_on >= 0 && has_room(k, room_on))
+        k->plan->room_on = room_on;
+    else
         making_take_back(k);
-    solve_done(&s);
+    if (k->plan->room_on < 0)
+        say_why_not(k);
     translation_done(&t);
+}
+
+/* ---- room, as it is ----------------------------------------------------------------------------- */
+
+/* What one more on it makes of a load's square, in ppm of what a full host weighs. */
+static int64_t square_more(int64_t load, int64_t more, int64_t cap)
+{
+    double was = cap > 0 ? (double)load / (double)cap : 1;
+    double is = cap > 0 ? (double)(load + more) / (double)cap : 1;
+    return (int64_t)((is * is - was * was) * 1e6);
+}
+
+static int64_t broken_soft(const struct plan_world *w, int vm, int host)
+{
+    int64_t sum = 0;
+    for (size_t i = w->rules_start[vm]; i < w->rules_start[vm + 1]; i++) {
+        const struct rule *r = &w->p->rules[w->rules[i]];
+        const struct rule_def *def = rule_defs[r->kind];
+        if (!r->hard && def->allows &&
+            !def->allows(r, &w->match[w->rules[i]], &w->f, vm, host, NULL))
+            sum += r->weight;
+    }
+    return sum;
+}
+
+static void weigh(const struct plan_world *w, int vm, struct plan_fitting *ret)
+{
+    struct plan_load need = plan_need(w->s->vms[vm].v), have = w->load[ret->host];
+    int64_t cap = plan_mem_capacity(w, ret->host);
+    ret->free_bytes = cap - have.mem_bytes - need.mem_bytes;
+    ret->soft = broken_soft(w, vm, ret->host);
+    ret->load = w->p->balance.weight_mem * square_more(have.mem_bytes, need.mem_bytes, cap) +
+                w->p->balance.weight_cpu *
+                    square_more(have.vcpus, need.vcpus, plan_vcpu_capacity(w, ret->host));
+}
+
+static int best_first(const void *a, const void *b)
+{
+    const struct plan_fitting *x = a, *y = b;
+    if (x->fits != y->fits)
+        return x->fits ? -1 : 1;
+    if (x->soft != y->soft)
+        return x->soft < y->soft ? -1 : 1;
+    if (x->load != y->load)
+        return x->load < y->load ? -1 : 1;
+    return x->host - y->host;
+}
+
+void plan_fittings(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
+                   int vm, struct plan_fitting **ret, size_t *ret_n)
+{
+    struct plan_world w;
+    struct plan_index *index = plan_index_new(s, p);
+    struct plan_fitting *list = xcalloc(s->n_hosts, sizeof(*list));
+    plan_world_init(&w, index, r, NULL, 0);
+    size_t n = 0;
+    for (size_t h = 0; h < s->n_hosts; h++) {
+        struct plan_ask q = {.vm = vm, .host = (int)h};
+        struct plan_fitting *x = &list[n];
+        if (w.f.at[vm] == (int)h)
+            continue;
+        n++;
+        x->host = (int)h;
+        x->fits = plan_filter(&w, &q, PF_STATIC | PF_DYNAMIC, &x->why);
+        if (x->fits)
+            weigh(&w, vm, x);
+    }
+    if (n > 1)
+        qsort(list, n, sizeof(*list), best_first);
+    plan_world_done(&w);
+    plan_index_free(index);
+    *ret = list;
+    *ret_n = n;
+}
+
+void plan_fittings_done(struct plan_fitting *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        shape_done(&reason_shape, &list[i].why);
+    free(list);
 }

@@ -23,6 +23,8 @@ void making_put(struct making *k, const int *to);
 void making_take_back(struct making *k);
 
 /* ---- balance.c -------------------------------------------------------------------------------- */
+/* What is asked of the engine. plan->before and live are known. */
+struct translate_goal plan_balance_goal(const struct making *k);
 /* Requests in which VMs may move, not must. Fills the plan's moves but for their order. */
 void plan_balance(struct making *k);
 /* Why this VM moves, of such a request. Gives. */

@@ -24,6 +24,8 @@ static bool in_flight(const struct asked *a, struct reason *ret)
 
 static bool source(const struct asked *a, struct reason *ret)
 {
+    if (a->sv->nowhere)
+        return true;
     const struct snap_host *h = &a->s->hosts[a->sv->host];
     if (h->connected && h->h->libvirt_up)
         return true;
@@ -90,6 +92,10 @@ static bool state(const struct asked *a, struct reason *ret)
     ret->code = paused ? R_VM_PAUSED : R_VM_STATE;
     ret->need = xstrdup("running or shut off");
     ret->have = xstrdup(vm_state_names[a->v->state]);
+    if (a->sv->nowhere) {
+        ret->cure = xstrdup("start it by hand where you want it to run again");
+        return false;
+    }
     const char *host = a->s->hosts[a->sv->host].h->name;
     if (paused)
         ret->cure = xasprintf("resume it on %s: virsh resume %s", host, a->v->name);
@@ -102,7 +108,7 @@ static bool state(const struct asked *a, struct reason *ret)
 
 static bool idle(const struct asked *a, struct reason *ret)
 {
-    if (a->v->job == VM_JOB_NONE)
+    if (a->v->job == VM_JOB_NONE || a->sv->nowhere) /* it ended with the host */
         return true;
     ret->code = R_VM_BUSY;
     ret->have = xstrdup(vm_job_names[a->v->job]);
@@ -212,7 +218,8 @@ static bool cache(const struct asked *a, struct reason *ret)
     for (size_t i = 0; i < a->v->n_disks; i++) {
         const struct disk *d = &a->v->disks[i];
         if (d->kind == DISK_RBD || d->kind == DISK_EMPTY || d->readonly || removable(d) ||
-            str_eq(d->cache, "none") || str_eq(d->cache, "directsync") || a->v->state == VM_SHUTOFF)
+            str_eq(d->cache, "none") || str_eq(d->cache, "directsync") ||
+            a->v->state == VM_SHUTOFF || a->sv->nowhere)
             continue;
         ret->code = R_CACHE_MODE;
         ret->what = xasprintf("disk %s", d->target);

@@ -1,6 +1,7 @@
 /* plan_make: the request becomes a problem, the engine solves it, and what it found is asked of the
  * filters once more before it is a plan. */
 #include <assert.h>
+#include <limits.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -76,6 +77,8 @@ static void collect(struct making *k, int *planned)
         }
         if (r->wish)
             k->list[k->n].wish = r->wish[i];
+        if (r->rank)
+            k->list[k->n].rank = r->rank[i];
         planned[k->n++] = vm;
     }
 }
@@ -150,14 +153,14 @@ static size_t count_placed(const struct making *k)
 }
 
 /* What the filters refused of the engine's answer may have left room for others, and the engine counts
- * in whole pages: nothing stays for which the filters know a host. */
-static void fill_gaps(struct making *k)
+ * in whole pages: nothing up to this rank stays for which the filters know a host. */
+static void fill_gaps(struct making *k, int rank)
 {
     cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
     for (size_t n = count_placed(k), before = n + 1; n < k->n && n != before;) {
         before = n;
         for (size_t i = 0; i < k->n; i++)
-            to[i] = k->w.f.to[k->list[i].vm] < 0 ? find_room(k, i) : -1;
+            to[i] = k->w.f.to[k->list[i].vm] < 0 && k->list[i].rank <= rank ? find_room(k, i) : -1;
         making_put(k, to);
         n = count_placed(k);
     }
@@ -181,7 +184,8 @@ static void place(struct making *k, const struct plan_classes *classes,
     translate(&k->w, list, n, &goal, &t);
     solve_init(&s, &t.p);
     for (int i = 0; i < t.p.n_items; i++)
-        solve_do_remove(&s, i);
+        if (s.at[i] >= 0)
+            solve_do_remove(&s, i);
     int64_t all =
         (k->r->quick ? QUICK_STEPS : PLACE_STEPS) + 4 * (int64_t)t.p.n_items * t.p.n_machines;
     struct solve_limits l = {.seed = k->seed,
@@ -193,10 +197,13 @@ static void place(struct making *k, const struct plan_classes *classes,
         solve_improve(&s, &l);
     for (size_t i = 0; i < k->n; i++)
         to[i] = -1;
-    for (size_t i = 0; i < n; i++)
+    int rank = INT_MIN;
+    for (size_t i = 0; i < n; i++) {
         to[at[i]] = s.at[t.item_of[i]];
+        rank = list[i].rank > rank ? list[i].rank : rank;
+    }
     making_put(k, to);
-    fill_gaps(k);
+    fill_gaps(k, rank);
     solve_done(&s);
     translation_done(&t);
 }
@@ -220,6 +227,22 @@ static void place_cold(struct making *k)
     plan_classes_done(&classes);
 }
 
+/* Those of the list from the first on that have one rank. Returns where the next rank begins. The list is
+ * sorted by rank. */
+static size_t place_rank(struct making *k, size_t first)
+{
+    struct plan_classes some = k->live;
+    cleanup(freep) size_t *at = xcalloc(k->n, sizeof(*at));
+    size_t n = 0;
+    for (size_t i = first; i < k->n && k->list[i].rank == k->list[first].rank; i++)
+        at[n++] = i;
+    some.class_of += first;
+    place(k, &some, k->list + first, at, n);
+    return first + n;
+}
+
+/* All at once; where not all have a place, rank by rank, so that none is missing for the sake of one of a
+ * higher rank. */
 static void place_all(struct making *k)
 {
     cleanup(freep) size_t *at = xcalloc(k->n, sizeof(*at));
@@ -228,6 +251,11 @@ static void place_all(struct making *k)
         at[i] = i;
     }
     place(k, &k->live, k->list, at, k->n);
+    if (count_placed(k) < k->n && k->list[0].rank != k->list[k->n - 1].rank) {
+        making_take_back(k);
+        for (size_t i = 0; i < k->n;)
+            i = place_rank(k, i);
+    }
     place_cold(k);
 }
 
@@ -237,6 +265,8 @@ static int by_size(const void *a, const void *b, void *ctx)
 {
     const struct plan_wanted *x = a, *y = b;
     const struct snapshot *s = ctx;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
     int cx = plan_counts(s, x->vm), cy = plan_counts(s, y->vm);
     int64_t mx = vm_need_bytes(s->vms[x->vm].v), my = vm_need_bytes(s->vms[y->vm].v);
     if (cx != cy)
@@ -286,7 +316,7 @@ static void write_plan(struct making *k)
             .vm = x->vm,
             .from = s->vms[x->vm].host,
             .to = to,
-            .live = !cold && s->vms[x->vm].v->state != VM_SHUTOFF,
+            .live = !cold && s->vms[x->vm].v->state != VM_SHUTOFF && !s->vms[x->vm].nowhere,
             .why = k->r->goal == GOAL_CONSOLIDATE ? plan_consolidate_why(k, x->vm, to)
                    : k->r->goal != GOAL_LEAVE     ? plan_balance_why(k, x->vm, to)
                    : cold ? xstrdup("no host is left that it can move to live")
@@ -306,9 +336,16 @@ static void begin(struct making *k, int *planned)
         for (size_t i = 0; i < n; i++) {
             int vm = k->r->vms ? k->r->vms[i] : (int)i;
             bool asks = plan_counts(s, vm) || k->r->goal == GOAL_CONSOLIDATE;
-            if (!asks || !making_may_move(k, vm, &k->list[k->n], NULL))
+            bool room = k->r->goal == GOAL_ROOM && vm == k->r->room_for;
+            struct plan_stay stay;
+            if (!asks)
                 continue;
-            k->list[k->n].must_leave = false;
+            if (!making_may_move(k, vm, &k->list[k->n], room ? &stay : NULL)) {
+                if (room)
+                    *vec_add(&k->plan->stays, &k->plan->n_stays) = stay;
+                continue;
+            }
+            k->list[k->n].must_leave = room;
             planned[k->n++] = vm;
         }
     }
@@ -338,7 +375,8 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
     else if (k.n)
         plan_balance(&k);
     write_plan(&k);
-    plan_order(k.w.s, k.w.p, ret->moves, ret->n_moves);
+    if (!r->rank)
+        plan_order(k.w.s, k.w.p, ret->moves, ret->n_moves);
     free(k.list);
     free(k.was_bytes);
     plan_classes_done(&k.live);

@@ -9,6 +9,8 @@
  *          memory or CPU; with allow_cold a running VM may be stopped, moved and started again
  *          (live=false). Cold lifts two reasons only, R_CACHE_MODE and R_MIGRATE_FAILED: paused,
  *          crashed, transient, local disks, host devices, CPU model, rules and capacity still decide.
+ * Nowhere  VMs of the snapshot that are to be started (their host is dead, they are new) are placed too:
+ *          live=false, from where they were; nothing is held there.
  * Layers   plan.c puts together: movable.c filter.c room.c (who may move, who may go where), world.h (what
  *          is planned), classes.c translate.c (the problem), scheduler/solve (the engine), balance.c
  *          fit.c (other goals), order.c explain.c; forecast.h; plan_verify: verify.c verify_move.c alone. */
@@ -27,29 +29,27 @@ struct plan_refusal {
 /* What a request is for. VMs of a maintenance_only rule move for nothing else. */
 enum plan_purpose { PURPOSE_MAINTENANCE, PURPOSE_BALANCE };
 enum plan_goal {
-    GOAL_LEAVE,       /* the VMs leave their hosts: drain, coming home */
-    GOAL_REPAIR,      /* broken rules and exceeded capacity, nothing else */
-    GOAL_RELIEVE,     /* and hosts that are fuller than the mean by more than balance.imbalance */
-    GOAL_BALANCE,     /* and even load, where it is worth its moves */
-    GOAL_ROOM,        /* room for a new VM on some host, with the fewest moves */
+    GOAL_LEAVE,   /* the VMs leave their hosts: drain, coming home */
+    GOAL_REPAIR,  /* broken rules and exceeded capacity, nothing else */
+    GOAL_RELIEVE, /* and hosts that are fuller than the mean by more than balance.imbalance */
+    GOAL_BALANCE, /* and even load, where it is worth its moves */
+    GOAL_ROOM, /* room for one VM on a host that is not its own, with the fewest moves of others */
     GOAL_CONSOLIDATE, /* as many hosts empty as can be, so that they may be switched off */
-};
-/* A VM that is to come. */
-struct plan_room {
-    int64_t mem_bytes, vcpus; /* memory with what QEMU takes beyond it */
 };
 struct plan_request {
     int goal;       /* enum plan_goal */
     int purpose;    /* enum plan_purpose */
     const int *vms; /* LEAVE: VMs to place. Else: VMs that may move; NULL: all */
     size_t n_vms;
-    int64_t max_moves;     /* not LEAVE; 0: the policy's balance.max_moves */
-    int64_t hosts_free;    /* CONSOLIDATE: no more than so many; 0: all that can be */
-    struct plan_room room; /* ROOM */
-    const int *to;         /* only these targets; NULL: all */
+    int64_t max_moves;  /* not LEAVE; 0: the policy's balance.max_moves */
+    int64_t hosts_free; /* CONSOLIDATE: no more than so many; 0: all that can be */
+    int room_for;       /* ROOM: the VM; a new one is nowhere. `to` is about it alone */
+    const int *to;      /* only these targets; NULL: all */
     size_t n_to;
     const int *avoid;
     size_t n_avoid;
+    const int
+        *rank; /* per vms[i]: those of a lower rank have a place before all others; NULL: one */
     const int *wish; /* per vms[i]: wanted target or -1; NULL: no wishes (bring-home) */
     const struct plan_refusal *refusals;
     size_t n_refusals;
@@ -78,7 +78,7 @@ struct plan_standing {
 struct plan {
     struct plan_move *moves; /* in the order in which they should start */
     size_t n_moves;
-    struct plan_stay *stays; /* LEAVE only */
+    struct plan_stay *stays; /* of LEAVE; of ROOM, if there is none, why */
     size_t n_stays;
     struct plan_standing before, after; /* not LEAVE */
     int room_on; /* ROOM: the host that has the room once the moves have ended; -1: none can be made */
@@ -87,6 +87,25 @@ struct plan {
     int *emptied;
     size_t n_emptied;
 };
+
+/* The host is dead: what ran there is nowhere. */
+void plan_host_dies(struct snapshot *s, int host);
+/* By the value of the label: numbers, smallest first; without the label, or with another value: last. */
+int plan_rank(const struct vm *v, const char *label);
+
+/* One host for a VM, as things are. */
+struct plan_fitting {
+    int host;
+    bool fits;
+    struct reason why;  /* the first that says no */
+    int64_t free_bytes; /* once the VM is there */
+    int64_t soft;       /* weights of soft rules that it would break */
+    int64_t load;       /* what it costs the balance, by the policy's weights */
+};
+/* Every host but its own, those that have room first, the best of them first. Gives. */
+void plan_fittings(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
+                   int vm, struct plan_fitting **ret, size_t *ret_n);
+void plan_fittings_done(struct plan_fitting *list, size_t n);
 
 /* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows
  * both. */

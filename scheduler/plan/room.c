@@ -177,7 +177,9 @@ bool plan_spare_enough(const struct plan_world *w)
 bool plan_spare_hosts(const struct plan_world *w, const struct plan_ask *q, struct reason *ret)
 {
     int64_t n = w->p->capacity.spare_hosts;
-    if (!n || !plan_counts(w->s, q->vm))
+    const struct snap_vm *v = &w->s->vms[q->vm];
+    bool lost = v->nowhere && v->host >= 0; /* spare hosts are there for these */
+    if (!n || lost || !plan_counts(w->s, q->vm))
         return true;
     struct loss after = worst_loss(w, q);
     if (!shortage(after) || shortage(after) <= shortage_at_rest(w))

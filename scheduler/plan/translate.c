@@ -70,7 +70,8 @@ static int find_root(int *parent, int i)
     return i;
 }
 
-/* VMs of one host that a hard affinity rule binds together are one item. */
+/* VMs of one host that a hard affinity rule binds together are one item; not where room is made for one of
+ * them, or by one of them: then each counts. */
 static void bind_together(const struct work *k, int *parent)
 {
     const struct policy *p = k->w->p;
@@ -103,12 +104,19 @@ static void make_items(struct work *k)
         parent[i] = (int)i;
         k->item_of[k->list[i].vm] = (int)i; /* for now: its place in the list */
     }
-    bind_together(k, parent);
+    if (!k->g->room)
+        bind_together(k, parent);
     for (size_t i = 0; i < k->n; i++)
         if (parent[i] == (int)i)
             number[i] = t->p.n_items++;
     for (size_t i = 0; i < k->n; i++)
         t->item_of[i] = k->item_of[k->list[i].vm] = number[find_root(parent, (int)i)];
+}
+
+/* The VM that is to have room: to the engine a new one, beside the one that stays where it is. */
+static bool is_asked_for(const struct work *k, size_t i)
+{
+    return k->g->room && k->list[i].must_leave;
 }
 
 /* By the hard rules about hosts; that its host is cordoned, say, is no reason to leave it. */
@@ -147,14 +155,8 @@ static void size_items(struct work *k)
         else
             need[at] += !home_is_allowed(k->w, vm);
         cost[at] += k->g->price_per_move + k->g->price_per_gib * l.mem_bytes / GIB;
-        home[at] = s->vms[vm].host;
-    }
-    if (k->g->room) {
-        int64_t *x = &size[(size_t)(p->n_items - 1) * N_RES];
-        x[RES_MEM] = x[RES_WEIGHT] = pages_up(k->g->room->mem_bytes);
-        x[RES_VCPU] = k->g->room->vcpus;
-        home[p->n_items - 1] = -1;
-        need[p->n_items - 1] = 1;
+        home[at] =
+            is_asked_for(k, i) ? -1 : k->w->f.at[vm]; /* it comes last: where it is, it stays */
     }
     p->size = size;
     p->need = need;
@@ -352,6 +354,7 @@ static void make_rule_groups(struct work *k)
         if (!any || !group_for(&w->p->rules[r], m, &g))
             continue;
         g.level = level_of(k, &w->p->rules[r], m);
+        g.held = g.held && !k->g->room;
         bool also_end = g.held && !k->g->leave;
         if (also_end) /* on the way it must become no worse; what counts is how it ends */
             g.weight = 0;
@@ -416,11 +419,6 @@ static uint64_t *empty_set(const struct work *k)
     return xcalloc(plan_set_words(n_hosts(k)) + 1, sizeof(uint64_t));
 }
 
-static bool takes_new(const struct snap_host *h)
-{
-    return h->state == HOST_UP && h->connected && h->h->libvirt_up;
-}
-
 /* Of an item of several VMs: hosts that may take them all. */
 static void make_allowed(struct work *k)
 {
@@ -441,13 +439,6 @@ static void make_allowed(struct work *k)
             more = add_set(k, both);
         }
         *a = more;
-    }
-    if (k->g->room) {
-        uint64_t *up = empty_set(k);
-        for (size_t h = 0; h < n_hosts(k); h++)
-            if (takes_new(&k->w->s->hosts[h]))
-                up[h >> 6] |= UINT64_C(1) << (h & 63);
-        allow[p->n_items - 1] = add_set(k, up);
     }
     p->allow = allow;
 }
@@ -543,7 +534,6 @@ void translate(const struct plan_world *w, const struct plan_wanted *list, size_
     *ret = (struct translation){0};
     struct work k = {.w = w, .list = list, .n = n, .g = g, .t = ret, .plain_level = {-1, -1, -1}};
     make_items(&k);
-    ret->p.n_items += g->room != NULL;
     size_items(&k);
     make_machines(&k);
     make_terms(&k);

@@ -23,9 +23,7 @@ struct translate_goal {
     int64_t price_per_move, price_per_gib;
     int max_moves;       /* -1 any */
     int64_t relieve_ppm; /* memory of a host above it is overload; 0: none is */
-    const struct plan_room
-        *room; /* one item more, the last, which is nowhere yet; NULL: none. Both ends
-                                     of a move then do not count at once: what comes, comes later */
+    bool room; /* one VM is to have room later: both ends of a move do not count at once for it */
 };
 struct translation {
     struct problem p;

@@ -102,9 +102,20 @@ static const struct crowd *rule_vms(struct replay *v, const struct rule *r)
 
 /* ---- everything together, at one moment ------------------------------------------------------- */
 
+/* -1: it is to be started. */
+static int rest(const struct replay *v, int vm)
+{
+    return v->s->vms[vm].nowhere ? -1 : v->s->vms[vm].host;
+}
+
+static int end_of(const struct replay *v, int vm, const int *second)
+{
+    return second[vm] >= 0 ? second[vm] : rest(v, vm);
+}
+
 static bool here(const struct replay *v, size_t vm, size_t host)
 {
-    return v->s->vms[vm].host == (int)host || v->second[vm] == (int)host;
+    return rest(v, (int)vm) == (int)host || v->second[vm] == (int)host;
 }
 
 /* Domains of two hosts: can it be ruled out that they are the same? */
@@ -203,7 +214,7 @@ static bool names_ok(struct replay *v, const struct plan_move *m)
  * the rule names count. */
 static bool near_by(const struct replay *v, const struct rule *r, int vm, int to, bool hosts)
 {
-    int ends[2] = {v->s->vms[vm].host, v->second[vm]};
+    int ends[2] = {rest(v, vm), v->second[vm]};
     for (int e = 0; e < 2; e++)
         if (ends[e] >= 0 && (!hosts || replay_rule_names_host(r, v->s->hosts[ends[e]].h)) &&
             maybe_same(r->across, v->s->hosts[ends[e]].h, v->s->hosts[to].h))
@@ -246,11 +257,11 @@ static int caught(struct replay *v, const struct rule *r, size_t i, const int *s
     const struct crowd *of = rule_vms(v, r);
     for (; i < 2 * of->n && c->n < c->enough; i++) {
         int vm = of->vms[i % of->n];
-        int ends[2] = {v->s->vms[vm].host, second[vm] >= 0 ? second[vm] : v->s->vms[vm].host};
+        int ends[2] = {rest(v, vm), end_of(v, vm, second)};
         if ((ends[0] == ends[1]) != (i < of->n))
             continue;
-        bool counted = false;
-        for (int e = 0; e < 2; e++) {
+        bool counted = ends[0] < 0; /* perhaps not started yet */
+        for (int e = 0; e < 2 && !counted; e++) {
             const struct host *h = v->s->hosts[ends[e]].h;
             counted |= !named(r->across, h); /* may be anywhere: helps nobody */
             for (int k = 0; k < c->n; k++)
@@ -309,8 +320,8 @@ static bool together_ok(struct replay *v, const struct plan_move *m)
             continue;
         const struct crowd *c = rule_vms(v, r);
         for (size_t i = 0; i < c->n; i++) {
-            int vm = c->vms[i], end = v->second[vm] >= 0 ? v->second[vm] : v->s->vms[vm].host;
-            if (strcmp(replay_vm(v, vm)->uuid, replay_vm(v, m->vm)->uuid) &&
+            int vm = c->vms[i], end = end_of(v, vm, v->second);
+            if (end >= 0 && strcmp(replay_vm(v, vm)->uuid, replay_vm(v, m->vm)->uuid) &&
                 !surely_same(r->across, v->s->hosts[end].h, v->s->hosts[m->to].h))
                 return replay_bad(v, R_AFFINITY, m->to, replay_name(v, m->vm), xstrdup(r->name));
         }
@@ -328,12 +339,14 @@ static bool emptied_ok(struct replay *v)
         return replay_bad(v, R_CHECK_FAILED, -1, NULL, xstrdup("too many hosts emptied"));
     for (size_t i = 0; i < p->n_emptied; i++) {
         int h = p->emptied[i];
-        if (h < 0 || (size_t)h >= v->s->n_hosts || empty[h] || v->s->hosts[h].state != HOST_UP)
+        if ((size_t)h >= v->s->n_hosts || empty[h] || v->s->hosts[h].state != HOST_UP)
             return replay_bad(v, R_CHECK_FAILED, -1, NULL, xstrdup("no such host to empty"));
         empty[h] = true;
     }
     for (size_t i = 0; i < v->s->n_vms; i++) {
-        int end = v->second[i] >= 0 ? v->second[i] : v->s->vms[i].host;
+        int end = end_of(v, (int)i, v->second);
+        if (end < 0)
+            continue;
         if (empty[end] || (v->start[i] >= 0 && empty[v->s->vms[i].host]))
             return replay_bad(v, R_CHECK_FAILED, end, replay_name(v, (int)i),
                               xstrdup("is on a host that is to be empty"));
@@ -356,9 +369,9 @@ static __int128 homeless(const struct replay *v, const int *second, const bool *
     __int128 missing = 0;
     for (size_t i = 0; i < v->s->n_vms; i++) {
         const struct snap_vm *o = &v->s->vms[i];
-        if (o->v->state != VM_SHUTOFF || o->will_start)
-            used[second[i] >= 0 ? second[i] : o->host] +=
-                o->v->mem_bytes + o->v->mem_overhead_bytes;
+        int end = end_of(v, (int)i, second);
+        if (end >= 0 && (o->v->state != VM_SHUTOFF || o->will_start))
+            used[end] += o->v->mem_bytes + o->v->mem_overhead_bytes;
     }
     for (size_t h = 0; h < n; h++) {
         __int128 free_bytes = memory_limit(v, h) - used[h];
@@ -385,11 +398,42 @@ static __int128 homeless(const struct replay *v, const int *second, const bool *
 static bool spare_ok(struct replay *v)
 {
     cleanup(freep) bool *off = xcalloc(v->s->n_hosts, sizeof(*off));
-    __int128 before = homeless(v, v->start, off);
+    cleanup(freep) int *was = xmemdup(v->start, v->s->n_vms * sizeof(*was));
+    for (size_t i = 0; i < v->s->n_vms; i++)
+        if (v->s->vms[i].nowhere && v->s->vms[i].host >= 0) /* it ran, and needed its room */
+            was[i] = v->second[i];
+    __int128 before = homeless(v, was, off);
     for (size_t i = 0; i < v->plan->n_emptied; i++)
         off[v->plan->emptied[i]] = true;
     return homeless(v, v->second, off) <= before ||
            replay_bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
+}
+
+/* When all has ended, the VM that is to have room can come: a plan of one move. */
+static bool room_ok(struct replay *v)
+{
+    const struct plan *p = v->plan;
+    if (v->r->goal != GOAL_ROOM || p->room_on < 0)
+        return true;
+    int vm = v->r->room_for;
+    struct snapshot end = *v->s;
+    cleanup(freep) struct snap_vm *vms = xmemdup(end.vms, end.n_vms * sizeof(*vms));
+    for (size_t i = 0; i < p->n_moves; i++) {
+        if (p->moves[i].vm == vm)
+            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, vm),
+                              xstrdup("moved, and has no room yet"));
+        vms[p->moves[i].vm].host = p->moves[i].to;
+    }
+    end.vms = vms;
+    struct plan_request r = *v->r;
+    r.goal = GOAL_LEAVE;
+    r.vms = &vm;
+    r.n_vms = 1;
+    struct plan_move come = {.vm = vm,
+                             .from = vms[vm].host,
+                             .to = p->room_on,
+                             .live = vms[vm].v->state == VM_RUNNING && !vms[vm].nowhere};
+    return plan_verify(&end, v->p, &r, &(struct plan){.moves = &come, .n_moves = 1}, v->ret);
 }
 
 static void may_be_at(struct replay *v, int host, int vm)
@@ -405,7 +449,7 @@ static bool replay(struct replay *v)
         return false;
     for (size_t i = 0; i < v->s->n_vms; i++) {
         const struct snap_vm *o = &v->s->vms[i];
-        may_be_at(v, o->host, (int)i);
+        may_be_at(v, rest(v, (int)i), (int)i);
         may_be_at(v, o->moving_to == o->host ? -1 : o->moving_to, (int)i);
     }
     for (size_t i = 0; i < p->n_moves; i++)
@@ -421,7 +465,7 @@ static bool replay(struct replay *v)
     for (size_t i = 0; i < p->n_moves; i++)
         if (!together_ok(v, &p->moves[i]))
             return false;
-    return emptied_ok(v) && spare_ok(v);
+    return emptied_ok(v) && spare_ok(v) && room_ok(v);
 }
 
 static void crowds_free(struct crowd *c, size_t n)

@@ -52,17 +52,20 @@ static bool vm_ok(struct replay *v, const struct plan_move *m)
     const struct vm *vm = sv->v;
     if (sv->moving_to >= 0 || sv->other_run)
         return replay_bad(v, R_IN_FLIGHT, m->to, replay_name(v, m->vm), NULL);
-    if (!v->s->hosts[sv->host].connected)
+    if (!sv->nowhere && !v->s->hosts[sv->host].connected)
         return replay_bad(v, R_UNREACHABLE_SOURCE, m->to, replay_name(v, m->vm), NULL);
-    if (!v->s->hosts[sv->host].h->libvirt_up)
+    if (!sv->nowhere && !v->s->hosts[sv->host].h->libvirt_up)
         return replay_bad(v, R_LIBVIRT_DOWN, sv->host, replay_name(v, m->vm), NULL);
     if (vm->state != VM_RUNNING && vm->state != VM_SHUTOFF)
         return replay_bad(v, vm->state == VM_PAUSED ? R_VM_PAUSED : R_VM_STATE, m->to,
                           replay_name(v, m->vm), NULL);
-    if (m->live != (vm->state == VM_RUNNING) && !(v->r->allow_cold && !m->live))
+    if (sv->nowhere && m->live)
+        return replay_bad(v, R_VM_STATE, m->to, replay_name(v, m->vm),
+                          xstrdup("cannot move from nowhere"));
+    if (!sv->nowhere && m->live != (vm->state == VM_RUNNING) && !(v->r->allow_cold && !m->live))
         return replay_bad(v, R_VM_STATE, m->to, replay_name(v, m->vm),
                           xstrdup("moved in the wrong way"));
-    if (vm->job != VM_JOB_NONE)
+    if (vm->job != VM_JOB_NONE && !sv->nowhere)
         return replay_bad(v, R_VM_BUSY, m->to, replay_name(v, m->vm), NULL);
     if (!vm->persistent)
         return replay_bad(v, R_TRANSIENT, m->to, replay_name(v, m->vm), NULL);
@@ -99,7 +102,8 @@ static bool asked_ok(struct replay *v, const struct plan_move *m)
 {
     if (listed(v->r->avoid, v->r->n_avoid, m->to))
         return replay_bad(v, R_AVOIDED, m->to, replay_name(v, m->vm), NULL);
-    if (v->r->to && !listed(v->r->to, v->r->n_to, m->to))
+    bool other = v->r->goal == GOAL_ROOM; /* `to` is for the VM that is to have room */
+    if (v->r->to && !other && !listed(v->r->to, v->r->n_to, m->to))
         return replay_bad(v, R_NOT_IN_TO, m->to, replay_name(v, m->vm), NULL);
     for (size_t i = 0; i < v->r->n_refusals; i++) {
         const struct plan_refusal *f = &v->r->refusals[i];
@@ -139,13 +143,13 @@ static bool nics_ok(struct replay *v, const struct plan_move *m)
 static bool ceph_ok(struct replay *v, const struct plan_move *m)
 {
     const struct vm *vm = replay_vm(v, m->vm);
-    const struct host *h = v->s->hosts[m->to].h, *src = v->s->hosts[m->from].h;
+    const struct host *h = v->s->hosts[m->to].h;
+    const char *fsid = m->from >= 0 ? v->s->hosts[m->from].h->ceph_fsid : NULL;
     for (size_t i = 0; i < vm->n_disks; i++) {
         const struct disk *d = &vm->disks[i];
         if (d->kind != DISK_RBD)
             continue;
-        if (!d->n_mons && !d->conf && src->ceph_fsid &&
-            (!h->ceph_fsid || strcmp(src->ceph_fsid, h->ceph_fsid)))
+        if (!d->n_mons && !d->conf && fsid && (!h->ceph_fsid || strcmp(fsid, h->ceph_fsid)))
             return replay_bad(v, R_CLUSTER_DIFFERS, m->to, replay_name(v, m->vm),
                               xstrdup(d->target));
         bool found = !d->secret_uuid && !d->secret_usage;

@@ -29,7 +29,7 @@ static void add(struct plan_world *w, int vm, int host, int sign)
 
 static void add_end(struct plan_world *w, int vm, int sign)
 {
-    if (plan_counts(w->s, vm))
+    if (plan_counts(w->s, vm) && plan_end(w, vm) >= 0)
         w->end_bytes[plan_end(w, vm)] += sign * plan_need(w->s->vms[vm].v).mem_bytes;
 }
 
@@ -68,7 +68,7 @@ static void init_fleet(struct plan_world *w)
         w->f.hosts[i] = s->hosts[i].h;
     for (size_t i = 0; i < s->n_vms; i++) {
         w->f.vms[i] = s->vms[i].v;
-        w->f.at[i] = s->vms[i].host;
+        w->f.at[i] = s->vms[i].nowhere ? -1 : s->vms[i].host;
         bool moves = s->vms[i].moving_to != s->vms[i].host;
         w->f.to[i] = moves ? s->vms[i].moving_to : -1;
         add(w, (int)i, w->f.at[i], 1);
@@ -84,14 +84,16 @@ static void init_by_host(struct plan_world *w)
     w->by_host_start = xcalloc(hosts + 2, sizeof(*w->by_host_start));
     size_t *fill = w->by_host_start + 1; /* becomes start[] once every slot is filled */
     for (size_t i = 0; i < n; i++) {
-        fill[w->f.at[i] + 1]++;
+        if (w->f.at[i] >= 0)
+            fill[w->f.at[i] + 1]++;
         if (w->f.to[i] >= 0)
             fill[w->f.to[i] + 1]++;
     }
     for (size_t h = 0; h < hosts; h++)
         fill[h + 1] += fill[h];
     for (size_t i = 0; i < n; i++) {
-        w->by_host[fill[w->f.at[i]]++] = (int)i;
+        if (w->f.at[i] >= 0)
+            w->by_host[fill[w->f.at[i]]++] = (int)i;
         if (w->f.to[i] >= 0)
             w->by_host[fill[w->f.to[i]]++] = (int)i;
     }
@@ -314,7 +316,8 @@ int64_t plan_free_bytes(const struct snapshot *s, const struct policy *p, int ho
 {
     int64_t left = plan_mem_capacity(&(struct plan_world){.s = s, .p = p}, host);
     for (size_t i = 0; left >= 0 && i < s->n_vms; i++)
-        if (plan_counts(s, (int)i) && (s->vms[i].host == host || s->vms[i].moving_to == host))
+        if (plan_counts(s, (int)i) && !s->vms[i].nowhere &&
+            (s->vms[i].host == host || s->vms[i].moving_to == host))
             left -= plan_need(s->vms[i].v).mem_bytes;
     return left;
 }

@@ -114,6 +114,7 @@ size_t plan_vm_reasons(const struct plan_world *w, int vm, bool cold, struct rea
 struct plan_wanted {
     int vm;
     int wish;        /* wanted host, -1 none */
+    int rank;        /* lower ones first */
     bool as_is;      /* live, or as a definition */
     bool cold;       /* stopped, moved, started */
     bool must_leave; /* its present host is no place for it */

@@ -69,7 +69,7 @@ static void place(struct seek *k)
         for (size_t i = 0; i < n && !seek_ended(k); i++)
             if (seek_needs(k, h[i].item))
                 left -= seek_direct(k, h[i].item, true) || seek_chain(k, h[i].item, depth);
-    if (left)
+    if (left || seek_few(k))
         seek_all(k);
 }
 

@@ -4,7 +4,8 @@
  *          hardest first, each where the score likes it best; chains, in which it takes the place of
  *          others and these go elsewhere; a complete search, where few items are in play.
  * Result   the least `need` left that was found, then the rest of the score; no hard thing is worse than
- *          at the beginning. Never misses a full placement of up to 6 items on up to 5 machines.
+ *          at the beginning. Never misses a full placement of up to 6 items on up to 5 machines; of so
+ *          few, if they have one variant and no others may be disturbed, it is the best.
  * Units, replay, owner, thread: those of solve.h. */
 #pragma once
 

@@ -48,3 +48,5 @@ bool seek_chain(struct seek *k, int item, int depth);
 void seek_share(struct seek *k, int64_t n);
 /* Every assignment of the items in play, if these are few; the best of them is taken. */
 void seek_all(struct seek *k);
+/* That takes no time worth mentioning, and moves nothing that has a good place. */
+bool seek_few(const struct seek *k);

@@ -5,11 +5,10 @@
 #include "scheduler/solve/seek.h"
 
 enum {
-    FEW = 24,           /* items in play */
-    LOOKS = 1 << 20,    /* prices asked, unless everything is small */
-    POLISH = 1 << 15,   /* more prices asked once every item has a place */
-    SMALL = 6,          /* items */
-    SMALL_MACHINES = 5, /* … on so many machines are always looked at to the end */
+    FEW = 24,         /* items in play */
+    LOOKS = 1 << 20,  /* prices asked, unless everything is small */
+    POLISH = 1 << 15, /* more prices asked once every item has a place */
+    SMALL = 1 << 16,  /* so few assignments are always looked at to the end */
 };
 
 struct place {
@@ -25,6 +24,7 @@ struct look {
     int n, item[FEW];
     struct place best[FEW];
     struct option *option; /* room for n times all ways to sit */
+    bool small;
     int64_t need, best_need, until;
     struct solve_score best_score;
 };
@@ -61,7 +61,7 @@ static void look_end(struct look *w)
         (w->need == w->best_need && solve_score_cmp(&s->score, &w->best_score) >= 0) ||
         !trail_fair(&w->k->t))
         return;
-    if (!w->need && w->best_need)
+    if (!w->need && w->best_need && !w->small)
         w->until = w->k->steps + POLISH < w->until ? w->k->steps + POLISH : w->until;
     w->best_need = w->need;
     w->best_score = s->score;
@@ -140,6 +140,24 @@ static void take_best(struct look *w)
             trail_shift(t, w->item[i], w->best[i].machine, w->best[i].variant, &d);
 }
 
+/* ways: for one item to be somewhere; nowhere is one more. */
+static bool is_small(int64_t ways, int n)
+{
+    int64_t all = 1;
+    for (int i = 0; i < n && all <= SMALL; i++)
+        all *= ways + 1;
+    return all <= SMALL;
+}
+
+bool seek_few(const struct seek *k)
+{
+    const struct problem *p = k->t.s->p;
+    int n = 0;
+    for (int i = 0; i < p->n_items; i++)
+        n += k->ours[i];
+    return !k->disturb && is_small((int64_t)p->n_machines * p->n_variants, n);
+}
+
 void seek_all(struct seek *k)
 {
     struct solve_state *s = k->t.s;
@@ -147,8 +165,8 @@ void seek_all(struct seek *k)
     struct look w = {.k = k, .best_score = s->score};
     if (!gather(&w, k->disturb) && !(k->disturb && gather(&w, false)))
         return;
-    bool small = w.n <= SMALL && p->n_machines <= SMALL_MACHINES;
-    w.until = small ? INT64_MAX : k->steps + LOOKS;
+    w.small = is_small(p->n_machines, w.n);
+    w.until = w.small ? INT64_MAX : k->steps + LOOKS;
     for (int i = 0; i < w.n; i++) {
         w.best[i] = (struct place){s->at[w.item[i]], s->variant[w.item[i]]};
         w.best_need += seek_needs(k, w.item[i]) ? need_of(p, w.item[i]) : 0;

@@ -1,64 +1,12 @@
-/* How the planner's cost grows: 100, 1,000 and 10,000 hosts with 20 VMs each; mixed sizes, 500
- * anti-affinity groups, 3 zones of 10 racks. The index is made once for a snapshot and a policy; the
+/* How the planner's cost grows: 100 to 10,000 hosts with 20 VMs each (planfleet.h). The index is made once for a snapshot and a policy; the
  * times of plans are without it. All times are CPU time.
  *   build/plain/bench/plan [HOSTS...]
  * Prints a table, then "bench: NAME VALUE UNIT". */
-#include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
-#include "lib/base/rng.h"
-#include "tests/unit/fleet.h"
+#include "tests/bench/planfleet.h"
 
-enum { VMS_PER_HOST = 20, GROUPS = 500, REPEATS = 5 };
-
-static void label(struct vm *v, const char *key, char *value)
-{
-    struct label *l = vec_add(&v->labels, &v->n_labels);
-    l->key = xstrdup(key);
-    l->value = value;
-}
-
-static void make_fleet(struct test_fleet *f, size_t hosts)
-{
-    static const int64_t sizes[] = {1, 1, 2, 2, 2, 4, 4, 8, 8, 16};
-    struct rng g;
-    rng_init(&g, 7);
-    fleet_init(f, hosts, 240, hosts * VMS_PER_HOST);
-    f->p.capacity.vcpu_overcommit_ppm = 8000000;
-    for (size_t h = 0; h < hosts; h++) {
-        f->hosts[h].zone = xasprintf("z%zu", h % 3);
-        f->hosts[h].rack = xasprintf("r%zu", h / 3 % 10);
-        f->hosts[h].cpus = 32;
-    }
-    for (size_t i = 0; i < hosts * VMS_PER_HOST; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "vm-%zu", i);
-        /* one host in five runs hot: there is something to balance */
-        size_t h = rng_below(&g, 5) ? rng_below(&g, hosts) : rng_below(&g, hosts / 5 + 1);
-        struct vm *v = fleet_vm(f, name, (int)h, sizes[rng_below(&g, 10)]);
-        v->vcpus = 1 + (int64_t)rng_below(&g, 4);
-        label(v, "env", xstrdup("prod"));
-        if (i < GROUPS * 4)
-            label(v, "app", xasprintf("app-%zu", i % GROUPS));
-    }
-    for (int k = 0; k < GROUPS; k++) {
-        char name[32];
-        snprintf(name, sizeof(name), "apart-%d", k);
-        struct rule *r = fleet_rule(f, name, RULE_ANTI_AFFINITY, NULL, NULL);
-        struct label *l = vec_add(&r->vms.labels, &r->vms.n_labels);
-        l->key = xstrdup("app");
-        l->value = xasprintf("app-%d", k);
-    }
-}
-
-/* CPU time of this one thread: what a quiet machine's clock would show. */
-static int64_t cpu_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
+enum { REPEATS = 5 };
 
 static int by_number(const void *a, const void *b)
 {
@@ -83,14 +31,6 @@ static int64_t time_plan(struct test_fleet *f, int repeats, struct plan *ret)
     return took[repeats / 2];
 }
 
-/* "100", "1k", "10k". */
-static const char *short_number(size_t n)
-{
-    static char text[24];
-    snprintf(text, sizeof(text), n % 1000 ? "%zu" : "%zuk", n % 1000 ? n : n / 1000);
-    return text;
-}
-
 static void index_fleet(struct test_fleet *f, size_t hosts)
 {
     int64_t start = cpu_us();
@@ -103,9 +43,7 @@ static void index_fleet(struct test_fleet *f, size_t hosts)
 static void balance(struct test_fleet *f, size_t hosts)
 {
     struct plan p;
-    f->r = (struct plan_request){
-        .goal = GOAL_BALANCE, .purpose = PURPOSE_BALANCE, .max_moves = (int64_t)hosts * 10};
-    f->p.balance.imbalance_ppm = 50000;
+    ask_balance(f, hosts);
     int64_t took = time_plan(f, 1, &p);
     printf("%7zu hosts  balance     %8.1f ms  %5zu moves  memory %.1f..%.1f %% sd %.2f -> "
            "%.1f..%.1f %% sd %.2f\n",
@@ -147,7 +85,7 @@ static void drain(struct test_fleet *f, size_t hosts, size_t n)
 
 int main(int argc, char **argv)
 {
-    static const char *all[] = {"100", "1000", "10000"};
+    static const char *all[] = {"100", "300", "1000", "3000", "10000"};
     const char *const *list = argc > 1 ? (const char *const *)argv + 1 : all;
     for (size_t i = 0; i < (argc > 1 ? (size_t)argc - 1 : ARRAY_LEN(all)); i++) {
         struct test_fleet f;

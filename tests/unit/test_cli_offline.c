@@ -96,6 +96,23 @@ static void balances(void **state)
     expect(&o, "plan make-room --memory 300GiB" NINE, X_BLOCKED);
     contains(o.out, "most free on one host: kvm-");
     expect(&o, "plan make-room" NINE, X_USAGE);
+    expect(&o, "plan make-room --memory 4GiB --vm oracle-1" NINE, X_USAGE);
+    expect(&o, "plan make-room --vm oracle-9" NINE, X_DENIED);
+    expect(&o, "plan make-room --vm vm/oracle-1 --avoid kvm-02" NINE, X_BLOCKED);
+    contains(o.out, "no room:\n  vm/oracle-1");
+    contains(o.out, "no room for vm/oracle-1 (");
+    expect(&o, "plan make-room --vm oracle-1 --to kvm-02" NINE, X_DONE);
+    contains(o.out, " on host/kvm-02, as it is");
+    expect(&o, "plan fit --memory 4GiB --vcpus 2 --labels app=db,tier=1 --name db-9" NINE, X_DONE);
+    contains(o.out, "room for 4 GiB on ");
+    contains(o.out, "(policy rules.yaml:");
+    expect(&o, "plan fit --memory 900GiB -o json" NINE, X_BLOCKED);
+    json_t *fit = json_loads(o.out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(fit, "schema")), "drover.fit/1");
+    assert_int_equal(json_array_size(json_object_get(fit, "hosts")), 9);
+    json_decref(fit);
+    expect(&o, "plan fit --memory 4GiB --max-moves 3" NINE, X_USAGE);
+    expect(&o, "plan fit --memory 4GiB --labels app" NINE, X_USAGE);
     expect(&o, "plan balance --memory 4GiB" NINE, X_USAGE);
     expect(&o, "plan consolidate --max-moves 3 --mode relieve" NINE, X_USAGE);
     expect(&o, "plan consolidate --max-moves 40 -o json" NINE, X_DONE);
@@ -297,11 +314,38 @@ static void picture_of_a_plan(void **state)
     outcome_done(&o);
 }
 
+/* Can the fleet lose a host? */
+static void hosts_that_die(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan failover kvm-03" NINE, X_DONE);
+    contains(o.out, "vm/oracle-1  kvm-03  kvm-02");
+    contains(o.out, "the fleet can lose host/kvm-03: every VM has a place");
+    contains(o.out, "1 VM there is shut off, and stays so");
+    contains(o.err, "libvirt and Ceph were not asked");
+    expect(&o, "plan failover host/kvm-03 kvm-02 --priority app" NINE, X_BLOCKED);
+    contains(o.out, "no place:\n  vm/oracle-1");
+    contains(o.out, "the fleet cannot lose host/kvm-03, host/kvm-02: ");
+    expect(&o, "plan failover kvm-03 --avoid kvm-02 -o json" NINE, X_BLOCKED);
+    json_t *j = json_loads(o.out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(j, "schema")), "drover.failover/1");
+    assert_true(json_is_false(json_object_get(j, "fits")));
+    assert_true(json_array_size(json_object_get(j, "starts")) > 0);
+    assert_int_equal(json_array_size(json_object_get(j, "stays")), 1);
+    json_decref(j);
+    expect(&o, "plan failover" NINE, X_USAGE);
+    expect(&o, "plan failover kvm-99" NINE, X_DENIED);
+    expect(&o, "plan failover kvm-03", X_USAGE);
+    outcome_done(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),
         cmocka_unit_test(balances),
+        cmocka_unit_test(hosts_that_die),
         cmocka_unit_test(data),
         cmocka_unit_test(explains),
         cmocka_unit_test(refusals),

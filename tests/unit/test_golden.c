@@ -3,7 +3,8 @@
  *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order
  * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
  * and it is no maintenance. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
- * emptied with at most so many moves.
+ * emptied with at most so many moves. failover HOST...: these hosts are dead; the label tier says who comes
+ * first. room VM, room SIZE KEY=VALUE: room for one that is there, or for a new one with a label.
  * Every plan must be the same for any seed and hold in the independent replay. GOLDEN_BLESS=1 writes
  * the answers anew (then read them). Run from the repository's root. */
 #include <dirent.h>
@@ -26,8 +27,9 @@ struct question {
     struct snap *f;
     const struct policy *p;
     struct plan_request r;
-    int *vms, *wish;
-    size_t n_vms, n_wish;
+    int *vms, *wish, *rank;
+    size_t n_vms, n_wish, n_rank;
+    struct vm fresh;
 };
 
 static int find(const struct snap *f, const char *name, bool host)
@@ -76,6 +78,43 @@ static void ask_consolidate(struct question *q, char *words)
     q->r.max_moves = atoll(words);
 }
 
+static void ask_failover(struct question *q, char *words)
+{
+    for (char *w; (w = strsep(&words, " ")) != NULL;)
+        plan_host_dies(&q->f->s, find(q->f, w, true));
+    for (size_t i = 0; i < q->f->s.n_vms; i++)
+        if (q->f->s.vms[i].nowhere) {
+            *vec_add(&q->vms, &q->n_vms) = (int)i;
+            *vec_add(&q->rank, &q->n_rank) = plan_rank(q->f->s.vms[i].v, q->p->failover.priority);
+        }
+}
+
+static void ask_room(struct question *q, char *words)
+{
+    struct snapshot *s = &q->f->s;
+    q->r.goal = GOAL_ROOM;
+    q->r.purpose = PURPOSE_BALANCE;
+    char *label = strchr(words, ' ');
+    if (!label) {
+        q->r.room_for = find(q->f, words, false);
+        return;
+    }
+    *label++ = '\0';
+    struct vm *v = &q->fresh;
+    shape_init(&vm_shape, v);
+    v->name = xstrdup("new");
+    v->uuid = xstrdup("new");
+    v->state = VM_RUNNING;
+    v->persistent = true;
+    assert_int_equal(parse_bytes(words, &v->mem_bytes, NULL), 0);
+    struct label *l = vec_add(&v->labels, &v->n_labels);
+    l->key = xstrdup(strsep(&label, "="));
+    l->value = xstrdup(label);
+    q->r.room_for = (int)s->n_vms;
+    s->vms = xrealloc(s->vms, s->n_vms + 1, sizeof(*s->vms));
+    s->vms[s->n_vms++] = (struct snap_vm){.v = v, .host = -1, .moving_to = -1, .nowhere = true};
+}
+
 static void say(char **text, const char *line)
 {
     char *more = xasprintf("%s%s\n", *text ? *text : "", line);
@@ -120,6 +159,10 @@ static char *answer(const struct question *q, const struct plan *plan)
             xasprintf("%s is empty", q->f->s.hosts[plan->emptied[i]].h->name);
         say(&text, line);
     }
+    if (q->r.goal == GOAL_ROOM && plan->room_on >= 0) {
+        cleanup(freep) char *line = xasprintf("room on %s", q->f->s.hosts[plan->room_on].h->name);
+        say(&text, line);
+    }
     return text ? text : xstrdup("");
 }
 
@@ -141,10 +184,9 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     static const struct {
         const char *word;
         void (*read)(struct question *q, char *words);
-    } kinds[] = {{"drain ", ask_drain},
-                 {"balance ", ask_balance},
-                 {"home ", ask_home},
-                 {"consolidate ", ask_consolidate}};
+    } kinds[] = {{"drain ", ask_drain},       {"balance ", ask_balance},
+                 {"home ", ask_home},         {"consolidate ", ask_consolidate},
+                 {"failover ", ask_failover}, {"room ", ask_room}};
     cleanup(freep) char *path = xasprintf("%s/fleet.json", dir);
     cleanup(snap_done) struct snap f = {0};
     struct question q = {.f = &f, .p = p};
@@ -159,6 +201,7 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     q.r.vms = q.vms;
     q.r.n_vms = q.n_vms;
     q.r.wish = q.wish;
+    q.r.rank = q.rank;
     assert_true(q.n_vms > 0 || q.r.goal != GOAL_LEAVE);
     char *text = plan_text(&q, 1);
     for (uint64_t seed = 2; seed < 5; seed++) {
@@ -167,6 +210,9 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
     }
     free(q.vms);
     free(q.wish);
+    free(q.rank);
+    f.s.n_vms -= q.fresh.name != NULL; /* the file's alone */
+    shape_done(&vm_shape, &q.fresh);
     return text;
 }
 

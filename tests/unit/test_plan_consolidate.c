@@ -1,4 +1,6 @@
 /* Hosts emptied, so that they may be switched off. */
+#include <limits.h>
+
 #include "tests/unit/fleet.h"
 
 static void make(struct test_fleet *f, struct plan *ret)
@@ -147,12 +149,14 @@ static void verifier_looks_again(void **state)
     f.p.capacity.spare_hosts = 1;
     expect_bad(&f, &p, R_SPARE);
     f.p.capacity.spare_hosts = 0;
-    int kept = p.emptied[0];
-    p.emptied[0] = p.moves[0].to;
-    expect_bad(&f, &p, R_CHECK_FAILED); /* VMs are there */
-    p.emptied[0] = p.emptied[1];
-    expect_bad(&f, &p, R_CHECK_FAILED); /* named twice */
-    p.emptied[0] = kept;
+    const int no_more[] = {p.moves[0].to, p.emptied[0], -1,
+                           INT_MAX}; /* VMs are there; named twice */
+    int kept = p.emptied[0], *more = vec_add(&p.emptied, &p.n_emptied);
+    for (size_t i = 0; i < 4; i++) {
+        *more = no_more[i];
+        expect_bad(&f, &p, R_CHECK_FAILED);
+    }
+    p.n_emptied--;
     f.s.hosts[kept].state = HOST_CORDONED;
     expect_bad(&f, &p, R_CHECK_FAILED);
     f.s.hosts[kept].state = HOST_UP;
@@ -166,12 +170,31 @@ static void verifier_looks_again(void **state)
     fleet_done(&f);
 }
 
+/* A move in flight may still end where it began. */
+static void on_its_way_is_not_gone(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    fleet_init(&f, 3, 64, 20);
+    fleet_vm(&f, "a", 0, 16);
+    fleet_vm(&f, "b", 2, 20);
+    f.s.vms[0].moving_to = 1;
+    make(&f, &p);
+    assert_int_equal(p.n_emptied, 1);
+    assert_true(emptied(&p, 2));
+    plan_done(&p);
+    p = (struct plan){.emptied = (int[]){0}, .n_emptied = 1};
+    expect_bad(&f, &p, R_CHECK_FAILED);
+    fleet_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(least_memory_per_host), cmocka_unit_test(all_or_nothing),
         cmocka_unit_test(spare_hosts_stay_on),   cmocka_unit_test(rules_hold),
-        cmocka_unit_test(verifier_looks_again),
+        cmocka_unit_test(verifier_looks_again),  cmocka_unit_test(on_its_way_is_not_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

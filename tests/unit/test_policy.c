@@ -271,7 +271,8 @@ static const char *const every_key =
     "   schedule: \"0,30 8-18/2 1-7 jan,Jul-dec mon-fri\", window: \"Sat,Sun 00:00-24:00 "
     "Etc/GMT+3\",\n"
     "   sustained: 1, cooldown: none, approve: auto}\n"
-    "budget: {moves_per_vm_per_day: 4, pause_per_vm_per_day: 2s}\n";
+    "budget: {moves_per_vm_per_day: 4, pause_per_vm_per_day: 2s}\n"
+    "failover: {priority: {labels: tier}}\n";
 
 static void expect_balance(const struct policy *p)
 {
@@ -288,6 +289,7 @@ static void expect_balance(const struct policy *p)
     assert_int_equal(p->balance.approve, APPROVE_AUTO);
     assert_int_equal(p->budget.moves_per_vm_per_day, 4);
     assert_int_equal(p->budget.pause_per_vm_per_day_us, 2 * SEC);
+    assert_string_equal(p->failover.priority, "tier");
 }
 
 static void test_every_key(void **state)
@@ -492,6 +494,8 @@ static void test_reference_names_every_key(void **state)
         "sustained",
         "cooldown",
         "approve",
+        "priority",
+        "labels",
         "moves_per_vm_per_day",
         "pause_per_vm_per_day",
         "anti_affinity",
