@@ -26,7 +26,7 @@ _drover()
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
     local -r drain="--dry-run --reason --to --avoid --parallel --deadline --on-blocked --allow-shutdown --confirm
-        --yes --detailed-exitcode --snapshot --policy --picture $follow"
+        --yes --detailed-exitcode --snapshot --policy --picture --why-not $follow"
     COMPREPLY=()
     cur=${COMP_WORDS[COMP_CWORD]}
     prev=${COMP_WORDS[COMP_CWORD - 1]}

@@ -30,7 +30,7 @@ enum {
     LIM_WAYS_STAYS = 8,              /* VMs that stay for which ways out are looked for */
     LIM_WAYS_HOSTS = 8,              /* hosts tried with one kind of change */
     LIM_WAYS_TRIES = 40,             /* changes tried for one VM that stays */
-    LIM_WAYS_WORK = 4000000,         /* VMs and pairs of VM and host looked at by all of them */
+    LIM_WAYS_WORK = 2000000,         /* VMs and pairs of VM and host looked at by all of them */
     LIM_SNAPSHOT_BYTES = 512 << 20,  /* 16384 hosts of 20 VMs take about 300 MB */
     LIM_SNAPSHOT_VMS = 1 << 20,
 };

@@ -38,6 +38,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --confirm=HOST       answers the question before VMs are stopped\n"                         \
     "  -y, --yes            answer yes to questions that stop no VM\n"                             \
     "  --detailed-exitcode  with a dry run: 2 when there is something to do\n"                     \
+    "  --why-not[=VM]       with a dry run: only who cannot leave, why, and every way out\n"       \
     "  --picture FILE       with a dry run: draw hosts before and after into an "                  \
     "SVG\n" OFFLINE_HELP FOLLOW_HELP
 

@@ -31,6 +31,7 @@ enum drain_option {
     O_SNAPSHOT,
     O_POLICY,
     O_PICTURE,
+    O_WHY_NOT,
 };
 static const struct option options[] = {
     {"dry-run", no_argument, NULL, 'n'},
@@ -49,6 +50,7 @@ static const struct option options[] = {
     {"snapshot", required_argument, NULL, O_SNAPSHOT},
     {"policy", required_argument, NULL, O_POLICY},
     {"picture", required_argument, NULL, O_PICTURE},
+    {"why-not", optional_argument, NULL, O_WHY_NOT},
     {0},
 };
 
@@ -99,6 +101,9 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
         return (d->offline.policy = optarg) != NULL;
     case O_PICTURE:
         return (d->picture = optarg) != NULL;
+    case O_WHY_NOT:
+        d->why_vm = optarg ? name_vm(c, optarg) : NULL;
+        return d->why_not = !optarg || d->why_vm;
     case O_TIMEOUT:
         return opt_duration(c, "--timeout", optarg, &d->timeout_us);
     case O_DEADLINE:
@@ -133,10 +138,13 @@ static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
         if (o < 0 || !drain_option(c, o, d))
             return X_USAGE;
     }
-    if (!opt_words(c, argc, argv, 1, 1, "a host"))
+    bool also_vm = d->why_not && !d->why_vm; /* --why-not VM, as people write it */
+    if (!opt_words(c, argc, argv, 1, also_vm ? 2 : 1, "a host"))
         return X_USAGE;
     const char *host = name_host(c, argv[optind]);
-    if (!host)
+    if (also_vm && optind + 1 < argc)
+        d->why_vm = name_vm(c, argv[optind + 1]);
+    if (!host || (also_vm && optind + 1 < argc && !d->why_vm))
         return X_USAGE;
     d->req.host = xstrdup(host);
     if (d->req.n_allow_shutdown && str_eq(d->req.on_blocked, "leave"))
@@ -305,17 +313,18 @@ static void tell_joined(struct cli *c, const struct reply *r)
 }
 
 /* A dry run's answer; j: as data. */
-static int print_dry(struct cli *c, const struct run_view *v, const json_t *j, bool detailed)
+static int print_dry(struct cli *c, const struct run_view *v, const json_t *j,
+                     const struct drain_opts *d)
 {
     int code = run_exit(&v->run);
     if (c->format != OUT_NAME && !out_is_data(c))
-        return plan_print(c, v, detailed);
+        return d->why_not ? why_not_print(c, v, d->why_vm) : plan_print(c, v, d->detailed);
     if (c->format == OUT_NAME) {
         text_line(c->out, "run/%lld", (long long)v->run.id);
         return code;
     }
     out_data(c, j, "moves");
-    return code == X_DONE && detailed && (v->n_moves || v->run.n_stays) ? X_CHANGES : code;
+    return code == X_DONE && d->detailed && (v->n_moves || v->run.n_stays) ? X_CHANGES : code;
 }
 
 /* The fleet that the scheduler planned with: only for the picture. */
@@ -342,7 +351,7 @@ static int report_dry(struct cli *c, int64_t id, const struct drain_opts *d)
         return code;
     if (d->picture && !(code = fetch_fleet(c, &fleet)))
         code = picture_save(c, &fleet.s, &v, d->picture);
-    code = code ? code : print_dry(c, &v, j, d->detailed);
+    code = code ? code : print_dry(c, &v, j, d);
     snap_done(&fleet);
     shape_done(&run_view_shape, &v);
     return code;
@@ -360,7 +369,7 @@ static int plan_offline(struct cli *c, struct drain_opts *d)
     if (!code) {
         cleanup(json_decrefp) json_t *j = offline_encode(&o, &v);
         code = d->picture ? picture_save(c, &o.fleet.s, &v, d->picture) : X_DONE;
-        code = code ? code : print_dry(c, &v, j, d->detailed);
+        code = code ? code : print_dry(c, &v, j, d);
         offline_note(c, &o);
         shape_done(&run_view_shape, &v);
     }
@@ -412,6 +421,7 @@ static int drain_or_plan(struct cli *c, int argc, char **argv, bool dry)
     d.req.dry_run = d.req.dry_run || dry;
     const char *only_dry = d.detailed           ? "--detailed-exitcode"
                            : d.picture          ? "--picture"
+                           : d.why_not          ? "--why-not"
                            : d.offline.snapshot ? "--snapshot"
                                                 : NULL;
     if (only_dry && !d.req.dry_run)

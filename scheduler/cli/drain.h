@@ -13,6 +13,8 @@ struct drain_opts {
     const char *confirm; /* --confirm=HOST */
     struct offline_opts offline;
     const char *picture; /* file to draw the plan into */
+    bool why_not;        /* only who stays, and why */
+    const char *why_vm;  /* of this one; NULL: of all */
 };
 /* Parse `HOST [options]` after the command's word. X_DONE, or an exit code already explained; < 0:
  * help was printed. */

@@ -1,4 +1,6 @@
 /* drover explain VM. */
+#include <string.h>
+
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
@@ -29,6 +31,24 @@ static void vm_head(struct cli *c, const struct vm_view *m)
               m->blocker.cure ? m->blocker.cure : "");
 }
 
+/* Hosts that say the same as the i-th; marks them. */
+static size_t gather(const struct explain_view *v, const struct reason *named, size_t i, bool *done,
+                     const struct reason **ret)
+{
+    const struct explain_host *h = &v->hosts[i];
+    size_t n = 0;
+    for (size_t k = i; k < v->n_hosts; k++) {
+        const struct explain_host *o = &v->hosts[k];
+        bool both = !h->here && !h->allowed && !o->here && !o->allowed;
+        if (done[k] || (k != i && !(both && reason_same(&named[i], &named[k]))))
+            continue;
+        done[k] = true;
+        ret[n++] = &named[k];
+    }
+    qsort(ret, n, sizeof(*ret), reason_most_first);
+    return n;
+}
+
 static int hosts_table(struct cli *c, const struct explain_view *v)
 {
     static const struct column cols[] = {{"HOST", false, false},
@@ -36,19 +56,32 @@ static int hosts_table(struct cli *c, const struct explain_view *v)
                                          {"WHY", false, false},
                                          {"WAY OUT", false, false}};
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
+    cleanup(freep) bool *done = xcalloc(v->n_hosts, sizeof(*done));
+    cleanup(freep) const struct reason **group = xcalloc(v->n_hosts, sizeof(*group));
+    cleanup(freep) struct reason *named = xcalloc(v->n_hosts, sizeof(*named)); /* borrow all */
+    for (size_t i = 0; i < v->n_hosts; i++) {
+        named[i] = v->hosts[i].reason;
+        named[i].host = v->hosts[i].host;
+    }
     for (size_t i = 0; i < v->n_hosts; i++) {
         const struct explain_host *h = &v->hosts[i];
-        cleanup(freep) char *why = h->allowed || h->here ? NULL : reason_words(&h->reason);
-        table_text(&t, C_NONE, h->host);
+        if (done[i])
+            continue;
+        group[0] = &named[i];
+        size_t n = c->format == OUT_WIDE ? 1 : gather(v, named, i, done, group);
+        bool no = !h->here && !h->allowed;
+        cleanup(freep) char *hosts = no ? reasons_hosts(group, n) : xstrdup(h->host);
+        cleanup(freep) char *why = no ? reasons_text(group, n) : NULL;
+        table_text(&t, C_NONE, hosts);
         table_text(&t,
-                   h->here      ? C_NONE
-                   : h->allowed ? C_GOOD
-                                : C_WARN,
-                   h->here      ? "here"
-                   : h->allowed ? "yes"
-                                : "no");
+                   no        ? C_WARN
+                   : h->here ? C_NONE
+                             : C_GOOD,
+                   no        ? "no"
+                   : h->here ? "here"
+                             : "yes");
         table_text(&t, C_NONE, why);
-        table_text(&t, C_NONE, h->here ? NULL : h->reason.cure);
+        table_text(&t, C_NONE, no && n == 1 && !h->reason.more ? h->reason.cure : NULL);
     }
     int code = table_print(c, &t);
     table_done(&t);
@@ -73,6 +106,17 @@ static void history(struct cli *c, const struct explain_view *v)
     }
 }
 
+/* Where no host is allowed: why that is so, and what would change it. */
+static void ways(struct cli *c, const struct explain_view *v)
+{
+    const int pad = (int)strlen("ways out:");
+    if (v->n_ways || v->n_shortages)
+        fputc('\n', c->out);
+    for (size_t i = 0; i < v->n_shortages; i++)
+        text_line(c->out, "  %-*s  %s", pad, i ? "" : "proven:", v->shortages[i].text);
+    ways_all_print(c->out, v->ways, v->n_ways, pad);
+}
+
 static int print(struct cli *c, const struct explain_view *v, const json_t *j)
 {
     if (out_is_data(c)) {
@@ -85,6 +129,7 @@ static int print(struct cli *c, const struct explain_view *v, const json_t *j)
     }
     vm_head(c, &v->vm);
     int code = hosts_table(c, v);
+    ways(c, v);
     history(c, v);
     return code;
 }

@@ -156,10 +156,15 @@ static void add_moves(const struct offline *o, const struct plan *p, struct run_
     forecast_done(&f);
 }
 
-static void tell(const struct offline *o, const struct plan *p, struct run_view *ret)
+static void tell(const struct offline *o, const struct plan_index *x, const struct asked *a,
+                 const struct plan *p, struct run_view *ret)
 {
+    struct plan_ways ways;
     for (size_t i = 0; i < p->n_stays; i++)
         add_stay(&ret->run, o->fleet.s.vms[p->stays[i].vm].v, &p->stays[i]);
+    plan_ways_find(x, &a->r, p, 0, &ways);
+    planned_ways(&ret->run, 0, &ways);
+    plan_ways_done(&ways);
     add_moves(o, p, ret);
     ret->run.blocked = (int64_t)stays_of(&ret->run, FATE_BLOCKED);
     ret->run.message = xasprintf("%lld of %lld VMs would be blocked; nothing was changed",
@@ -188,15 +193,17 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
     a.r.to = a.to.list, a.r.n_to = a.to.n;
     a.r.avoid = a.avoid.list, a.r.n_avoid = a.avoid.n;
     a.r.allow_cold = ret->run.on_blocked == BLOCKED_COLD;
-    plan_make(&o->fleet.s, &o->policy, &a.r, 0, &p);
+    struct plan_index *x = plan_index_new(&o->fleet.s, &o->policy);
+    plan_make_from(x, &a.r, 0, &p);
     if (plan_verify(&o->fleet.s, &o->policy, &a.r, &p, &bad)) {
-        tell(o, &p, ret);
+        tell(o, x, &a, &p, ret);
     } else {
         cleanup(freep) char *why = reason_line(&bad);
         ret->run.state = RUN_FAILED;
         ret->run.message = xasprintf("the planner's answer did not pass verification: %s", why);
     }
     shape_done(&reason_shape, &bad);
+    plan_index_free(x);
     plan_done(&p);
     return X_DONE;
 }

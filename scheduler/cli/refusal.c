@@ -8,7 +8,8 @@
 #include "scheduler/cli/text.h"
 #include "scheduler/plan/snapshot.h"
 
-enum { HOSTS_SHOWN = 8, CURES_SHOWN = 6, WAIVERS_SHOWN = 3 };
+/* Hosts named one by one; more are counted. */
+enum { HOSTS_SHOWN = 3, SAME_SHOWN = 8 };
 
 static void add_where(char **s, const struct reason *r)
 {
@@ -39,51 +40,82 @@ char *reason_line(const struct reason *r)
     return r->host ? xasprintf("%s: %s", r->host, words) : xstrdup(words);
 }
 
-/* Two hosts that say the same but for how much they have. */
-static bool same_no(const struct reason *a, const struct reason *b)
+/* Codes whose need names the host in question: one rule says it of many. */
+static bool of_each_host(int code)
 {
-    return a->code == b->code && str_eq(a->what, b->what) && str_eq(a->need, b->need) &&
-           str_eq(a->where, b->where) && !a->host == !b->host;
+    return code == R_ANTI_AFFINITY || code == R_MAX_VMS || code == R_SPREAD || code == R_AFFINITY;
 }
 
-static void list_hosts(char **s, const struct reason *const *group, size_t n, bool with_have)
+bool reason_same(const struct reason *a, const struct reason *b)
 {
-    for (size_t i = 0; i < n && i < HOSTS_SHOWN; i++) {
-        text_add(s, "%s%s", i ? ", " : "", group[i]->host);
-        if (with_have && group[i]->have)
-            text_add(s, " has %s", group[i]->have);
-    }
+    return a->code == b->code && str_eq(a->what, b->what) && str_eq(a->where, b->where) &&
+           !a->host == !b->host && (str_eq(a->need, b->need) || of_each_host(a->code));
+}
+
+/* "; kvm-03 has 61 GiB free, kvm-02 has 12 GiB free", "; at most 61 GiB free (kvm-03)": the first has
+ * most. */
+static void list_haves(char **s, const struct reason *const *group, size_t n)
+{
+    const struct reason *r = group[0];
+    if (n > HOSTS_SHOWN && r->have_n >= 0 && r->have)
+        text_add(s, "; at most %s (%s)", r->have, r->host);
+    for (size_t i = 0; i < n && n <= HOSTS_SHOWN; i++)
+        text_add(s, "%s%s has %s", i ? ", " : "; ", group[i]->host,
+                 group[i]->have ? group[i]->have : "none");
+}
+
+char *reasons_hosts(const struct reason *const *group, size_t n)
+{
+    char *s = NULL;
     if (n > HOSTS_SHOWN)
-        text_add(s, " and %zu more", n - HOSTS_SHOWN);
+        return xasprintf("%zu hosts", n);
+    for (size_t i = 0; i < n; i++)
+        text_add(&s, "%s%s", i ? ", " : "", group[i]->host);
+    return s;
 }
 
-static char *group_words(const struct reason *const *group, size_t n)
+/* Do all say the same of what they have, and of what is needed? */
+static void compare(const struct reason *const *group, size_t n, bool *ret_have, bool *ret_need)
+{
+    *ret_have = *ret_need = true;
+    for (size_t i = 1; i < n; i++) {
+        *ret_have = *ret_have && str_eq(group[0]->have, group[i]->have);
+        *ret_need = *ret_need && str_eq(group[0]->need, group[i]->need);
+    }
+}
+
+char *reasons_text(const struct reason *const *group, size_t n)
 {
     const struct reason *r = group[0];
     char *s = NULL;
-    bool same_have = true;
-    for (size_t i = 1; i < n; i++)
-        same_have = same_have && str_eq(r->have, group[i]->have);
-    if (!r->host)
+    bool same_have, same_need;
+    compare(group, n, &same_have, &same_need);
+    if (same_have && same_need)
         return reason_words(r);
-    if (same_have) {
-        cleanup(freep) char *words = reason_words(r);
-        list_hosts(&s, group, n, false);
-        text_add(&s, ": %s", words);
-        return s;
-    }
     text_add(&s, "%s%s%s%s", reason_texts[r->code], r->what ? " (" : "", r->what ? r->what : "",
              r->what ? ")" : "");
-    if (r->need)
-        text_add(&s, ": needs %s; ", r->need);
-    else
-        text_add(&s, ": ");
-    list_hosts(&s, group, n, true);
+    for (size_t i = 0; i < n && !same_need && n <= HOSTS_SHOWN; i++)
+        text_add(&s, "%s%s", i ? ", " : ": ", group[i]->have ? group[i]->have : "?");
+    if (same_need && r->need)
+        text_add(&s, ": needs %s", r->need);
+    if (same_need)
+        list_haves(&s, group, n);
     add_where(&s, r);
     return s;
 }
 
-static int most_first(const void *a, const void *b)
+char *reasons_words(const struct reason *const *group, size_t n)
+{
+    bool same_have, same_need;
+    cleanup(freep) char *text = reasons_text(group, n);
+    compare(group, n, &same_have, &same_need);
+    if (!group[0]->host || (!same_have && same_need && n <= HOSTS_SHOWN))
+        return take(text); /* of no host, or it names them */
+    cleanup(freep) char *hosts = reasons_hosts(group, n);
+    return xasprintf("%s: %s", hosts, text);
+}
+
+int reason_most_first(const void *a, const void *b)
 {
     const struct reason *x = *(const struct reason *const *)a,
                         *y = *(const struct reason *const *)b;
@@ -92,25 +124,40 @@ static int most_first(const void *a, const void *b)
     return strverscmp(x->host ? x->host : "", y->host ? y->host : "");
 }
 
-static void stay_print(FILE *f, const struct stay *st, int pad)
+/* What is proven of this VM alone. */
+static const struct shortage *shortage_of(const struct run *r, const struct stay *st)
+{
+    for (size_t i = 0; i < r->n_shortages; i++)
+        if (r->shortages[i].n_vms == 1 && str_eq(r->shortages[i].vms[0], st->name))
+            return &r->shortages[i];
+    return NULL;
+}
+
+/* name: in the first line. */
+static void stay_lines(FILE *f, const struct run *r, const struct stay *st, const char *name,
+                       int pad)
 {
     cleanup(freep) bool *done = xcalloc(st->n_reasons, sizeof(*done));
     cleanup(freep) const struct reason **group = xcalloc(st->n_reasons, sizeof(*group));
-    cleanup(freep) char *name = xasprintf("vm/%s", st->name ? st->name : st->vm);
     bool first = true;
+    const struct shortage *proven = shortage_of(r, st);
+    if (proven) {
+        text_line(f, "  %-*s  proven: %s", pad, name, proven->text);
+        first = false;
+    }
     for (int host_level = 0; host_level < 2; host_level++)
         for (size_t i = 0; i < st->n_reasons; i++) {
-            const struct reason *r = &st->reasons[i];
+            const struct reason *why = &st->reasons[i];
             size_t n = 0;
-            if (done[i] || (r->host != NULL) != (host_level == 1))
+            if (done[i] || (why->host != NULL) != (host_level == 1))
                 continue;
             for (size_t k = i; k < st->n_reasons; k++)
-                if (!done[k] && same_no(r, &st->reasons[k])) {
+                if (!done[k] && reason_same(why, &st->reasons[k])) {
                     done[k] = true;
                     group[n++] = &st->reasons[k];
                 }
-            qsort(group, n, sizeof(struct reason *), most_first);
-            cleanup(freep) char *words = group_words(group, n);
+            qsort(group, n, sizeof(struct reason *), reason_most_first);
+            cleanup(freep) char *words = reasons_words(group, n);
             text_line(f, "  %-*s  %s", pad, first ? name : "", words);
             first = false;
         }
@@ -120,7 +167,44 @@ static void stay_print(FILE *f, const struct stay *st, int pad)
         text_line(f, "  %-*s  it was asked to shut down, as allowed: %s", pad, "", st->disobeyed);
 }
 
-static int pad_of(const struct run *r)
+void stay_print(FILE *f, const struct run *r, const struct stay *st, int pad)
+{
+    cleanup(freep) char *name = xasprintf("vm/%s", st->name ? st->name : st->vm);
+    stay_lines(f, r, st, name, pad);
+}
+
+/* What would be printed of it but for its name. Gives. */
+static char *stay_text(const struct run *r, const struct stay *st)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    stay_lines(f, r, st, "", 0);
+    fclose(f);
+    return text;
+}
+
+/* VMs after the i-th of which the same is to be said, as one line; marks them. */
+static void same_print(FILE *f, const struct run *r, size_t i, char *const *text, bool *done)
+{
+    char *s = NULL;
+    size_t n = 0;
+    for (size_t k = i + 1; k < r->n_stays; k++) {
+        if (done[k] || !text[k] || !str_eq(text[i], text[k]))
+            continue;
+        done[k] = true;
+        if (n++ < SAME_SHOWN)
+            text_add(&s, "%svm/%s", n > 1 ? ", " : "",
+                     r->stays[k].name ? r->stays[k].name : r->stays[k].vm);
+    }
+    if (n > SAME_SHOWN)
+        text_add(&s, " and %zu more", n - SAME_SHOWN);
+    if (n)
+        text_line(f, "  %-*s  the same: %s", stays_pad(r), "", s);
+    free(s);
+}
+
+int stays_pad(const struct run *r)
 {
     size_t pad = strlen("ways out:");
     for (size_t i = 0; i < r->n_stays; i++) {
@@ -133,133 +217,42 @@ static int pad_of(const struct run *r)
 
 static void stays_of_fate(FILE *f, const struct run *r, enum fate fate, const char *heading)
 {
+    cleanup(freep) char **text = xcalloc(r->n_stays, sizeof(*text));
+    cleanup(freep) bool *done = xcalloc(r->n_stays, sizeof(*done));
+    for (size_t i = 0; i < r->n_stays; i++)
+        text[i] = stay_fate(r, &r->stays[i]) == fate ? stay_text(r, &r->stays[i]) : NULL;
     for (size_t i = 0; i < r->n_stays; i++) {
-        if (stay_fate(r, &r->stays[i]) != fate)
+        if (!text[i] || done[i])
             continue;
         if (heading)
             text_line(f, "%s", heading);
         heading = NULL;
-        stay_print(f, &r->stays[i], pad_of(r));
+        stay_print(f, r, &r->stays[i], stays_pad(r));
+        same_print(f, r, i, text, done);
+    }
+    for (size_t i = 0; i < r->n_stays; i++)
+        free(text[i]);
+}
+
+void shortages_print(FILE *f, const struct shortage *list, size_t n, int pad)
+{
+    bool first = true;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].n_vms < 2)
+            continue;
+        text_line(f, "  %-*s  %s", pad, first ? "proven:" : "", list[i].text);
+        first = false;
     }
 }
 
 void stays_print(FILE *f, const struct run *r, const char *blocked)
 {
     stays_of_fate(f, r, FATE_BLOCKED, blocked);
+    shortages_print(f, r->shortages, r->n_shortages, stays_pad(r));
     stays_of_fate(f, r, FATE_STOPS,
                   r->state == RUN_RUNNING ? "will be shut off, as allowed:" : "would be shut off:");
     stays_of_fate(f, r, FATE_STOPPED, "shut off now, as allowed:");
     stays_of_fate(f, r, FATE_OFF, "shut off, and in nobody's way on the host:");
-}
-
-/* A word for a shell: as it is, or quoted. */
-static void add_word(char **s, const char *option, const char *word)
-{
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/@:,+=";
-    if (strspn(word, plain) == strlen(word)) {
-        text_add(s, " %s%s", option, word);
-        return;
-    }
-    text_add(s, " %s'", option);
-    for (; *word; word++)
-        if (*word == '\'')
-            text_add(s, "'\\''");
-        else
-            text_add(s, "%c", *word);
-    text_add(s, "'");
-}
-
-char *drain_command(const struct run *r)
-{
-    char *s = xasprintf("drover drain");
-    add_word(&s, "", r->host ? r->host : "?");
-    for (size_t i = 0; i < r->n_to; i++)
-        add_word(&s, "--to ", r->to[i]);
-    for (size_t i = 0; i < r->n_avoid; i++)
-        add_word(&s, "--avoid ", r->avoid[i]);
-    if (r->parallel > 0)
-        text_add(&s, " --parallel %lld", (long long)r->parallel);
-    if (r->reason)
-        add_word(&s, "-m ", r->reason);
-    return s;
-}
-
-struct ways {
-    char *list[CURES_SHOWN + WAIVERS_SHOWN + 1]; /* a command or what to do; what it is good for */
-    size_t n;
-};
-
-/* Takes. */
-static void add_way(struct ways *w, char *way, size_t most)
-{
-    bool seen = w->n >= most;
-    for (size_t i = 0; i < w->n; i++)
-        seen = seen || str_eq(w->list[i], way);
-    if (seen)
-        free(way);
-    else
-        w->list[w->n++] = way;
-}
-
-static void add_cures(struct ways *w, const struct stay *st)
-{
-    for (size_t i = 0; i < st->n_reasons; i++)
-        if (st->reasons[i].cure && *st->reasons[i].cure && !st->reasons[i].more)
-            add_way(w, xstrdup(st->reasons[i].cure), CURES_SHOWN);
-}
-
-/* All but the VMs that cannot move. */
-static void add_leave(struct ways *w, const struct run *r)
-{
-    int64_t rest = r->vms;
-    for (size_t i = 0; i < r->n_stays; i++)
-        rest -= !r->stays[i].off;
-    if (rest <= 0 || r->on_blocked == BLOCKED_LEAVE)
-        return;
-    cleanup(freep) char *again = drain_command(r);
-    add_way(w, xasprintf("%s --on-blocked leave   drain the other %lld", again, (long long)rest),
-            ARRAY_LEN(w->list));
-}
-
-/* The word that allows to stop this VM, beside those that were said: where it was not said, where a
- * guest can obey it, and where it would help. A run that ended partly has done all but this. */
-static void add_waiver(struct ways *w, const struct run *r, const struct stay *st)
-{
-    bool cold = st->cold && (r->on_blocked == BLOCKED_COLD || !r->n_allow_shutdown);
-    if (!st->name || st->deaf || st->disobeyed || (r->stop_all && cold) ||
-        (r->state == RUN_PARTLY && !cold))
-        return;
-    char *s = drain_command(r);
-    if (cold || r->on_blocked == BLOCKED_COLD)
-        text_add(&s, " --on-blocked %s", cold ? "cold" : "shutdown");
-    for (size_t i = 0; i < r->n_allow_shutdown && !r->stop_all; i++)
-        add_word(&s, "--allow-shutdown vm/", r->allow_shutdown[i]);
-    if (!r->stop_all) /* else the question is asked anew */
-        add_word(&s, "--allow-shutdown vm/", st->name);
-    text_add(&s, "   it may be %s", cold ? "shut down, moved and started" : "shut off");
-    add_way(w, s, ARRAY_LEN(w->list));
-}
-
-void ways_out_print(FILE *f, const struct run *r)
-{
-    struct ways w = {0};
-    bool leaves = r->kind == RUN_DRAIN && stays_of(r, FATE_BLOCKED) > 0;
-    bool whole = r->state == RUN_REFUSED || r->state == RUN_PLANNED;
-    for (size_t i = 0; i < r->n_stays; i++)
-        if (stay_fate(r, &r->stays[i]) == FATE_BLOCKED)
-            add_cures(&w, &r->stays[i]);
-    if (leaves && whole)
-        add_leave(&w, r);
-    for (size_t i = 0, shown = w.n; leaves && (whole || r->state == RUN_PARTLY) && i < r->n_stays &&
-                                    w.n < shown + WAIVERS_SHOWN;
-         i++)
-        if (stay_fate(r, &r->stays[i]) == FATE_BLOCKED)
-            add_waiver(&w, r, &r->stays[i]);
-    for (size_t i = 0; i < w.n; i++) {
-        text_line(f, "  %-*s  %s", pad_of(r), i ? "" : "ways out:", w.list[i]);
-        free(w.list[i]);
-    }
 }
 
 void refusal_print(FILE *f, const struct run *r)

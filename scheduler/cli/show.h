@@ -11,6 +11,28 @@ char *reason_words(const struct reason *r);
 /* The same with the refused host in front. Gives. */
 char *reason_line(const struct reason *r);
 
+/* Do they say the same, but for the host and what it has? */
+bool reason_same(const struct reason *a, const struct reason *b);
+/* For qsort of pointers: the host that has most first. */
+int reason_most_first(const void *a, const void *b);
+/* Reasons that are the same of n hosts, sorted so: the hosts ("4 hosts"), what is said of them, and both:
+ * "4 hosts: not enough memory: …". Give. */
+char *reasons_hosts(const struct reason *const *group, size_t n);
+char *reasons_text(const struct reason *const *group, size_t n);
+char *reasons_words(const struct reason *const *group, size_t n);
+/* A way out with the other hosts that would do. Gives. */
+char *way_words(const struct way *y);
+
+/* One VM that stays and why; pad: columns of the first. */
+void stay_print(FILE *f, const struct run *r, const struct stay *st, int pad);
+int stays_pad(const struct run *r);
+/* All of them, one in a line. */
+void ways_all_print(FILE *f, const struct way *list, size_t n, int pad);
+/* A dry run's answer to --why-not: who stays and why, with every way out; vm: of this one alone, which
+ * may also be one that moves. Gives an exit code. */
+int why_not_print(struct cli *c, const struct run_view *v, const char *vm);
+/* What is proven of several VMs together. */
+void shortages_print(FILE *f, const struct shortage *list, size_t n, int pad);
 /* Every VM that stays, by what becomes of it; reasons host by host (equal ones together). blocked: the
  * line above those that keep the host from being emptied; NULL: it was said already. */
 void stays_print(FILE *f, const struct run *r, const char *blocked);

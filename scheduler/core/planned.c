@@ -104,6 +104,20 @@ void planned_stay(struct stay *ret, const struct vm *v, const struct plan_stay *
     ret->cold = planned_cold_lifts(ret);
 }
 
+void planned_ways(struct run *r, size_t first, struct plan_ways *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        r->stays[first + i].ways = take(w->of[i].list);
+        r->stays[first + i].n_ways = w->of[i].n;
+        w->of[i].n = 0;
+    }
+    r->ways_tried = true;
+    r->ways_cut = w->cut;
+    r->shortages = take(w->shortages);
+    r->n_shortages = w->n_shortages;
+    w->n_shortages = 0;
+}
+
 void planned_no_leave(struct stay *st)
 {
     struct reason *why = vec_add(&st->reasons, &st->n_reasons);

@@ -6,6 +6,7 @@
 #include "policy/policy.h"
 #include "scheduler/core/state.h"
 #include "scheduler/plan/forecast.h"
+#include "scheduler/plan/ways.h"
 
 /* What was asked for, by whom, under which policy. */
 void planned_run(struct run *r, const struct policy *p, const struct request *req);
@@ -17,6 +18,8 @@ void planned_forecast(struct run *r, const struct snapshot *s, const struct poli
 struct move_forecast planned_move_forecast(const struct forecast_move *m);
 /* A VM that does not move; why NULL: the reasons come later. Everything into a fresh *ret. */
 void planned_stay(struct stay *ret, const struct vm *v, const struct plan_stay *why);
+/* Ways out of the plan's stays, which are the run's from `first` on. Takes them out of *w. */
+void planned_ways(struct run *r, size_t first, struct plan_ways *w);
 /* A cold move stops the VM: without a word that allows it, it is a blocked VM instead. */
 void planned_no_leave(struct stay *st);
 /* Are all reasons of the kind that a cold move lifts? */

@@ -31,6 +31,7 @@ struct wanted {
     int *vms, *wish, *to, *avoid;
     size_t n_vms, n_wish, n_to, n_avoid, n_refusals;
     struct plan_refusal *refusals;
+    struct plan_request req; /* borrows the lists */
 };
 
 static void wanted_done(struct wanted *w)
@@ -86,7 +87,8 @@ static void make_plan(struct core *c, struct run_slot *r, const struct snapshot 
         *(int *)vec_add(&w->to, &w->n_to) = home;
     }
     refusals_for(r, s, forget_tried, w);
-    struct plan_request req = {
+    struct plan_request *req = &w->req;
+    *req = (struct plan_request){
         .vms = w->vms,
         .n_vms = w->n_vms,
         .to = w->to,
@@ -98,9 +100,9 @@ static void make_plan(struct core *c, struct run_slot *r, const struct snapshot 
         .n_refusals = w->n_refusals,
         .allow_cold = r->run.on_blocked == BLOCKED_COLD,
     };
-    plan_make(s, &c->policy, &req, c->cfg.seed, ret);
+    plan_make(s, &c->policy, req, c->cfg.seed, ret);
     struct reason bad = {0};
-    bool holds = plan_verify(s, &c->policy, &req, ret, &bad);
+    bool holds = plan_verify(s, &c->policy, req, ret, &bad);
     if (!holds) {
         cleanup(freep) char *text = reason_sentence(&bad);
         say(c, (struct about){.r = r}, "plan.refused_by_verify",
@@ -349,11 +351,9 @@ static void stay_unnamed(struct core *c, struct run_slot *r, const struct vm *v)
         "vm/%s can only move cold, and nothing allowed to stop it", v->name);
 }
 
-static void note_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
-                      const struct plan *p)
+static void note_unnamed(struct core *c, struct run_slot *r, const struct snapshot *s,
+                         const struct plan *p)
 {
-    for (size_t i = 0; i < p->n_stays; i++)
-        name_stay(c, r, s, &p->stays[i]);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *mv = &p->moves[i];
         const struct vm *v = s->vms[mv->vm].v;
@@ -408,12 +408,29 @@ static void start_run(struct core *c, struct run_slot *r)
             r->run.n_stays ? "; some stay (see above)" : "");
 }
 
+/* Only before anything has moved: later the fleet is another one at every look. */
+static void find_ways(const struct core *c, struct run_slot *r, const struct snapshot *s,
+                      const struct wanted *w, const struct plan *p)
+{
+    struct plan_ways ways;
+    if (!p->n_stays || r->run.kind != RUN_DRAIN || r->run.state != RUN_PLANNING)
+        return;
+    struct plan_index *x = plan_index_new(s, &c->policy);
+    plan_ways_find(x, &w->req, p, c->cfg.seed, &ways);
+    planned_ways(&r->run, r->run.n_stays - p->n_stays, &ways);
+    plan_ways_done(&ways);
+    plan_index_free(x);
+}
+
 /* Every pair is confirmed. First round: decide whether to begin at all. Later: VMs that came while
  * the host was being emptied just join. */
 static void settle_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
-                        const struct plan *p)
+                        const struct wanted *w, const struct plan *p)
 {
-    note_plan(c, r, s, p);
+    for (size_t i = 0; i < p->n_stays; i++)
+        name_stay(c, r, s, &p->stays[i]);
+    find_ways(c, r, s, w, p);
+    note_unnamed(c, r, s, p);
     r->dirty = true;
     for (size_t i = 0; i < p->n_stays; i++)
         r->run.vms += vm_active(s->vms[p->stays[i].vm].v->state);
@@ -459,7 +476,7 @@ void run_plan(struct core *c, struct run_slot *r)
     else if (r->rounds++ < PLAN_ROUNDS && ask_unknown(c, r, &snap.s, &p))
         set_str(&r->run.message, "asking libvirt and Ceph on both ends of every move");
     else
-        settle_plan(c, r, &snap.s, &p);
+        settle_plan(c, r, &snap.s, &w, &p);
     plan_done(&p);
     wanted_done(&w);
     snapshot_done(&snap);

@@ -12,7 +12,8 @@ const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped), SF_BOOL(T, off),
-      SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed), SF_LIST(T, reasons, &reason_shape));
+      SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed), SF_LIST(T, reasons, &reason_shape),
+      SF_LIST(T, ways, &way_shape));
 #undef T
 #define T struct proof
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
@@ -39,6 +40,7 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_INT(T, unmeasured), SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1),
       SF_INT_OR(T, bound_us, -1), SF_INT_OR(T, eta_wall_us, -1),
       SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message), SF_LIST(T, stays, &stay_shape),
+      SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape),
       SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
@@ -114,5 +116,6 @@ SHAPE(explain_host_shape, T, SF_STR(T, host), SF_BOOL(T, allowed), SF_BOOL(T, he
 #undef T
 #define T struct explain_view
 SHAPE(explain_view_shape, T, SF_OBJ(T, vm, &vm_view_shape), SF_LIST(T, hosts, &explain_host_shape),
-      SF_LIST(T, moves, &move_shape));
+      SF_LIST(T, moves, &move_shape), SF_LIST(T, ways, &way_shape), SF_BOOL(T, ways_cut),
+      SF_LIST(T, shortages, &shortage_shape));
 #undef T

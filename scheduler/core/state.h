@@ -7,6 +7,7 @@
 
 #include "lib/model/model.h"
 #include "lib/model/reason.h"
+#include "lib/model/way.h"
 #include "lib/wire/msg.h"
 #include "scheduler/core/job.h"
 
@@ -40,6 +41,8 @@ struct stay {
     char *disobeyed; /* it was asked to shut down, as allowed, and did not */
     struct reason *reasons;
     size_t n_reasons;
+    struct way *ways; /* the best first; each was planned */
+    size_t n_ways;
 };
 struct proof { /* that a drained host is empty */
     bool taken;
@@ -87,6 +90,10 @@ struct run {
     char *message;           /* the present state in one sentence */
     struct stay *stays;
     size_t n_stays;
+    bool ways_tried;         /* the ways of stays[] were looked for; cut: not all that there may be */
+    bool ways_cut;
+    struct shortage *shortages; /* what keeps VMs from leaving whatever goes where */
+    size_t n_shortages;
     struct proof proof;
 };
 
@@ -235,6 +242,11 @@ struct explain_view {
     size_t n_hosts;
     struct move *moves; /* its moves, newest first */
     size_t n_moves;
+    struct way *ways; /* where no host is allowed */
+    size_t n_ways;
+    bool ways_cut;
+    struct shortage *shortages;
+    size_t n_shortages;
 };
 
 extern const struct shape stay_shape, proof_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape, move_shape,

@@ -136,7 +136,9 @@ void core_view_runs(const struct core *c, int64_t wall_us, struct runs_view *ret
         for (size_t k = 0; k < r->n_stays; k++) {
             for (size_t j = 0; j < r->stays[k].n_reasons; j++)
                 shape_done(&reason_shape, &r->stays[k].reasons[j]);
-            r->stays[k].n_reasons = 0;
+            for (size_t j = 0; j < r->stays[k].n_ways; j++)
+                shape_done(&way_shape, &r->stays[k].ways[j]);
+            r->stays[k].n_reasons = r->stays[k].n_ways = 0;
         }
     }
 }
@@ -183,6 +185,26 @@ static int find_vm(const struct snapshot *s, const char *text, struct err *e)
     return r;
 }
 
+static void explain_ways(const struct plan_index *x, int vm, struct explain_view *ret)
+{
+    struct plan_request r = {.vms = &vm, .n_vms = 1};
+    struct plan p;
+    struct plan_ways w;
+    plan_make_from(x, &r, 0, &p);
+    plan_ways_find(x, &r, &p, 0, &w);
+    if (w.n) {
+        ret->ways = take(w.of[0].list);
+        ret->n_ways = w.of[0].n;
+        w.of[0].n = 0;
+        ret->ways_cut = w.cut;
+        ret->shortages = take(w.shortages);
+        ret->n_shortages = w.n_shortages;
+        w.n_shortages = 0;
+    }
+    plan_ways_done(&w);
+    plan_done(&p);
+}
+
 int snapshot_explain(const struct snapshot *s, const struct policy *p, const char *vm,
                      struct explain_view *ret, struct err *e)
 {
@@ -192,13 +214,16 @@ int snapshot_explain(const struct snapshot *s, const struct policy *p, const cha
     shape_init(&explain_view_shape, ret);
     forget_move(&s->vms[id]);
     vm_facts(s, p, id, &ret->vm);
+    struct plan_index *index = plan_index_new(s, p);
     for (size_t h = 0; h < s->n_hosts; h++) {
         struct explain_host *x = vec_add(&ret->hosts, &ret->n_hosts);
         shape_init(&explain_host_shape, x);
         x->host = xstrdup(s->hosts[h].h->name);
         x->here = (int)h == s->vms[id].host;
-        x->allowed = !x->here && plan_allows(s, p, id, (int)h, &x->reason);
+        x->allowed = !x->here && plan_allows_from(index, id, (int)h, &x->reason);
     }
+    explain_ways(index, id, ret);
+    plan_index_free(index);
     return id;
 }
 

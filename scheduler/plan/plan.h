@@ -125,6 +125,7 @@ void plan_done(struct plan *p);
  * ask plan_vm_movable too. Affinity: VMs beside it on its host are taken to follow it. */
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why);
+bool plan_allows_from(const struct plan_index *x, int vm, int host, struct reason *ret_why);
 /* Memory that VMs may still be given on the host; −1 when it is not known. VMs in flight count on both
  * ends. */
 int64_t plan_free_bytes(const struct snapshot *s, const struct policy *p, int host);

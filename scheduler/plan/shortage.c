@@ -49,7 +49,7 @@ static void count_free(struct counting *c)
     for (size_t i = 0; i < w->s->n_vms; i++) {
         const struct snap_vm *v = &w->s->vms[i];
         int at = v->moving_to >= 0 ? v->moving_to : v->host;
-        if (c->asked[i] || !plan_counts(w->s, (int)i))
+        if (c->asked[i] || v->nowhere || !plan_counts(w->s, (int)i))
             continue;
         c->bytes[at] -= plan_need(v->v).mem_bytes;
         if (plan_vcpu_capacity(w, at) >= 0)
@@ -323,7 +323,8 @@ static int64_t places_of(const struct counting *c, const struct rule *r, const s
     for (size_t i = 0; i < m->n_members; i++) {
         const struct snap_vm *v = &w->s->vms[m->members[i]];
         int at = v->moving_to >= 0 ? v->moving_to : v->host;
-        if (!c->asked[m->members[i]] && !w->name_shared[m->members[i]] && (apart || m->hosts[at]))
+        if (!c->asked[m->members[i]] && !v->nowhere && !w->name_shared[m->members[i]] &&
+            (apart || m->hosts[at]))
             there[domain[at]]++;
     }
     for (size_t h = 0; h < w->s->n_hosts; h++) {
@@ -352,9 +353,11 @@ static void check_rule(struct counting *c, const struct rule *r, const struct ru
         s->rule = xstrdup(r->name);
         s->where = xstrdup(r->where);
         s->text =
-            xasprintf("%zu VM%s of rule %s (policy %s) to place; %lld %s%s left by it on %s", x.n,
-                      x.n == 1 ? "" : "s", r->name, r->where ? r->where : "?", (long long)have,
-                      apart ? domain_level_names[r->across] : "place", have == 1 ? "" : "s", hosts);
+            xasprintf("%zu VM%s need%s a %s%s %s rule %s (policy %s); %lld left on %s", x.n,
+                      x.n == 1 ? "" : "s", x.n == 1 ? "s" : "",
+                      apart ? domain_level_names[r->across] : "place", x.n == 1 ? "" : " each",
+                      apart ? "without another VM of" : "under max of", r->name,
+                      r->where ? r->where : "?", (long long)have, hosts);
     }
     crowd_done(&x);
 }

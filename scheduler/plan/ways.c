@@ -146,6 +146,22 @@ static void least(struct finder *f, struct change *c, int64_t *amount, int64_t u
     *amount = yes * unit;
 }
 
+/* So much on another host is the same way. */
+static bool join_room(struct finder *f, const struct change *c)
+{
+    for (size_t i = f->first; i + 1 < f->n_found; i++) {
+        const struct change *o = &f->found[i].list[0];
+        if (o->kind != CHANGE_ROOM || o->bytes != c->bytes || o->vcpus != c->vcpus ||
+            o->huge_bytes != c->huge_bytes)
+            continue;
+        struct way *y = &f->found[i].way;
+        *vec_add(&y->hosts, &y->n_hosts) = xstrdup(f->s->hosts[c->host].h->name);
+        shape_done(&way_shape, &f->found[--f->n_found].way);
+        return true;
+    }
+    return false;
+}
+
 static void try_room(struct finder *f, int host)
 {
     struct plan_load m = missing(f, host);
@@ -165,6 +181,8 @@ static void try_room(struct finder *f, int host)
         least(f, &c, &c.bytes, MIB);
     else if (c.vcpus && !c.bytes && !c.huge_bytes)
         least(f, &c, &c.vcpus, 1);
+    if (join_room(f, &c))
+        return;
     struct found *x = &f->found[f->n_found - 1];
     x->list[0] = c;
     way_say(f, x, NULL);

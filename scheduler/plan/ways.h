@@ -21,7 +21,7 @@ struct plan_ways {
     bool cut; /* there were more changes than could be tried */
 };
 
-/* plan: of this request (GOAL_LEAVE) and index. */
+/* plan: of this request and index. Of another goal than GOAL_LEAVE nothing is said. */
 void plan_ways_find(const struct plan_index *x, const struct plan_request *r,
                     const struct plan *plan, uint64_t seed, struct plan_ways *ret);
 /* Only the counts. vms: VMs of the request of which each may be moved as such. */

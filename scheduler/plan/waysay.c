@@ -259,6 +259,8 @@ void plan_ways_find(const struct plan_index *x, const struct plan_request *r,
     if (!plan->n_stays)
         return;
     ret->of = xcalloc(plan->n_stays, sizeof(*ret->of));
+    if (r->goal != GOAL_LEAVE)
+        return;
     struct finder f = {
         .x = x, .r = r, .plan = plan, .seed = seed, .work = LIM_WAYS_WORK, .ret = ret};
     cleanup(freep) int *planned = xcalloc(r->n_vms, sizeof(*planned));

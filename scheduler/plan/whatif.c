@@ -430,6 +430,7 @@ bool whatif_make(const struct plan_index *x, const struct plan_request *r,
     *k = (struct whatif){
         .s = *plan_index_snapshot(x), .p = *plan_index_policy(x), .r = *r, .was = x, .rule = -1};
     k->r.wish = NULL;
+    k->r.rank = NULL; /* all are to go, so nobody goes before another */
     for (size_t i = 0; i < n; i++)
         if (!apply(k, x, &list[i])) {
             whatif_done(k);

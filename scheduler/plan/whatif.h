@@ -48,5 +48,5 @@ struct whatif {
 bool whatif_make(const struct plan_index *x, const struct plan_request *r,
                  const struct change *list, size_t n, struct whatif *ret);
 void whatif_done(struct whatif *k);
-/* Do all VMs of the list leave then? Planned anew and replayed. `wish` of the request is not used. */
+/* Do all VMs of the list leave then? Planned anew and replayed. `wish` and `rank` of the request are not used. */
 bool whatif_all_go(struct whatif *k, const int *vms, size_t n, uint64_t seed);

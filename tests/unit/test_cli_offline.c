@@ -149,14 +149,33 @@ static void explains(void **state)
     struct outcome o = {0};
     expect(&o, "explain vm/oracle-1" NINE, X_DONE);
     contains(o.out, "vm/oracle-1  running on host/kvm-03  110 GiB  16 vCPUs");
-    contains(o.out, "kvm-02  yes");
+    contains(o.out, "kvm-02   yes");
     contains(o.out, "(policy rules.yaml:5)");
-    contains(o.out, "drover resume kvm-09");
+    assert_null(strstr(o.out, "drover resume kvm-09")); /* it is not licensed either */
     contains(o.err, "libvirt and Ceph were not asked");
     expect(&o, "explain oracle-1 -o json" NINE, X_DONE);
     contains(o.out, "\"schema\": \"drover.explain/1\"");
     expect(&o, "explain oracel-1" NINE, X_DENIED);
     contains(o.err, "did you mean 'oracle-1'?");
+    outcome_done(&o);
+}
+
+static void why_not(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan drain kvm-03 --avoid kvm-02 --why-not" NINE, X_BLOCKED);
+    contains(o.out, "  ways out:    leave out --avoid kvm-02");
+    assert_null(strstr(o.out, "Plan: "));
+    expect(&o, "plan drain kvm-03 --avoid kvm-02 --why-not=vm/oracle-1 -o json" NINE, X_BLOCKED);
+    contains(o.out, "\"kind\": \"option\"");
+    expect(&o, "plan drain kvm-03 --avoid kvm-02 --why-not oracel-1" NINE, X_DENIED);
+    contains(o.err, "no VM 'oracel-1' among those of host/kvm-03");
+    expect(&o, "plan drain kvm-03 --why-not oracle-1" NINE, X_DONE);
+    contains(o.out, "vm/oracle-1 can leave: to kvm-02, ");
+    expect(&o, "plan drain kvm-03 --why-not" NINE, X_DONE);
+    contains(o.out, "every VM of host/kvm-03 can leave");
+    expect(&o, "drain kvm-03 --why-not" NINE, X_USAGE);
     outcome_done(&o);
 }
 
@@ -348,6 +367,7 @@ int main(void)
         cmocka_unit_test(hosts_that_die),
         cmocka_unit_test(data),
         cmocka_unit_test(explains),
+        cmocka_unit_test(why_not),
         cmocka_unit_test(refusals),
         cmocka_unit_test(snapshots),
         cmocka_unit_test(picture),

@@ -181,6 +181,48 @@ static void only_ways_that_lead_out(void **state)
     }
 }
 
+/* Ways that were tried: whom they help, which hosts would do, the proof, and no cure that was not. */
+static void ways_that_were_tried(void **state)
+{
+    (void)state;
+    struct run_view v = view(
+        "{\"run\":{\"id\":1,\"kind\":\"drain\",\"state\":\"refused\",\"host\":\"h1\",\"vms\":9,"
+        "\"ways_tried\":true,\"shortages\":[{\"kind\":\"memory\",\"vms\":[\"a\"],\"text\":\"needs "
+        "8 GiB; 4 GiB free at most (h2)\"},{\"kind\":\"memory\",\"vms\":[\"b\",\"c\"],\"text\":\"2 "
+        "VMs need 9 GiB together; 4 GiB free on 5 allowed hosts\"}],"
+        "\"stays\":[{\"vm\":\"1\",\"name\":\"a\",\"deaf\":true,"
+        "\"reasons\":[{\"code\":\"memory\",\"host\":\"h2\",\"need\":\"8 GiB\",\"have\":\"4 GiB "
+        "free\",\"have_n\":4,\"cure\":\"free 9 GiB on h2\"},{\"code\":\"memory\",\"host\":\"h3\","
+        "\"need\":\"8 GiB\",\"have\":\"3 GiB free\",\"have_n\":3},{\"code\":\"memory\",\"host\":"
+        "\"h4\",\"need\":\"8 GiB\",\"have\":\"2 GiB free\",\"have_n\":2},{\"code\":\"memory\","
+        "\"host\":\"h5\",\"need\":\"8 GiB\",\"have\":\"1 GiB free\",\"have_n\":1}],"
+        "\"ways\":[{\"kind\":\"resume\",\"text\":\"drover resume h9\",\"hosts\":[\"h9\"],"
+        "\"unblocks\":2},{\"kind\":\"room\",\"text\":\"free 4 GiB on h2\",\"hosts\":[\"h2\",\"h3\","
+        "\"h4\",\"h5\"],\"unblocks\":1}]},"
+        "{\"vm\":\"2\",\"name\":\"b\",\"deaf\":true,\"reasons\":[{\"code\":\"bridge\",\"host\":"
+        "\"h2\"}],\"ways\":[{\"kind\":\"resume\",\"text\":\"drover resume h9\",\"hosts\":[\"h9\"],"
+        "\"unblocks\":2},{\"kind\":\"move\",\"text\":\"move vm/x (1 GiB) from h2 to h3 first\","
+        "\"unblocks\":1}]},"
+        "{\"vm\":\"3\",\"name\":\"c\",\"deaf\":true,\"reasons\":[{\"code\":\"bridge\",\"host\":"
+        "\"h2\",\"cure\":\"create br7 on h2\"}]}]}}");
+    cleanup(freep) char *s = printed(refusal_print, &v.run);
+    assert_string_equal(
+        s,
+        "drover: host/h1 not drained: 3 of 9 VMs cannot leave; nothing was moved, the host is up "
+        "as before\n"
+        "  vm/a       proven: needs 8 GiB; 4 GiB free at most (h2)\n"
+        "             4 hosts: not enough memory: needs 8 GiB; at most 4 GiB free (h2)\n"
+        "  vm/b       h2: a bridge is missing\n"
+        "             the same: vm/c\n"
+        "  proven:    2 VMs need 9 GiB together; 4 GiB free on 5 allowed hosts\n"
+        "  ways out:  drover resume h9   for vm/a, vm/b together\n"
+        "             free 4 GiB on h2; or h3, h4 and 1 more   for vm/a\n"
+        "             move vm/x (1 GiB) from h2 to h3 first   for vm/b\n"
+        "             create br7 on h2   not checked\n"
+        "             drover drain h1 --on-blocked leave   drain the other 6\n");
+    shape_done(&run_view_shape, &v);
+}
+
 static void exit_codes_of_all_states(void **state)
 {
     (void)state;
@@ -361,6 +403,7 @@ int main(void)
         cmocka_unit_test(refusal_without_vms),
         cmocka_unit_test(who_blocks),
         cmocka_unit_test(only_ways_that_lead_out),
+        cmocka_unit_test(ways_that_were_tried),
         cmocka_unit_test(exit_codes_of_all_states),
         cmocka_unit_test(summaries),
         cmocka_unit_test(what_ceph_said),

@@ -1,6 +1,7 @@
 /* Stories with a fleet, a policy and what the planner answers: tests/golden/NAME/
  *   README       the story        fleet.json   docs/snapshot.md        policy.yaml   docs/policy.md
- *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order
+ *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order,
+ *                for each stay the ways out that were tried, and what counting proves
  * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
  * and it is no maintenance. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
  * emptied with at most so many moves. failover HOST...: these hosts are dead; the label tier says who comes
@@ -18,7 +19,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/plan/plan.h"
+#include "scheduler/plan/ways.h"
 #include "scheduler/snap/snap.h"
 
 #define GOLDEN "tests/golden"
@@ -122,7 +123,8 @@ static void say(char **text, const char *line)
     *text = more;
 }
 
-static void say_stay(const struct question *q, const struct plan_stay *stay, char **text)
+static void say_stay(const struct question *q, const struct plan_stay *stay,
+                     const struct plan_stay_ways *ways, char **text)
 {
     cleanup(freep) char *head = xasprintf("%s stays", q->f->s.vms[stay->vm].v->name);
     say(text, head);
@@ -136,11 +138,18 @@ static void say_stay(const struct question *q, const struct plan_stay *stay, cha
                       r->have ? r->have : "", r->cure ? "; " : "", r->cure ? r->cure : "");
         say(text, line);
     }
+    for (size_t i = 0; i < ways->n; i++) {
+        cleanup(freep) char *line = xasprintf("  way out: %s", ways->list[i].text);
+        say(text, line);
+    }
 }
 
-static char *answer(const struct question *q, const struct plan *plan)
+static char *answer(const struct question *q, const struct plan *plan, uint64_t seed)
 {
     char *text = NULL;
+    struct plan_ways ways;
+    struct plan_index *x = plan_index_new(&q->f->s, q->p);
+    plan_ways_find(x, &q->r, plan, seed, &ways);
     for (int vm = 0; (size_t)vm < q->f->s.n_vms; vm++) {
         for (size_t i = 0; i < plan->n_moves; i++)
             if (plan->moves[i].vm == vm) {
@@ -152,7 +161,7 @@ static char *answer(const struct question *q, const struct plan *plan)
             }
         for (size_t i = 0; i < plan->n_stays; i++)
             if (plan->stays[i].vm == vm)
-                say_stay(q, &plan->stays[i], &text);
+                say_stay(q, &plan->stays[i], &ways.of[i], &text);
     }
     for (size_t i = 0; i < plan->n_emptied; i++) {
         cleanup(freep) char *line =
@@ -163,6 +172,12 @@ static char *answer(const struct question *q, const struct plan *plan)
         cleanup(freep) char *line = xasprintf("room on %s", q->f->s.hosts[plan->room_on].h->name);
         say(&text, line);
     }
+    for (size_t i = 0; i < ways.n_shortages; i++) {
+        cleanup(freep) char *line = xasprintf("proven: %s", ways.shortages[i].text);
+        say(&text, line);
+    }
+    plan_ways_done(&ways);
+    plan_index_free(x);
     return text ? text : xstrdup("");
 }
 
@@ -174,7 +189,7 @@ static char *plan_text(const struct question *q, uint64_t seed)
     plan_make(&q->f->s, q->p, &q->r, seed, &plan);
     if (!plan_verify(&q->f->s, q->p, &q->r, &plan, &why))
         fail_msg("the replay finds %s", reason_tokens[why.code]);
-    char *text = answer(q, &plan);
+    char *text = answer(q, &plan, seed);
     plan_done(&plan);
     return text;
 }

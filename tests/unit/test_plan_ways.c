@@ -219,16 +219,16 @@ static void test_rules(void **state)
     ask(&f, &a);
     assert_true(says(&a, "give rule db-apart a weight (soft; policy rules.yaml:1)"));
     assert_string_equal(way_of(&a, WAY_RULE)->where, "rules.yaml:1");
-    assert_true(short_of(&a, "1 VM of rule db-apart (policy rules.yaml:1) to place; 0 hosts left "
-                             "by it on 2 allowed hosts"));
+    assert_true(short_of(&a, "1 VM needs a host without another VM of rule db-apart (policy "
+                             "rules.yaml:1); 0 left on 2 allowed hosts"));
     asked_done(&a);
 
     f.p.rules[0].kind = RULE_MAX_VMS;
     f.p.rules[0].max = 1;
     ask(&f, &a);
     assert_true(says(&a, "raise max of rule db-apart to 2 (policy rules.yaml:1)"));
-    assert_true(short_of(&a, "1 VM of rule db-apart (policy rules.yaml:1) to place; 0 places left "
-                             "by it on 2 allowed hosts"));
+    assert_true(short_of(&a, "1 VM needs a place under max of rule db-apart (policy rules.yaml:1); "
+                             "0 left on 2 allowed hosts"));
     asked_done(&a);
 
     f.p.rules[0].kind = RULE_HOST_REQUIRED;
