@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
@@ -14,7 +15,8 @@ enum {
     ANSWER_BYTES = 64 << 20, /* a fleet of 16k hosts in one answer stays below */
     CONNECT_MS = 5000,
     GET_MS = 20000,
-    POST_MS = 120000, /* checks ask both hosts and Ceph before they answer */
+    FLEET_MS = 120000, /* 200,000 VMs are some 200 MB of text */
+    POST_MS = 120000,  /* checks ask both hosts and Ceph before they answer */
     POST_TRIES = 5,
 };
 
@@ -26,7 +28,7 @@ struct client {
 };
 struct body {
     char *text;
-    size_t len;
+    size_t len, most;
     bool too_big;
 };
 
@@ -34,7 +36,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
     struct body *b = arg;
     size_t len = size * n;
-    if (len > ANSWER_BYTES - b->len) {
+    if (len > b->most - b->len) {
         b->too_big = true;
         return 0;
     }
@@ -118,8 +120,7 @@ static int transport_error(struct client *c, CURLcode rc, const struct body *b, 
     curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os);
     const char *where = c->socket ? c->socket : c->base;
     if (b->too_big)
-        return err_set(e, -EBADMSG, "the scheduler's answer is larger than %d MiB",
-                       ANSWER_BYTES >> 20);
+        return err_set(e, -EBADMSG, "the scheduler's answer is larger than %zu MiB", b->most >> 20);
     if (rc == CURLE_ABORTED_BY_CALLBACK)
         return err_set(e, -EINTR, "interrupted");
     if (rc == CURLE_SSL_CERTPROBLEM || rc == CURLE_SSL_CACERT_BADFILE)
@@ -206,16 +207,21 @@ static int understand(struct client *c, const struct body *b, json_t **ret, stru
     return 0;
 }
 
-static int perform(struct client *c, const char *path, long timeout_ms, CURLcode *ret_rc,
-                   json_t **ret, struct err *e)
+static CURLcode fetch(struct client *c, const char *path, long timeout_ms, struct body *b)
 {
     cleanup(freep) char *url = xasprintf("%s%s", c->base, path);
-    struct body b = {0};
     c->error[0] = '\0';
     curl_easy_setopt(c->curl, CURLOPT_URL, url);
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
-    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &b);
-    CURLcode rc = curl_easy_perform(c->curl);
+    curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, b);
+    return curl_easy_perform(c->curl);
+}
+
+static int perform(struct client *c, const char *path, long timeout_ms, CURLcode *ret_rc,
+                   json_t **ret, struct err *e)
+{
+    struct body b = {.most = ANSWER_BYTES};
+    CURLcode rc = fetch(c, path, timeout_ms, &b);
     int r = rc == CURLE_OK ? understand(c, &b, ret, e) : transport_error(c, rc, &b, e);
     *ret_rc = rc;
     free(b.text);
@@ -228,6 +234,26 @@ int client_get(struct client *c, const char *path, json_t **ret, struct err *e)
     curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
     return perform(c, path, GET_MS, &rc, ret, e);
+}
+
+int client_get_text(struct client *c, const char *path, char **ret, struct err *e)
+{
+    struct body b = {.most = LIM_SNAPSHOT_BYTES};
+    long http = 0;
+    curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+    CURLcode rc = fetch(c, path, FLEET_MS, &b);
+    curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &http);
+    int r = rc != CURLE_OK ? transport_error(c, rc, &b, e) : 0;
+    if (r == 0 && (http != 200 || !str_has_prefix(b.text, "{"))) { /* an error, or no scheduler */
+        cleanup(json_decrefp) json_t *j = NULL;
+        r = understand(c, &b, &j, e);
+        r = r ? r : api_error(http, j, e);
+    }
+    if (r == 0)
+        *ret = take(b.text);
+    free(b.text);
+    return r;
 }
 
 static int post_once_or_again(struct client *c, const char *path, json_t **ret, struct err *e)

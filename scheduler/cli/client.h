@@ -27,6 +27,8 @@ void client_free(struct client *c);
 
 /* path with query, already escaped: "/v1/runs/42?after=7". */
 int client_get(struct client *c, const char *path, json_t **ret, struct err *e);
+/* The text of the answer as it came, of up to LIM_SNAPSHOT_BYTES: a whole fleet. Gives. */
+int client_get_text(struct client *c, const char *path, char **ret, struct err *e);
 /* Post a JSON body under a fresh idempotency key: a connection that breaks before the answer is
  * retried with the same key, so the request takes effect once. */
 int client_post(struct client *c, const char *path, const json_t *body, json_t **ret,

@@ -330,12 +330,11 @@ static int print_dry(struct cli *c, const struct run_view *v, const json_t *j,
 /* The fleet that the scheduler planned with: only for the picture. */
 static int fetch_fleet(struct cli *c, struct snap *ret)
 {
-    cleanup(json_decrefp) json_t *j = NULL;
+    cleanup(freep) char *text = NULL;
     struct err e;
     struct client *cl = cli_client(c, &e);
-    if (!cl || client_get(cl, "/v1/snapshot", &j, &e) < 0)
+    if (!cl || client_get_text(cl, "/v1/snapshot", &text, &e) < 0)
         return cli_fail(c, &e);
-    cleanup(freep) char *text = codec_text(j);
     return snap_parse("the scheduler's fleet", text, strlen(text), ret, &e) < 0 ? cli_fail(c, &e)
                                                                                 : X_DONE;
 }

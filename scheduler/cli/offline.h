@@ -5,6 +5,8 @@
  * Errors   printed where they are found; exit codes travel up, X_DONE goes on.   Thread main. */
 #pragma once
 
+#include <jansson.h>
+
 #include "policy/policy.h"
 #include "scheduler/cli/cli.h"
 #include "scheduler/core/state.h"

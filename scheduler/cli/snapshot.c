@@ -13,52 +13,26 @@
 #include "scheduler/cli/text.h"
 #include "scheduler/snap/snap.h"
 
-/* A host or VM a line: two snapshots can be compared with diff. */
-static void print_list(FILE *f, const char *key, const json_t *list)
+/* As it came; a fleet of 10,000 hosts is no tree in memory for that. */
+static int print(struct cli *c, const char *text)
 {
-    size_t i;
-    json_t *item;
-    fprintf(f, ",\n\"%s\": [", key);
-    json_array_foreach(list, i, item)
-    {
-        fprintf(f, "%s\n  ", i ? "," : "");
-        json_dumpf(item, f, 0);
-    }
-    fputs("\n]", f);
-}
-
-static int print(struct cli *c, const json_t *j)
-{
-    const char *key;
-    json_t *v;
-    bool first = true;
     if (c->format == OUT_YAML) {
+        cleanup(json_decrefp) json_t *j = json_loads(text, 0, NULL);
         out_data(c, j, NULL);
-        return X_DONE;
+    } else {
+        fputs(text, c->out);
     }
-    fputc('{', c->out);
-    json_object_foreach((json_t *)(uintptr_t)j, key, v)
-    {
-        if (json_is_array(v)) {
-            print_list(c->out, key, v);
-        } else {
-            fprintf(c->out, "%s\"%s\": ", first ? "" : ", ", key);
-            json_dumpf(v, c->out, JSON_ENCODE_ANY);
-        }
-        first = false;
-    }
-    fputs("\n}\n", c->out);
     return X_DONE;
 }
 
 static int save(struct cli *c)
 {
-    cleanup(json_decrefp) json_t *j = NULL;
+    cleanup(freep) char *text = NULL;
     struct err e;
     struct client *cl = cli_client(c, &e);
-    if (!cl || client_get(cl, "/v1/snapshot", &j, &e) < 0)
+    if (!cl || client_get_text(cl, "/v1/snapshot", &text, &e) < 0)
         return cli_fail(c, &e);
-    return print(c, j);
+    return print(c, text);
 }
 
 /* ---- import ------------------------------------------------------------------------------------ */
@@ -118,8 +92,8 @@ static int import_files(struct cli *c, const struct import_opts *o, char **files
         text_line(c->err, "%s", e.msg); /* file:line: first, as editors expect */
         return X_FAILED;
     }
-    cleanup(json_decrefp) json_t *j = snap_encode(&f.s, 0);
-    int code = print(c, j);
+    cleanup(freep) char *text = snap_text(&f.s, 0);
+    int code = print(c, text);
     cli_note(c, "%s with %s", text_count((int64_t)f.s.n_hosts, "host", "hosts"),
              text_count((int64_t)f.s.n_vms, "VM", "VMs"));
     for (char *line = notes, *next; line; line = next) {

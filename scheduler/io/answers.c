@@ -262,7 +262,7 @@ static char *answer_snapshot(const struct corethread *t)
 {
     struct snapshot_store snap;
     core_snapshot(t->core, &snap);
-    char *text = end_answer(snap_encode(&snap.s, clock_wall_us()));
+    char *text = snap_text(&snap.s, clock_wall_us());
     snapshot_done(&snap);
     return text;
 }

@@ -7,7 +7,7 @@
  *          first. -E2BIG: a limit of lib/base/limits.h. Nothing is given then. */
 #pragma once
 
-#include <jansson.h>
+#include <stdio.h>
 
 #include "lib/base/err.h"
 #include "scheduler/plan/snapshot.h"
@@ -24,8 +24,10 @@ void snap_done(struct snap *f);
 int snap_parse(const char *name, const char *text, size_t len, struct snap *ret, struct err *e);
 int snap_load(const char *path, struct snap *ret, struct err *e); /* "-": standard input */
 
-/* As a document. Left out, since plans do not need it and it may hold passwords: all XML. Gives. */
-json_t *snap_encode(const struct snapshot *s, int64_t wall_us);
+/* As a document, a host or VM a line. Left out, since plans do not need it and it may hold passwords: all
+ * XML. wall_us: when, 0 unknown. */
+void snap_write(FILE *f, const struct snapshot *s, int64_t wall_us);
+char *snap_text(const struct snapshot *s, int64_t wall_us); /* the same; gives */
 
 /* For planning: a host with a VM whose memory is not known has no known free memory either; nothing
  * may be placed there. Gives the number of such VMs. */
@@ -71,8 +73,8 @@ struct snap_import {
     const struct snap_source *files; /* VMs, and hosts where the format has both */
     size_t n_files;
     const struct snap_source *hosts, *flavors; /* csv, table: may be NULL */
-    bool assume_rbd;  /* ganeti: take every disk as RBD */
-    int64_t link_bps; /* of hosts that do not say; 0: unknown */
+    bool assume_rbd;                           /* ganeti: take every disk as RBD */
+    int64_t link_bps;                          /* of hosts that do not say; 0: unknown */
 };
 enum snap_format { SNAP_GANETI, SNAP_CSV, SNAP_TABLE };
 extern const char *const snap_format_names[3];

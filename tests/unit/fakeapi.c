@@ -64,6 +64,15 @@ int client_get(struct client *c, const char *path, json_t **ret, struct err *e)
     return serve(what, ret, e);
 }
 
+int client_get_text(struct client *c, const char *path, char **ret, struct err *e)
+{
+    cleanup(json_decrefp) json_t *j = NULL;
+    int r = client_get(c, path, &j, e);
+    if (r == 0)
+        *ret = codec_text(j);
+    return r;
+}
+
 int client_post(struct client *c, const char *path, const json_t *body, json_t **ret, struct err *e)
 {
     (void)c;

@@ -228,9 +228,7 @@ static void snapshots(void **state)
         {0}};
     fake_run(&o, script, "snapshot", false, NULL);
     assert_int_equal(o.code, X_DONE);
-    assert_string_equal(
-        o.out, "{\"schema\": \"drover.snapshot/1\",\n\"hosts\": [\n  {\"name\": \"h1\"}\n],\n"
-               "\"vms\": [\n]\n}\n");
+    assert_string_equal(o.out, script[0].json); /* as it came */
     fake_run(&o, NULL, "snapshot", false, NULL);
     assert_int_equal(o.code, X_UNREACHABLE);
     outcome_done(&o);
