@@ -72,6 +72,8 @@ static int parse_one(const char *s, const struct unit *units, size_t n, const ch
     int r = parse_quantity(&p, units, n, &v);
     if (r == 0 && *p)
         r = -EINVAL;
+    if (r == -ERANGE)
+        return err_set(e, r, "'%s' is too large", s);
     if (r < 0)
         return err_set(e, r, "'%s' is not %s", s, expected);
     *ret = v;

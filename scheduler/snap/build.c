@@ -182,9 +182,10 @@ static int need_host(const struct snap_build *b, const struct snap_vm_entry *v, 
     for (size_t i = 0; i < b->n_hosts; i++)
         names[i] = b->hosts[i].host.name;
     const char *near = str_did_you_mean(name, names, b->n_hosts);
-    return err_set(e, -EBADMSG, "%s: vm %s is on host '%s', which is not among the %zu hosts%s%s%s",
-                   v->where, v->vm.name, name, b->n_hosts, near ? "; did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
+    return err_set(e, -EBADMSG,
+                   "%s: vm %s is on host '%s', which is not among the %zu host%s%s%s%s", v->where,
+                   v->vm.name, name, b->n_hosts, b->n_hosts == 1 ? "" : "s",
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* A VM without one gets a UUID that is the same each time the file is read. */
@@ -233,12 +234,12 @@ static int refuse_twins(const struct snap_build *b, struct err *e)
             const struct snap_vm_entry *x = list[i - 1], *y = list[i];
             bool host = str_eq(x->host, y->host), name = str_eq(x->vm.name, y->vm.name),
                  uuid = str_eq(x->vm.uuid, y->vm.uuid);
-            if (uuid && (host || name))
-                return err_set(e, -EBADMSG, "%s: vm %s has the UUID %s of vm %s on host %s (%s)",
-                               y->where, y->vm.name, y->vm.uuid, x->vm.name, x->host, x->where);
             if (host && name)
                 return err_set(e, -EBADMSG, "%s: host %s has two VMs called %s (the other: %s)",
                                y->where, y->host, y->vm.name, x->where);
+            if (uuid && (host || name))
+                return err_set(e, -EBADMSG, "%s: vm %s has the UUID %s of vm %s on host %s (%s)",
+                               y->where, y->vm.name, y->vm.uuid, x->vm.name, x->host, x->where);
         }
     }
     return 0;

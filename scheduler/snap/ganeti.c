@@ -54,10 +54,15 @@ static int split(struct ganeti *g, char *line, size_t least, const char *what)
 static int number(const struct ganeti *g, size_t field, int64_t factor, const char *what,
                   int64_t *ret)
 {
+    struct err e;
     int64_t v;
     if (str_eq(g->fields[field], "?"))
         return 0;
-    if (parse_int(g->fields[field], 0, INT64_MAX / factor, &v, NULL) < 0)
+    int r = parse_int(g->fields[field], 0, INT64_MAX / factor, &v, &e);
+    if (r == -ERANGE)
+        return err_set(g->e, -EBADMSG, "%s:%d: %s '%s': %s", g->file, g->line, what,
+                       g->fields[field], e.msg);
+    if (r < 0)
         return bad(g, field, what, "a whole number");
     *ret = v * factor;
     return 0;
