@@ -166,10 +166,27 @@ static void size_items(struct work *k)
 
 /* ---- hosts ------------------------------------------------------------------------------------ */
 
+/* What moves that are under way will take from each host. It takes room there still, but is no load to be
+ * evened out or relieved: else a host that cools down already would be made to send more away. */
+static struct plan_load *leaving(const struct plan_world *w)
+{
+    struct plan_load *l = xcalloc(w->s->n_hosts, sizeof(*l));
+    for (size_t i = 0; i < w->s->n_vms; i++) {
+        if (w->f.to[i] < 0 || w->f.at[i] < 0 || !plan_counts(w->s, (int)i))
+            continue;
+        struct plan_load need = plan_need(w->s->vms[i].v), *at = &l[w->f.at[i]];
+        at->mem_bytes += need.mem_bytes;
+        at->vcpus += need.vcpus;
+        at->huge_bytes += need.huge_bytes;
+    }
+    return l;
+}
+
 static void make_machines(struct work *k)
 {
     const struct plan_world *w = k->w;
     struct problem *p = &k->t->p;
+    cleanup(freep) struct plan_load *less = leaving(w);
     int64_t *cap = array(k, n_hosts(k) * N_RES, sizeof(*cap));
     int64_t *base = array(k, n_hosts(k) * N_RES, sizeof(*base));
     for (size_t h = 0; h < n_hosts(k); h++) {
@@ -179,10 +196,13 @@ static void make_machines(struct work *k)
         c[RES_VCPU] = cpus < 0 ? INT64_MAX / 4 : cpus;
         c[RES_HUGE] = w->s->hosts[h].h->hugepage_total_bytes / PAGE;
         c[RES_WEIGHT] = INT64_MAX / 4;
-        b[RES_MEM] = pages_up(w->load[h].mem_bytes);
-        b[RES_VCPU] = w->load[h].vcpus;
-        b[RES_HUGE] = pages_up(w->load[h].huge_bytes);
+        b[RES_MEM] = pages_up(w->load[h].mem_bytes - less[h].mem_bytes);
+        b[RES_VCPU] = w->load[h].vcpus - less[h].vcpus;
+        b[RES_HUGE] = pages_up(w->load[h].huge_bytes - less[h].huge_bytes);
         b[RES_WEIGHT] = b[RES_MEM];
+        c[RES_MEM] -= pages_up(w->load[h].mem_bytes) - b[RES_MEM];
+        c[RES_VCPU] -= less[h].vcpus;
+        c[RES_HUGE] -= pages_up(w->load[h].huge_bytes) - b[RES_HUGE];
     }
     for (int i = 0; i < p->n_items; i++) /* items are no base: the state adds them at home */
         for (int r = 0; p->home[i] >= 0 && r < N_RES; r++)
@@ -226,9 +246,9 @@ static void make_terms(struct work *k)
     int64_t *cpus = array(k, n_hosts(k), sizeof(*cpus));
     struct solve_term *t = array(k, 5, sizeof(*t));
     for (size_t h = 0; h < n_hosts(k); h++) {
-        int64_t cap = p->cap[h * N_RES + RES_MEM], v = p->cap[h * N_RES + RES_VCPU];
-        mem[h] = cap > 0 ? cap : 1;
-        cpus[h] = v > 0 ? v : 1;
+        int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
+        mem[h] = cap > PAGE ? cap / PAGE : 1;
+        cpus[h] = v > 0 ? v : v < 0 ? INT64_MAX / 4 : 1;
     }
     size_t n = add_overload(k, mem, cpus, t);
     if (k->g->leave || (k->g->balance && pol->balance.weight_mem))

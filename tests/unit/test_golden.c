@@ -3,7 +3,7 @@
  *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order,
  *                for each stay the ways out that were tried, and what counting proves
  * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
- * and it is no maintenance. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
+ * and it is no maintenance. repair, relieve, even: the whole fleet, as the goals of plan.h. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
  * emptied with at most so many moves. failover HOST...: these hosts are dead; the label tier says who comes
  * first. room VM, room SIZE KEY=VALUE: room for one that is there, or for a new one with a label.
  * Every plan must be the same for any seed and hold in the independent replay. GOLDEN_BLESS=1 writes
@@ -72,10 +72,33 @@ static void ask_home(struct question *q, char *words)
     }
 }
 
+static void ask_goal(struct question *q, int goal)
+{
+    q->r.goal = goal;
+    q->r.purpose = PURPOSE_BALANCE;
+}
+
+static void ask_repair(struct question *q, char *words)
+{
+    (void)words;
+    ask_goal(q, GOAL_REPAIR);
+}
+
+static void ask_relieve(struct question *q, char *words)
+{
+    (void)words;
+    ask_goal(q, GOAL_RELIEVE);
+}
+
+static void ask_even(struct question *q, char *words)
+{
+    (void)words;
+    ask_goal(q, GOAL_BALANCE);
+}
+
 static void ask_consolidate(struct question *q, char *words)
 {
-    q->r.goal = GOAL_CONSOLIDATE;
-    q->r.purpose = PURPOSE_BALANCE;
+    ask_goal(q, GOAL_CONSOLIDATE);
     q->r.max_moves = atoll(words);
 }
 
@@ -93,8 +116,7 @@ static void ask_failover(struct question *q, char *words)
 static void ask_room(struct question *q, char *words)
 {
     struct snapshot *s = &q->f->s;
-    q->r.goal = GOAL_ROOM;
-    q->r.purpose = PURPOSE_BALANCE;
+    ask_goal(q, GOAL_ROOM);
     char *label = strchr(words, ' ');
     if (!label) {
         q->r.room_for = find(q->f, words, false);
@@ -201,7 +223,9 @@ static char *ask(const char *dir, const struct policy *p, const char *line)
         void (*read)(struct question *q, char *words);
     } kinds[] = {{"drain ", ask_drain},       {"balance ", ask_balance},
                  {"home ", ask_home},         {"consolidate ", ask_consolidate},
-                 {"failover ", ask_failover}, {"room ", ask_room}};
+                 {"failover ", ask_failover}, {"room ", ask_room},
+                 {"repair", ask_repair},      {"relieve", ask_relieve},
+                 {"even", ask_even}};
     cleanup(freep) char *path = xasprintf("%s/fleet.json", dir);
     cleanup(snap_done) struct snap f = {0};
     struct question q = {.f = &f, .p = p};
