@@ -21,6 +21,8 @@ struct balance_opts {
     int64_t max_moves;  /* 0: the policy's */
     int64_t hosts_free; /* of consolidate; 0: all that can be */
     int mode;           /* of balance: enum balance_mode; -1: the policy's */
+    bool why_not;
+    const char *why_vm; /* --why-not: only why this one is not moved */
     bool detailed;
 };
 
@@ -64,6 +66,8 @@ static int check_goal(struct cli *c, enum plan_goal goal, const struct balance_o
     if (goal == GOAL_ROOM)
         return cli_usage(c, "balance.mode is make-room, and how large the VM is, is missing: "
                             "drover plan make-room --memory 96GiB");
+    if (goal == GOAL_CONSOLIDATE && d->why_not)
+        return cli_usage(c, "--why-not belongs to balance, relieve, repair and drain");
     if (goal != GOAL_CONSOLIDATE && d->hosts_free)
         return cli_usage(c, "--hosts-free belongs to drover plan consolidate");
     return X_DONE;
@@ -79,6 +83,17 @@ static int check(struct cli *c, const char *word, const struct balance_opts *d)
     return X_DONE;
 }
 
+/* --why-not=VM, or --why-not VM. */
+static int words(struct cli *c, int argc, char **argv, struct balance_opts *d)
+{
+    int vm = d->why_not && !d->why_vm;
+    if (!opt_words(c, argc, argv, vm, vm, vm ? "the VM of --why-not" : "nothing"))
+        return X_USAGE;
+    const char *word = vm ? argv[optind] : d->why_vm;
+    d->why_vm = word ? name_vm(c, word) : NULL;
+    return word && !d->why_vm ? X_USAGE : X_DONE;
+}
+
 static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
 {
     enum {
@@ -90,7 +105,8 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
         O_MEMORY,
         O_VCPUS,
         O_FREE,
-        O_MODE
+        O_MODE,
+        O_WHY_NOT
     };
     static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
                                         {"policy", required_argument, NULL, O_POLICY},
@@ -99,6 +115,7 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
                                         {"detailed-exitcode", no_argument, NULL, O_DETAILED},
                                         {"hosts-free", required_argument, NULL, O_FREE},
                                         {"mode", required_argument, NULL, O_MODE},
+                                        {"why-not", optional_argument, NULL, O_WHY_NOT},
                                         {0}};
     struct err e;
     *ret = (struct balance_opts){.mode = -1};
@@ -112,6 +129,8 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
             ret->picture = optarg;
         else if (o == O_DETAILED)
             ret->detailed = true;
+        else if (o == O_WHY_NOT)
+            ret->why_not = true, ret->why_vm = optarg;
         else if (o == O_MOVES && parse_int(optarg, 1, OFFLINE_MOVES, &ret->max_moves, &e) < 0)
             return cli_usage(c, "--max-moves: %s", e.msg);
         else if (o == O_FREE && parse_int(optarg, 1, LIM_HOSTS, &ret->hosts_free, &e) < 0)
@@ -122,7 +141,7 @@ static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
         else if (o < 0)
             return o == OPT_HELP ? -1 : opt_exit(o);
     }
-    return opt_words(c, argc, argv, 0, 0, "nothing") ? X_DONE : X_USAGE;
+    return words(c, argc, argv, ret);
 }
 
 static void standing_print(FILE *f, const char *when, const struct plan_standing *x)
@@ -217,6 +236,8 @@ static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opt
                              .max_moves = d->max_moves,
                              .hosts_free = d->hosts_free};
     struct fleet_plan f;
+    if (d->why_vm)
+        return unmoved_print(c, o, &r, d->why_vm);
     int code = fleet_plan_make(c, o, &o->fleet.s, &r, &f);
     if (!code && d->picture)
         code = picture_save(c, &o->fleet.s, &f.v, d->picture);

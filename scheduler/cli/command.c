@@ -52,6 +52,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "failover     HOST...: what would be started where if these hosts were dead\n\n"               \
     "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n"                \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
+    "  --why-not VM         of balance, relieve, repair: why this VM is not moved\n"               \
     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"  \
     "  --hosts-free N       of consolidate: no more than so many hosts\n"                          \
     "  --memory SIZE        of make-room, fit: what a new VM will take, QEMU included\n"           \

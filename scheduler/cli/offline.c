@@ -76,6 +76,21 @@ struct ids {
     size_t n;
 };
 
+int offline_vm(struct cli *c, const struct offline *o, const char *text)
+{
+    int found = -1, n = 0;
+    for (size_t i = 0; i < o->fleet.s.n_vms; i++)
+        if (planned_vm_called(&o->fleet.s, (int)i, text)) {
+            found = (int)i;
+            n++;
+        }
+    if (n > 1)
+        cli_error(c, X_DENIED, "%d VMs are called '%s': NAME@HOST or the UUID says which", n, text);
+    if (!n)
+        cli_error(c, X_DENIED, "no VM '%s' in %s", text, o->file);
+    return n == 1 ? found : -1;
+}
+
 /* ---- kinds of requests: a row each ------------------------------------------------------------- */
 struct asked { /* the planner's request, and what it points to */
     struct plan_request r;

@@ -36,6 +36,9 @@ json_t *offline_encode(const struct offline *o, const struct run_view *v);
 bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
                    size_t *n_list);
 
+/* A VM by name, UUID or NAME@HOST: its id, or -1 and explained. */
+int offline_vm(struct cli *c, const struct offline *o, const char *text);
+
 /* A plan in which VMs may move, and its moves as runs have them. s: the fleet, or the fleet and more VMs
  * behind it. X_DONE, or explained; to be released in any case. */
 enum { OFFLINE_MOVES = 1000000 };
@@ -48,6 +51,9 @@ int fleet_plan_make(struct cli *c, const struct offline *o, const struct snapsho
 void fleet_plan_encode(const struct fleet_plan *f, json_t *to); /* sets "moves" */
 void fleet_plan_done(struct fleet_plan *f);
 
+/* Why the VM does not move in the plan of this request for balance, relief or repair. Exit code. */
+int unmoved_print(struct cli *c, const struct offline *o, const struct plan_request *r,
+                  const char *vm);
 /* drover plan make-room, fit. */
 int room_plan(struct cli *c, int argc, char **argv);
 

@@ -170,21 +170,6 @@ static int parse(struct cli *c, int argc, char **argv, struct room_opts *ret)
 
 /* ---- the fleet with the VM ---------------------------------------------------------------------- */
 
-static int find_vm(struct cli *c, const struct offline *o, const char *text)
-{
-    int found = -1, n = 0;
-    for (size_t i = 0; i < o->fleet.s.n_vms; i++)
-        if (planned_vm_called(&o->fleet.s, (int)i, text)) {
-            found = (int)i;
-            n++;
-        }
-    if (n > 1)
-        cli_error(c, X_DENIED, "%d VMs are called '%s': NAME@HOST or the UUID says which", n, text);
-    if (!n)
-        cli_error(c, X_DENIED, "no VM '%s' in %s", text, o->file);
-    return n == 1 ? found : -1;
-}
-
 static int set_stage(struct cli *c, const struct room_opts *d, const struct offline *o,
                      struct stage *x)
 {
@@ -197,7 +182,7 @@ static int set_stage(struct cli *c, const struct room_opts *d, const struct offl
         (struct snap_vm){.v = &d->fresh, .host = -1, .moving_to = -1, .nowhere = true};
     x->s.vms = x->vms;
     x->s.n_vms += !d->vm;
-    int vm = d->vm ? find_vm(c, o, d->vm) : (int)s->n_vms;
+    int vm = d->vm ? offline_vm(c, o, d->vm) : (int)s->n_vms;
     if (vm < 0 || !offline_hosts(c, o, d->to, d->n_to, &x->to, &x->n_to) ||
         !offline_hosts(c, o, d->avoid, d->n_avoid, &x->avoid, &x->n_avoid))
         return X_DENIED;

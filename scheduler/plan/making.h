@@ -14,6 +14,9 @@ struct making {
     struct plan *plan;
 };
 
+/* The list: VMs of the request, or all that may move; and where each may go. planned: room for as many
+ * ids. */
+void making_begin(struct making *k, int *planned);
 /* May the VM be moved at all? Fills *ret_stay with the reasons if not. */
 bool making_may_move(const struct making *k, int vm, struct plan_wanted *ret,
                      struct plan_stay *ret_stay);

@@ -325,8 +325,7 @@ static void write_plan(struct making *k)
     }
 }
 
-/* The VMs of the request, or all that may move. */
-static void begin(struct making *k, int *planned)
+void making_begin(struct making *k, int *planned)
 {
     const struct snapshot *s = k->w.s;
     if (k->r->goal == GOAL_LEAVE) {
@@ -365,7 +364,7 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
     cleanup(freep) int *planned = xcalloc(most, sizeof(*planned));
     k.list = xcalloc(most, sizeof(*k.list));
     k.w.planned = planned;
-    begin(&k, planned);
+    making_begin(&k, planned);
     if (k.n && r->goal == GOAL_LEAVE)
         place_all(&k);
     else if (r->goal == GOAL_ROOM)

@@ -176,6 +176,15 @@ static void why_not(void **state)
     expect(&o, "plan drain kvm-03 --why-not" NINE, X_DONE);
     contains(o.out, "every VM of host/kvm-03 can leave");
     expect(&o, "drain kvm-03 --why-not" NINE, X_USAGE);
+    expect(&o, "plan balance --why-not vm/oracle-1" NINE, X_DONE);
+    contains(o.out, "vm/oracle-1 on host/kvm-03: ");
+    contains(o.out, "hosts: a rule does not allow this host (rule oracle-licensed)");
+    expect(&o, "plan relieve --why-not=oracle-1 -o json" NINE, X_DONE);
+    contains(o.out, "\"schema\": \"drover.unmoved/1\"");
+    expect(&o, "plan balance --why-not" NINE, X_USAGE);
+    contains(o.err, "the VM of --why-not is missing");
+    expect(&o, "plan balance --why-not oracel-1" NINE, X_DENIED);
+    expect(&o, "plan consolidate --why-not oracle-1" NINE, X_USAGE);
     outcome_done(&o);
 }
 
