@@ -8,7 +8,7 @@
 #include "scheduler/cli/text.h"
 
 #define STILL_US (5 * SEC) /* progress comes each second */
-enum { QUEUED_SHOWN = 3, VM_COLUMNS = 28, STUCK_PASSES = 3 };
+enum { QUEUED_SHOWN = 3, VM_COLUMNS = 28, PHASE_COLUMNS = 15, STUCK_PASSES = 3 };
 
 char *follow_counts(const struct run_view *v)
 {
@@ -89,32 +89,59 @@ static size_t rbd_disks(const struct move *m)
     return n;
 }
 
+static void add_rates(char **s, const struct progress *p)
+{
+    char a[FMT_BYTES];
+    if (p->rate_Bps > 0)
+        text_add(s, "  %s/s", fmt_bytes(a, p->rate_Bps));
+    if (p->dirty_Bps >= 0 && p->iteration > 1)
+        text_add(s, "  dirty %s/s", fmt_bytes(a, p->dirty_Bps));
+}
+
+/* What is left, how fast, and the verdict; on a narrow screen the verdict first, so that it is not what
+ * is cut off. */
+static void add_copying(char **s, const struct move *m, int64_t now_us, bool narrow, bool *ret_bad)
+{
+    char t[TIME_BYTES];
+    const struct progress *p = &m->progress;
+    if (p->total_bytes <= 0) {
+        text_add(s, "%s", m->note ? m->note : "starting");
+        return;
+    }
+    bool still = m->sent_wall_us && now_us - m->sent_wall_us >= STILL_US;
+    if (!narrow)
+        add_left(s, p);
+    if (still) {
+        *ret_bad = true;
+        text_add(s, "%sno progress for %s", narrow ? "" : "  ",
+                 time_about(t, now_us - m->sent_wall_us));
+    } else if (narrow) {
+        add_verdict(s, m, ret_bad);
+    }
+    if (narrow) {
+        text_add(s, "  ");
+        add_left(s, p);
+    }
+    if (still && m->note)
+        text_add(s, "%s%s", narrow ? "  " : ": ", m->note);
+    if (still)
+        return;
+    add_rates(s, p);
+    if (!narrow) {
+        text_add(s, "  ");
+        add_verdict(s, m, ret_bad);
+    }
+}
+
 /* Everything after the phase word. */
-static char *facts(const struct move *m, int64_t now_us, bool *ret_bad)
+static char *facts(const struct move *m, int64_t now_us, bool narrow, bool *ret_bad)
 {
     char *s = xstrdup("");
-    char a[FMT_BYTES], t[TIME_BYTES];
-    const struct progress *p = &m->progress;
+    char a[FMT_BYTES];
     *ret_bad = false;
     switch (m->state) {
     case JOB_COPYING:
-        if (p->total_bytes <= 0) {
-            text_add(&s, "%s", m->note ? m->note : "starting");
-            break;
-        }
-        add_left(&s, p);
-        if (m->sent_wall_us && now_us - m->sent_wall_us >= STILL_US) {
-            *ret_bad = true;
-            text_add(&s, "  no progress for %s%s%s", time_about(t, now_us - m->sent_wall_us),
-                     m->note ? ": " : "", m->note ? m->note : "");
-            break;
-        }
-        if (p->rate_Bps > 0)
-            text_add(&s, "  %s/s", fmt_bytes(a, p->rate_Bps));
-        if (p->dirty_Bps >= 0 && p->iteration > 1)
-            text_add(&s, "  dirty %s/s", fmt_bytes(a, p->dirty_Bps));
-        text_add(&s, "  ");
-        add_verdict(&s, m, ret_bad);
+        add_copying(&s, m, now_us, narrow, ret_bad);
         break;
     case JOB_CONFIRMING:
         text_add(&s, "RBD writer on %s: %zu/%zu images", m->to, m->n_ceph_after, rbd_disks(m));
@@ -202,14 +229,19 @@ static void add_move(struct lines *l, const struct move *m, int64_t now_us, size
 {
     bool bad;
     char phase[48];
-    cleanup(freep) char *name = name_cell(m->vm_name, name_w), *what = facts(m, now_us, &bad);
+    cleanup(freep) char *name = name_cell(m->vm_name, name_w);
     if (m->state == JOB_COPYING && m->progress.iteration > 0)
         snprintf(phase, sizeof(phase), "copying pass %lld", (long long)m->progress.iteration);
     else
         snprintf(phase, sizeof(phase), "%s", m->cancel ? "aborting" : move_word(m));
     char *s = xasprintf(" %s  → %-*s  ", name, (int)to_w, m->to ? m->to : "?");
     size_t from = strlen(s);
-    text_add(&s, "%-15s  %s", phase, what);
+    cleanup(freep) char *what = facts(m, now_us, false, &bad);
+    if (text_width(s) + PHASE_COLUMNS + 2 + text_width(what) > l->width) {
+        free(what);
+        what = facts(m, now_us, true, &bad);
+    }
+    text_add(&s, "%-*s  %s", PHASE_COLUMNS, phase, what);
     add_line(l, s, from, from + strlen(phase),
              bad                      ? C_BAD
              : m->state == JOB_QUEUED ? C_DIM

@@ -182,8 +182,9 @@ static void tell(const struct offline *o, const struct plan_index *x, const stru
     plan_ways_done(&ways);
     add_moves(o, p, ret);
     ret->run.blocked = (int64_t)stays_of(&ret->run, FATE_BLOCKED);
-    ret->run.message = xasprintf("%lld of %lld VMs would be blocked; nothing was changed",
-                                 (long long)ret->run.blocked, (long long)ret->run.vms);
+    ret->run.message =
+        xasprintf("%lld of %s would be blocked; nothing was changed", (long long)ret->run.blocked,
+                  text_count(ret->run.vms, "VM", "VMs"));
 }
 
 int offline_plan(struct cli *c, const struct offline *o, struct request *req, struct run_view *ret)

@@ -23,9 +23,9 @@ static void forecast_cells(struct table *t, const struct move_forecast *f)
 int plan_moves_print(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
-        {"VM", false, false},    {"FROM", false, false}, {"TO", false, false},
-        {"MEMORY", false, true}, {"HOW", false, false},  {"WHY", false, false},
-        {"STARTS", true, true},  {"TAKES", true, true},  {"PAUSE", true, true},
+        {"VM", false, false},   {"FROM", false, false}, {"TO", false, false},
+        {"NEED", false, true},  {"HOW", false, false},  {"WHY", false, false},
+        {"STARTS", true, true}, {"TAKES", true, true},  {"PAUSE", true, true},
         {"UUID", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};

@@ -164,7 +164,7 @@ static int moves_table(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
         {"VM", false, false},    {"FROM", false, false},  {"TO", false, false},
-        {"STATE", false, false}, {"MEMORY", false, true}, {"SENT", false, true},
+        {"STATE", false, false}, {"NEED", false, true},   {"SENT", false, true},
         {"TOOK", false, true},   {"PAUSED", false, true}, {"CEPH", false, false},
         {"TRY", false, true},    {"NOTE", false, false},  {"WHY", true, false},
         {"RATE/S", true, true},  {"PASSES", true, true},  {"STARTED", true, true},
@@ -178,14 +178,23 @@ static int moves_table(struct cli *c, const struct run_view *v)
     return code;
 }
 
+static bool same_try(const struct attempt *a, const struct attempt *b)
+{
+    return str_eq(a->to, b->to) && str_eq(a->code, b->code) && str_eq(a->error, b->error);
+}
+
+/* The same failure again and again is said once. */
 static void tries_print(FILE *f, const struct run_view *v)
 {
     char at[TIME_BYTES];
     for (size_t i = 0; i < v->n_moves; i++)
-        for (size_t k = 0; k < v->moves[i].n_tried; k++) {
+        for (size_t k = 0, n; k < v->moves[i].n_tried; k += n) {
             const struct attempt *a = &v->moves[i].tried[k];
-            text_line(f, "%s vm/%s did not move to %s: %s%s%s", time_clock(at, a->wall_us),
-                      v->moves[i].vm_name, a->to, a->code ? a->code : "failed",
+            for (n = 1; k + n < v->moves[i].n_tried && same_try(a, a + n);)
+                n++;
+            cleanup(freep) char *times = n > 1 ? xasprintf(" (%zu times)", n) : xstrdup("");
+            text_line(f, "%s vm/%s did not move to %s%s: %s%s%s", time_clock(at, a->wall_us),
+                      v->moves[i].vm_name, a->to, times, a->code ? a->code : "failed",
                       a->error ? ": " : "", a->error ? a->error : "");
         }
 }

@@ -124,6 +124,8 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
             continue;
         m->m.cancel = true;
         m->dirty = true;
+        if (m->m.state == JOB_QUEUED)
+            set_str(&m->m.note, NULL); /* it waits for nothing any more */
         move_event(c, m, JEV_CANCEL);
     }
 }
@@ -515,8 +517,9 @@ void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
                                   .watchers = watchers_left(c, &r->run)};
     const char *coming = on_its_way(c, r->run.host);
     if (coming) {
-        set_fmt(&r->run.message, "waiting for vm/%s, which is on its way to %s and has to be moved on",
-                coming, r->run.host);
+        set_fmt(&r->run.message,
+                "waiting for vm/%s, which is on its way to %s and has to be moved on", coming,
+                r->run.host);
         r->dirty = true;
         return;
     }

@@ -446,8 +446,8 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
     if (r->run.dry_run || !refuse)
         create_moves(c, r, s, p);
     if (r->run.dry_run)
-        run_end(c, r, RUN_PLANNED, "%zu of %lld VMs would be blocked; nothing was changed", blocked,
-                (long long)r->run.vms);
+        run_end(c, r, RUN_PLANNED, "%zu of %lld VM%s would be blocked; nothing was changed",
+                blocked, (long long)r->run.vms, r->run.vms == 1 ? "" : "s");
     else if (refuse)
         run_end(c, r, RUN_REFUSED,
                 "host/%s not drained: %zu VM%s cannot leave; nothing was moved, the host is %s as "
@@ -482,6 +482,24 @@ void run_plan(struct core *c, struct run_slot *r)
     snapshot_done(&snap);
 }
 
+/* Why a queued move has no place now: of its own target, else of one that the request allows. The
+ * nearest way out, which comes first, may be a host that nobody asked for. */
+static const struct reason *why_waiting(const struct plan_stay *st, const char *to)
+{
+    const struct reason *best = st->n_reasons ? &st->reasons[0] : NULL;
+    bool asked = false;
+    for (size_t i = 0; i < st->n_reasons; i++) {
+        const struct reason *r = &st->reasons[i];
+        if (r->host && str_eq(r->host, to))
+            return r;
+        if (asked || r->code == R_NOT_IN_TO || r->code == R_AVOIDED)
+            continue;
+        best = r;
+        asked = true;
+    }
+    return best;
+}
+
 bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried)
 {
     struct snapshot_store snap;
@@ -500,11 +518,10 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
             set_str(&m->m.why, p.moves[0].why);
             m->dirty = true;
         } else if (p.n_stays == 1) {
-            cleanup(freep) char *text =
-                p.stays[0].n_reasons ? reason_sentence(&p.stays[0].reasons[0]) : xstrdup("?");
+            const struct reason *why = why_waiting(&p.stays[0], m->m.to);
+            cleanup(freep) char *text = why ? reason_sentence(why) : xstrdup("?");
             set_str(&m->m.note, text);
-            m->no_target =
-                p.stays[0].n_reasons ? (enum reason_code)p.stays[0].reasons[0].code : R_NONE;
+            m->no_target = why ? (enum reason_code)why->code : R_NONE;
         }
     }
     plan_done(&p);

@@ -221,8 +221,8 @@ static void a_dry_run(void **state)
         fake_run(&o, good, same[i], false, NULL);
         assert_int_equal(o.code, X_DONE);
         contains(fake_log, "\"dry_run\":true");
-        assert_string_equal(o.out, "VM      FROM  TO  MEMORY  HOW   WHY\n"
-                                   "vm/web  h1    h2   4 GiB  live  most free memory\n"
+        assert_string_equal(o.out, "VM      FROM  TO   NEED  HOW   WHY\n"
+                                   "vm/web  h1    h2  4 GiB  live  most free memory\n"
                                    "\n"
                                    "Plan: 1 move, 0 blocked, 0 stopped · peak 1 at once · ≈41 s · "
                                    "4.2 GiB over the wire · worst pause ≈123 ms · policy 3f2a1c9 "

@@ -158,6 +158,27 @@ static void the_block(void **state)
     outcome_done(&o);
 }
 
+/* On a narrow screen the verdict is not what is cut off. */
+static void the_verdict_is_seen(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    fake_run(&o, NULL, "--version", false, NULL);
+    struct run_view v = view(busy);
+    char **lines, *all = NULL;
+    size_t n = follow_block(&v, 79, 50, false, &lines);
+    for (size_t i = 0; i < n; i++) {
+        text_add(&all, "%s\n", lines[i]);
+        free(lines[i]);
+    }
+    free(lines);
+    assert_non_null(strstr(all, "copying pass 9   NOT converging  1.1 of 32 GiB left"));
+    assert_non_null(strstr(all, "copying pass 3   converging, ≈11 s, pause ≈90 ms  7."));
+    free(all);
+    shape_done(&run_view_shape, &v);
+    outcome_done(&o);
+}
+
 static void the_block_fits_every_screen(void **state)
 {
     (void)state;
@@ -274,6 +295,7 @@ int main(void)
         cmocka_unit_test(plain_lines_once_and_in_order),
         cmocka_unit_test(the_block),
         cmocka_unit_test(a_copy_that_hovers_or_stands_still),
+        cmocka_unit_test(the_verdict_is_seen),
         cmocka_unit_test(the_block_fits_every_screen),
         cmocka_unit_test(to_the_end),
         cmocka_unit_test(a_restarted_scheduler_is_waited_for),

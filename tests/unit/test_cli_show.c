@@ -388,9 +388,9 @@ static void one_run(void **state)
         "options    --to h2 --on-blocked refuse\n"
         "moves      1/2 moved · 1 moving · 0 queued\n"
         "\n"
-        "VM    FROM  TO  STATE      MEMORY   SENT   TOOK  PAUSED  CEPH           TRY  NOTE\n"
-        "vm/a  h1    h2  moved       1 GiB  2 GiB  2.0 s   61 ms  writer proven    2  -\n"
-        "vm/b  h1    h2  uncertain   1 GiB      -      -       -  -                1  probing\n"
+        "VM    FROM  TO  STATE       NEED   SENT   TOOK  PAUSED  CEPH           TRY  NOTE\n"
+        "vm/a  h1    h2  moved      1 GiB  2 GiB  2.0 s   61 ms  writer proven    2  -\n"
+        "vm/b  h1    h2  uncertain  1 GiB      -      -       -  -                1  probing\n"
         "00:00:01 vm/a did not move to h3: migrate_failed: no route\n"
         "\n");
     outcome_done(&o);

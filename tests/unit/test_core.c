@@ -408,6 +408,38 @@ static void cancel_settles(void **state)
     assert_int_equal(on_host(0), 6);
 }
 
+/* A queued VM waits for the host it was asked to go to, and says that one; cancelled, it waits for none. */
+static void a_queued_move_names_its_host(void **state)
+{
+    (void)state;
+    char h1[] = "h1", h2[] = "h2", *to[] = {h2}, who[] = "tester";
+    struct run_view v;
+    size_t queued = 0;
+    int64_t run = fleet_request(
+        &f, &(struct request){
+                .verb = VERB_DRAIN, .host = h1, .to = to, .n_to = 1, .parallel = 1, .actor = who});
+    fleet_run(&f, 3 * SEC);
+    fleet_add(&f, "filler", 1, f.hosts[1].host.mem_bytes); /* started there by somebody */
+    fleet_report(&f, 1);
+    fleet_run(&f, 6 * SEC);
+    assert_int_equal(core_view_run(f.core, run, 0, &v, NULL), 0);
+    for (size_t i = 0; i < v.n_moves; i++) {
+        const struct move *m = &v.moves[i];
+        if (m->state != JOB_QUEUED || !m->note)
+            continue;
+        assert_true(str_has_prefix(m->note, "h2: not enough memory"));
+        queued++;
+    }
+    assert_true(queued > 0);
+    shape_done(&run_view_shape, &v);
+    fleet_request(&f, &(struct request){.verb = VERB_CANCEL, .run = run, .actor = who});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_CANCELLED);
+    assert_int_equal(core_view_run(f.core, run, 0, &v, NULL), 0);
+    for (size_t i = 0; i < v.n_moves; i++)
+        assert_null(v.moves[i].note);
+    shape_done(&run_view_shape, &v);
+}
+
 static void copy_that_never_ends_is_given_up(void **state)
 {
     (void)state;
@@ -705,6 +737,7 @@ int main(void)
         T(guest_dies_mid_copy),
         T(scheduler_restarts_at_any_time),
         T(cancel_settles),
+        T(a_queued_move_names_its_host),
         T(second_drain_joins),
         T(own_moves_leave_no_gap),
         T(vm_that_leaves_by_itself_is_told),
