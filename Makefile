@@ -109,6 +109,7 @@ EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/u
 EXTRA_test_agent_io := $(filter-out agent/io/main.c,$(SRC_agent))
 EXTRA_test_agent_session := $(EXTRA_test_agent_io)
 EXTRA_test_fuzz := $(wildcard tests/fuzz/fuzz_*.c)
+EXTRA_test_replay := scheduler/io/recorder.c scheduler/simcli/replay.c scheduler/simcli/say.c
 EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c
 CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
 EXTRA_test_cli_opt := $(CLI_PARTS)
@@ -215,7 +216,7 @@ PREFIX ?= /usr
 install: all man ## install below DESTDIR and PREFIX=/usr
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man1 \
 	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)/lib/systemd/system
-	install $(B)/bin/drover $(DESTDIR)$(PREFIX)/bin/
+	install $(B)/bin/drover $(B)/bin/drover-sim $(DESTDIR)$(PREFIX)/bin/
 	install $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(DESTDIR)$(PREFIX)/sbin/
 	install -D -m 644 deploy/completion/drover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/drover
 	install -m 644 $(filter %.1,$(MAN)) $(DESTDIR)$(PREFIX)/share/man/man1/

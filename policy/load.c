@@ -159,7 +159,13 @@ static int read_file(const char *dir, const char *rel, struct policy *p, struct 
     int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
     if (rc == -E2BIG)
         return err_set(e, rc, "%s: longer than %d bytes", rel, LIM_POLICY_FILE_BYTES);
-    return rc < 0 ? rc : policy_read_text(rel, text, len, p, e);
+    if (rc == 0)
+        rc = policy_read_text(rel, text, len, p, e);
+    if (rc < 0)
+        return rc;
+    *(struct policy_file *)vec_add(&p->files, &p->n_files) =
+        (struct policy_file){.name = xstrdup(rel), .text = take(text)};
+    return 0;
 }
 
 int policy_load(const char *dir, struct policy *ret, struct err *e)
@@ -182,16 +188,21 @@ int policy_load(const char *dir, struct policy *ret, struct err *e)
     return 0;
 }
 
-int policy_load_text(const char *name, const char *text, struct policy *ret, struct err *e)
+int policy_load_texts(const struct policy_file *files, size_t n, struct policy *ret, struct err *e)
 {
-    struct policy p;
+    cleanup(policy_done) struct policy p;
     policy_default(&p);
-    int rc = policy_read_text(name, text, strlen(text), &p, e);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = policy_read_text(files[i].name, files[i].text, strlen(files[i].text), &p, e);
+        *(struct policy_file *)vec_add(&p.files, &p.n_files) =
+            (struct policy_file){.name = xstrdup(files[i].name), .text = xstrdup(files[i].text)};
+    }
     if (rc == 0)
         rc = rules_check(&p, e);
     if (rc < 0)
-        policy_done(&p);
-    else
-        *ret = p;
-    return rc;
+        return rc;
+    *ret = p;
+    p = (struct policy){0};
+    return 0;
 }

@@ -81,6 +81,11 @@ void policy_done(struct policy *p)
     free(p->balance.schedule);
     free(p->balance.window);
     free(p->failover.priority);
+    for (size_t i = 0; i < p->n_files; i++) {
+        free(p->files[i].name);
+        free(p->files[i].text);
+    }
+    free(p->files);
     free(p->commit);
     free(p->dir);
     *p = (struct policy){0};

@@ -63,6 +63,9 @@ struct rule {
     int64_t weight;
     char *where; /* "rules/db.yaml:14" */
 };
+struct policy_file {
+    char *name, *text;
+};
 struct policy {
     struct {
         int64_t mem_overcommit_ppm; /* 1000000 = none */
@@ -111,13 +114,15 @@ struct policy {
     char *commit; /* git commit of the work tree, NULL if it is none */
     bool clean;   /* the tree had no local changes */
     char *dir;
+    struct policy_file *files; /* what it was read from, in that order: for the record */
+    size_t n_files;
 };
 
 void policy_default(struct policy *p);
 /* Load every .yaml and .yml file below DIR, in name order. Gives *ret. A missing directory is an error. */
 int policy_load(const char *dir, struct policy *ret, struct err *e);
-/* One file's text instead; name: how it is called in messages. */
-int policy_load_text(const char *name, const char *text, struct policy *ret, struct err *e);
+/* The same from texts; name: how each is called in messages. */
+int policy_load_texts(const struct policy_file *files, size_t n, struct policy *ret, struct err *e);
 void policy_done(struct policy *p);
 /* draft-07 JSON schema of one policy file, as text (schema/policy.json). Gives. */
 char *policy_schema_text(void);

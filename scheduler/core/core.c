@@ -65,6 +65,31 @@ void core_effects_done(struct core_effects *fx)
     memset(fx, 0, sizeof(*fx));
 }
 
+static uint64_t mix(uint64_t h, const char *text)
+{
+    for (; text && *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return (h ^ 0xff) * UINT64_C(1099511628211); /* "a" "b" is not "ab" "" */
+}
+
+uint64_t core_effects_digest(const struct core_effects *fx, size_t from)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t i = from; i < fx->n_fx; i++) {
+        const struct core_fx *f = &fx->fx[i];
+        h = (h ^ (uint64_t)f->type) * UINT64_C(1099511628211);
+        h = (h ^ (uint64_t)f->id) * UINT64_C(1099511628211);
+        h = mix(mix(h, f->host), f->vm);
+        if (f->type == FX_SEND)
+            h = (mix(h, msg_name(f->msg.type)) ^ (uint64_t)f->msg.id) * UINT64_C(1099511628211);
+        if (f->type == FX_REPLY)
+            h = mix(h, f->reply.message);
+        if (f->type == FX_JOURNAL)
+            h = mix(h, f->entry.text);
+    }
+    return h;
+}
+
 /* ids only grow, so both arrays are sorted */
 struct run_slot *run_find(const struct core *c, int64_t id)
 {

@@ -62,6 +62,8 @@ struct core_effects {
     size_t n_fx;
 };
 void core_effects_done(struct core_effects *fx);
+/* What the effects from `from` on decide, as a number (FNV-1a): a replay must come to the same. */
+uint64_t core_effects_digest(const struct core_effects *fx, size_t from);
 
 struct core_config {
     int64_t term;          /* this leadership: stored value + 1 at each start */

@@ -97,6 +97,8 @@ static void step(struct corethread *t, struct core_event *ev)
     core_step(t->core, ev, &t->fx);
     if (waits && t->fx.n_fx > before)
         recorder_event(t->recorder, ev);
+    if (t->fx.n_fx > before)
+        recorder_said(t->recorder, core_effects_digest(&t->fx, before));
 }
 
 static void note(struct corethread *t, const char *kind, char *text)

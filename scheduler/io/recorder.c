@@ -82,11 +82,12 @@ static void write_line(struct recorder *r, json_t *line)
         r->bytes += n;
 }
 
-static void write_head(struct recorder *r, int64_t now_us, int64_t wall_us)
+/* goes_on: the file before it was full; the state is what that one led to. */
+static void write_head(struct recorder *r, int64_t now_us, int64_t wall_us, bool goes_on)
 {
-    write_line(r, json_pack("{s:s, s:s, s:I, s:I, s:I}", "ev", "start", "version", DROVER_VERSION,
-                            "term", (json_int_t)r->term, "t", (json_int_t)now_us, "wall",
-                            (json_int_t)wall_us));
+    write_line(r, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "ev", "start", "version",
+                            DROVER_VERSION, "term", (json_int_t)r->term, "t", (json_int_t)now_us,
+                            "wall", (json_int_t)wall_us, "goes_on", goes_on));
 }
 
 int recorder_open(const char *dir, struct recorder **ret, struct err *e)
@@ -124,7 +125,7 @@ void recorder_start(struct recorder *r, int64_t term, int64_t now_us, int64_t wa
         return;
     next_file(r); /* one start of the core = one file: its state before was that of the store */
     if (r->out)
-        write_head(r, now_us, wall_us);
+        write_head(r, now_us, wall_us, false);
 }
 
 void recorder_state(struct recorder *r, const struct recorder_state *st)
@@ -138,6 +139,40 @@ void recorder_state(struct recorder *r, const struct recorder_state *st)
     }
     json_object_set_new(j, "body", codec_encode_public(st->shape, st->obj));
     write_line(r, j);
+}
+
+static json_t *policy_body(const struct policy *p)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; i < p->n_files; i++)
+        json_array_append_new(
+            files, json_pack("{s:s, s:s}", "name", p->files[i].name, "text", p->files[i].text));
+    return json_pack("{s:o, s:s, s:b}", "files", files, "commit", p->commit ? p->commit : "",
+                     "clean", p->clean);
+}
+
+void recorder_policy(struct recorder *r, const struct policy *p)
+{
+    if (r->out)
+        write_line(r, json_pack("{s:s, s:s, s:o}", "ev", "restore", "kind", "policy", "body",
+                                policy_body(p)));
+}
+
+void recorder_said(struct recorder *r, uint64_t digest)
+{
+    char text[17];
+    if (!r->out)
+        return;
+    snprintf(text, sizeof(text), "%016" PRIx64, digest);
+    write_line(r, json_pack("{s:s, s:s}", "ev", "said", "digest", text));
+}
+
+void recorder_restored(struct recorder *r, int64_t next_seq, uint64_t digest)
+{
+    if (!r->out)
+        return;
+    write_line(r, json_pack("{s:s, s:I}", "ev", "restored", "seq", (json_int_t)next_seq));
+    recorder_said(r, digest);
 }
 
 bool recorder_waits(const struct core_event *ev)
@@ -154,7 +189,7 @@ void recorder_event(struct recorder *r, const struct core_event *ev)
     if (r->bytes >= FILE_BYTES) {
         next_file(r);
         if (r->out)
-            write_head(r, ev->now_us, ev->wall_us);
+            write_head(r, ev->now_us, ev->wall_us, true);
         if (!r->out)
             return;
     }
@@ -175,10 +210,8 @@ void recorder_event(struct recorder *r, const struct core_event *ev)
         json_object_set_new(j, "id", json_integer(ev->request_id));
         json_object_set_new(j, "body", codec_encode_public(&request_shape, ev->request));
     }
-    if (ev->type == CEV_POLICY && ev->policy) {
-        json_object_set_new(j, "commit", json_string(ev->policy->commit ? ev->policy->commit : ""));
-        json_object_set_new(j, "clean", json_boolean(ev->policy->clean));
-    }
+    if (ev->type == CEV_POLICY && ev->policy)
+        json_object_set_new(j, "body", policy_body(ev->policy));
     if (ev->note)
         json_object_set_new(j, "body", codec_encode_public(&entry_shape, ev->note));
     write_line(r, j);

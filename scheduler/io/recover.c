@@ -135,8 +135,10 @@ int ct_build(struct corethread *t, struct err *e)
     ct_remember_policy(t, &p, NULL);
     struct core *old = t->core;
     t->core = l.core;
+    recorder_policy(t->recorder, &p);
     core_restore_policy(t->core, &p);
     core_restored(t->core, next_seq, now, wall, &t->fx);
+    recorder_restored(t->recorder, next_seq, core_effects_digest(&t->fx, 0));
     r = ct_commit(t, e);
     if (r < 0 && old) { /* queries go on with the old core; the policy waits for the next attempt */
         core_take_policy(t->core, &p);

@@ -35,6 +35,12 @@ static void keep_host(struct brain *b, const struct host_rec *rec)
     shape_copy(&host_rec_shape, &b->hosts[lo], rec);
 }
 
+void brain_knows_host(struct sim *s, const struct host *facts, int state)
+{
+    struct host_rec rec = {.name = facts->name, .state = state, .last = *facts};
+    keep_host(&s->brain, &rec); /* copies */
+}
+
 static int row_cmp(const struct kept_vm *r, const char *host, const char *uuid)
 {
     int c = strcmp(r->host, host);
@@ -341,4 +347,10 @@ const struct run *sim_run_of(const struct sim *s, int64_t id)
 {
     const struct brain *b = &s->brain;
     return id > 0 && id <= (int64_t)b->n_runs && b->runs[id - 1].id ? &b->runs[id - 1] : NULL;
+}
+
+const struct move *sim_move_of(const struct sim *s, int64_t id)
+{
+    const struct brain *b = &s->brain;
+    return id > 0 && id <= (int64_t)b->n_moves && b->moves[id - 1].id ? &b->moves[id - 1] : NULL;
 }

@@ -16,6 +16,11 @@ int64_t sim_wall(const struct sim *s)
     return START_WALL_US + s->now_us + s->wall_off_us;
 }
 
+int64_t sim_wall_to_us(int64_t wall_us)
+{
+    return wall_us - START_WALL_US;
+}
+
 void sim_later(struct sim *s, int64_t in_us, struct sim_due what)
 {
     int id;

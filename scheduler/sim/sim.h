@@ -100,6 +100,8 @@ int64_t sim_effects(
 int64_t sim_events(const struct sim *s);
 /* Where a VM runs: host name, or NULL. *ret_defined: where it is only defined, or NULL. */
 const char *sim_where(const struct sim *s, const char *vm, const char **ret_defined);
+const struct move *sim_move_of(const struct sim *s, int64_t id); /* the same */
+int64_t sim_wall_to_us(int64_t wall_us); /* of runs and moves, to virtual time; clocks that did not jump */
 const struct run *sim_run_of(const struct sim *s, int64_t id); /* as last stored; NULL: none */
 
 /* ---- deeds as text (script.c) --------------------------------------------------------------------- */

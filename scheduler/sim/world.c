@@ -235,9 +235,13 @@ struct sim *sim_new(const struct sim_config *cfg)
     s->brain.next_seq = 1;
     s->brain.kill_after = cfg->kill_before - 1;
     s->brain.kill_early = cfg->kill_early;
+    for (size_t i = 0; i < s->n_hosts; i++)
+        if (cfg->fleet->hosts[i].state != HOST_UP)
+            brain_knows_host(s, &s->hosts[i].facts, cfg->fleet->hosts[i].state);
     brain_start(s);
     for (size_t i = 0; i < s->n_hosts; i++)
-        agent_start(s, (int)i);
+        if (cfg->fleet->hosts[i].connected)
+            agent_start(s, (int)i);
     return s;
 }
 

@@ -276,6 +276,7 @@ void wire_done(struct wire *w);
 
 /* brain.c */
 void brain_start(struct sim *s);
+void brain_knows_host(struct sim *s, const struct host *facts, int state); /* before brain_start */
 void brain_kill(struct sim *s, bool stays);
 void brain_event(struct sim *s, struct core_event *ev);
 void brain_free(struct brain *b);

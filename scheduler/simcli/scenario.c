@@ -209,8 +209,9 @@ int scenario_run(const struct scenario *sc, const struct twist *t, struct outcom
     int r = snap_parse(where, sc->cluster, strlen(sc->cluster), &fleet, e);
     if (r < 0)
         return r;
+    const struct policy_file file = {.name = (char *)(uintptr_t) "policy.yaml", .text = sc->policy};
     if (sc->policy)
-        r = policy_load_text("policy.yaml", sc->policy, &policy, e);
+        r = policy_load_texts(&file, 1, &policy, e);
     else
         policy_default(&policy);
     if (r == 0) {

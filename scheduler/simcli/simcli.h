@@ -11,6 +11,9 @@ enum { SIM_OK = 0, SIM_WRONG = 1, SIM_BAD = 2, SIM_USAGE = 64 };
 int sim_cmd_run(int argc, char **argv);
 int sim_cmd_check(int argc, char **argv);
 int sim_cmd_soak(int argc, char **argv);
+int sim_cmd_drain(int argc, char **argv);
+int sim_cmd_replay(int argc, char **argv);
 
+extern const char sim_usage_text[];
 int sim_bad(const struct err *e); /* says it; SIM_BAD */
 int sim_usage(const char *what);  /* says it; SIM_USAGE */
