@@ -22,7 +22,8 @@ struct lost { /* the request, and what it points to */
     struct plan_request r;
     int *hosts, *vms, *rank, *to, *avoid;
     size_t n_hosts, n_vms, n_rank, n_to, n_avoid;
-    int64_t off; /* VMs of the hosts that were shut off */
+    int64_t off;           /* VMs of the hosts that were shut off */
+    struct plan_ways ways; /* for those that have no place */
 };
 
 static void opts_done(struct failover_opts *d)
@@ -39,6 +40,7 @@ static void lost_done(struct lost *x)
     free(x->rank);
     free(x->to);
     free(x->avoid);
+    plan_ways_done(&x->ways);
 }
 
 static bool add_host(struct cli *c, const char *word, char ***list, size_t *n)
@@ -196,29 +198,29 @@ static json_t *starts_encode(const struct snapshot *s, const struct plan *p)
 }
 
 static int answer(struct cli *c, const struct failover_opts *d, const struct offline *o,
-                  const struct lost *x, const struct plan *p)
+                  struct lost *x, const struct plan *p)
 {
     const struct snapshot *s = &o->fleet.s;
     struct run run;
     shape_init(&run_shape, &run);
     for (size_t i = 0; i < p->n_stays; i++)
         planned_stay(vec_add(&run.stays, &run.n_stays), s->vms[p->stays[i].vm].v, &p->stays[i]);
+    planned_ways(&run, 0, &x->ways);
     int code = X_DONE;
     if (out_is_data(c)) {
         cleanup(json_decrefp) json_t *j =
-            json_pack("{s:s, s:o, s:b, s:o, s:[]}", "schema", "drover.failover/1", "hosts",
+            json_pack("{s:s, s:o, s:b, s:o, s:[], s:[]}", "schema", "drover.failover/1", "hosts",
                       names_of(s, x->hosts, x->n_hosts), "fits", !p->n_stays, "starts",
-                      starts_encode(s, p), "stays");
+                      starts_encode(s, p), "stays", "shortages");
         cleanup(json_decrefp) json_t *body = codec_encode_public(&run_shape, &run);
-        json_t *stays = json_object_get(body, "stays");
-        if (stays)
-            json_object_set(j, "stays", stays);
+        json_object_update_existing(j, body);
         out_data(c, j, NULL);
     } else {
         code = starts_print(c, d, o, p);
         if (p->n_moves)
             fputc('\n', c->out);
         stays_print(c->out, &run, "no place:");
+        ways_out_print(c->out, &run);
         verdict_print(c->out, o, x, p);
     }
     shape_done(&run_shape, &run);
@@ -248,7 +250,10 @@ static int plan_for(struct cli *c, const struct failover_opts *d, struct offline
     int code = lose(c, d, o, &x);
     if (code)
         return code;
-    plan_make(&o->fleet.s, &o->policy, &x.r, 0, &p);
+    struct plan_index *index = plan_index_new(&o->fleet.s, &o->policy);
+    plan_make_from(index, &x.r, 0, &p);
+    plan_ways_find(index, &x.r, &p, 0, &x.ways);
+    plan_index_free(index);
     if (!plan_verify(&o->fleet.s, &o->policy, &x.r, &p, &bad)) {
         cleanup(freep) char *why = reason_line(&bad);
         code = cli_error(c, X_FAILED, "the planner's answer did not pass verification: %s", why);

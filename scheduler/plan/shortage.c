@@ -1,6 +1,7 @@
-/* What counting proves: VMs of a request that cannot all go, whatever goes where. Every count errs on
- * the side of more room than there is: moves under way have ended, VMs of the request are gone from
- * where they were, hosts in an unknown rack or zone are each in one of their own. */
+/* What counting proves: VMs of a request that cannot all go, whatever of it goes where and in whatever
+ * order. VMs that the request is not about stay where they are. Every count errs on the side of more
+ * room than there is: moves under way have ended, VMs of the request are gone from where they were,
+ * hosts in an unknown rack or zone are each in one of their own. */
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -343,6 +344,11 @@ static int64_t places_of(const struct counting *c, const struct rule *r, const s
 static void check_rule(struct counting *c, const struct rule *r, const struct rule_match *m)
 {
     struct crowd x;
+    bool any = false;
+    for (size_t i = 0; i < m->n_members && !any; i++)
+        any = c->asked[m->members[i]];
+    if (!any)
+        return;
     bool known = gather_rule(c, m, &x);
     int64_t have = known ? places_of(c, r, m, &x) : -1;
     if (have >= 0 && have < (int64_t)x.n) {

@@ -224,9 +224,14 @@ static void begin(struct finder *f, int *planned)
         f->asked[f->r->vms[i]] = true;
         f->w.f.leaving[f->r->vms[i]] = true;
     }
-    for (size_t i = 0; i < p->n_moves; i++) {
-        f->going[f->n_going++] = p->moves[i].vm;
-        plan_world_put(&f->w, p->moves[i].vm, p->moves[i].to);
+    for (size_t i = 0; i < p->n_moves; i++) { /* of one VM, the last counts */
+        int vm = p->moves[i].vm;
+        bool again = f->w.f.to[vm] >= 0;
+        if (again)
+            plan_world_take(&f->w, vm);
+        else if (f->asked[vm]) /* others only make room, which is planned anew */
+            f->going[f->n_going++] = vm;
+        plan_world_put(&f->w, vm, p->moves[i].to);
     }
     for (size_t h = 0; h < f->s->n_hosts; h++)
         f->by_name[h] = (int)h;

@@ -192,6 +192,41 @@ static void refuses_whole_when_one_is_blocked(void **state)
     assert_int_equal(r->n_stays, 1);
     assert_string_equal(r->stays[0].name, "web-3");
     assert_int_equal(r->stays[0].reasons[0].code, R_IMAGE_WATCHED);
+    assert_true(r->ways_tried); /* were it not for the client, it would go */
+    assert_int_equal(r->stays[0].n_ways, 1);
+    assert_string_equal(r->stays[0].ways[0].text, r->stays[0].reasons[0].cure);
+}
+
+/* The refusal and explain say the same: what is short, by counting, and changes that were tried. */
+static void ways_out_of_a_full_fleet(void **state)
+{
+    (void)state;
+    struct explain_view v;
+    struct err e;
+    for (int h = 1; h < 4; h++) {
+        cleanup(freep) char *name = xasprintf("filler-%d", h);
+        fleet_add(&f, name, h, 10 * GIB);
+    }
+    fleet_add(&f, "big", 0, 8 * GIB);
+    for (int h = 0; h < 4; h++)
+        fleet_report(&f, h);
+    int64_t run = fleet_drain(&f, "h1", NULL);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_REFUSED);
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->n_stays, 1);
+    assert_int_equal(r->n_shortages, 1);
+    assert_int_equal(r->shortages[0].need_n, 8 * GIB);
+    assert_string_equal(r->shortages[0].vms[0], "big");
+    assert_true(r->stays[0].n_ways > 0);
+    assert_int_equal(r->stays[0].ways[0].kind, WAY_ROOM);
+    assert_int_equal(core_view_explain(f.core, "big", f.now_us, &v, &e), 0);
+    assert_int_equal(v.n_shortages, 1);
+    assert_string_equal(v.shortages[0].text, r->shortages[0].text);
+    assert_true(v.n_ways > 0 && v.ways[0].kind == WAY_ROOM);
+    shape_done(&explain_view_shape, &v);
+    assert_int_equal(core_view_explain(f.core, "web-1", f.now_us, &v, &e), 0);
+    assert_int_equal(v.n_ways, 0); /* it has places to go to */
+    shape_done(&explain_view_shape, &v);
 }
 
 static void refusal_counts_all_vms(void **state)
@@ -724,6 +759,7 @@ int main(void)
         T(a_pause_of_the_policy_stands),
         T(dry_run_changes_nothing),
         T(refuses_whole_when_one_is_blocked),
+        T(ways_out_of_a_full_fleet),
         T(leaves_the_blocked_one),
         T(refusal_counts_all_vms),
         T(another_cluster_under_the_same_name),

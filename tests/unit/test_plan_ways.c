@@ -543,6 +543,35 @@ static void test_each_way(void **state)
     assert_true(tried[WAY_RESUME] && tried[WAY_MOVE] && tried[WAY_ROOM] && tried[WAY_RULE]);
 }
 
+/* A plan may move a VM twice, and one that was not asked for: neither is asked to leave by a way. */
+static void test_moves_of_others(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 4, 16, 5);
+    fleet_vm(&f, "big", 0, 12);
+    fleet_vm(&f, "small", 0, 2);
+    fleet_vm(&f, "b", 1, 8);
+    fleet_vm(&f, "c", 2, 9);
+    fleet_vm(&f, "d", 3, 10);
+    fleet_drain(&f, 0);
+    a.x = plan_index_new(&f.s, &f.p);
+    plan_make_from(a.x, &f.r, 1, &a.p);
+    assert_int_equal(a.p.n_moves, 1);
+    int to = a.p.moves[0].to;
+    *vec_add(&a.p.moves, &a.p.n_moves) =
+        (struct plan_move){.vm = 1, .from = to, .to = to == 3 ? 1 : 3, .live = true};
+    *vec_add(&a.p.moves, &a.p.n_moves) =
+        (struct plan_move){.vm = 2, .from = 1, .to = 2, .live = true};
+    plan_ways_find(a.x, &f.r, &a.p, 1, &a.w);
+    assert_true(a.w.of[0].n > 0);
+    for (size_t i = 0; i < a.w.of[0].n; i++)
+        assert_int_equal(a.w.of[0].list[i].unblocks, 1);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
 /* Many stays: the first have ways, and it is said that others were not looked at. */
 static void test_bounds(void **state)
 {
@@ -568,12 +597,19 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_stays), cmocka_unit_test(test_room),
-        cmocka_unit_test(test_vcpus),         cmocka_unit_test(test_another_moves),
-        cmocka_unit_test(test_words),         cmocka_unit_test(test_unblocks),
-        cmocka_unit_test(test_rules),         cmocka_unit_test(test_cures),
-        cmocka_unit_test(test_cold),          cmocka_unit_test(test_together),
-        cmocka_unit_test(test_proofs),        cmocka_unit_test(test_each_way),
+        cmocka_unit_test(test_nothing_stays),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_vcpus),
+        cmocka_unit_test(test_another_moves),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_unblocks),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_cures),
+        cmocka_unit_test(test_cold),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_proofs),
+        cmocka_unit_test(test_each_way),
+        cmocka_unit_test(test_moves_of_others),
         cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
