@@ -127,7 +127,7 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
-mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room) ## each check of the plans' verifier switched off: a test must notice
+mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room numa) ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 SEEDS ?= 1..1000
 check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes

@@ -86,16 +86,6 @@ static bool same_vm(const struct vm *a, const struct vm *b)
     return shape_equal(&vm_shape, &x, b);
 }
 
-static bool same_host(const struct host *a, const struct host *b)
-{
-    struct host x = *a;
-    x.mem_free_bytes = b->mem_free_bytes;
-    x.hugepage_free_bytes = b->hugepage_free_bytes;
-    x.load_ppm = b->load_ppm;
-    x.clock_skew_us = b->clock_skew_us;
-    return shape_equal(&host_shape, &x, b);
-}
-
 bool reporter_vm(struct reporter *r, struct vm *v)
 {
     size_t i = index_of(r, v->uuid);
@@ -152,7 +142,7 @@ bool reporter_gone(struct reporter *r, const char *uuid)
 
 bool reporter_host(struct reporter *r, struct host *h)
 {
-    bool news = !same_host(&r->host, h);
+    bool news = !host_same_facts(&r->host, h);
     int64_t moved = h->mem_free_bytes - r->reported_free;
     if (news || (moved < 0 ? -moved : moved) > h->mem_bytes / 16)
         r->host_dirty = true;

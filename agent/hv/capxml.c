@@ -24,6 +24,40 @@ static void add_machines(const xmlNode *from, struct host *h)
     }
 }
 
+/* Pages of the size that the kernel gives by default; that of 4 KiB is no huge page. */
+static int64_t huge_bytes(const xmlNode *cell, int64_t size)
+{
+    for (xmlNode *p = xml_child(cell, "pages"); p; p = xml_next(p)) {
+        cleanup(freep) char *count = xml_text(p);
+        int64_t n = xml_int(count, 0);
+        if (size > 4 * KIB && xml_size(p, "size", "unit") == size && n > 0 && n < INT64_MAX / size)
+            return n * size;
+    }
+    return 0;
+}
+
+static void parse_cells(const xmlNode *host, struct host *h)
+{
+    free(h->cells);
+    h->cells = NULL;
+    h->n_cells = 0;
+    for (xmlNode *c = xml_at(host, "topology", "cells", "cell", NULL);
+         c && h->n_cells < LIM_NUMA_CELLS; c = xml_next(c)) {
+        cleanup(freep) char *id = xml_attr(c, "id");
+        cleanup(freep) char *cpus = xml_attr(xml_child(c, "cpus"), "num");
+        int64_t n = xml_int(id, -1);
+        if (n < 0)
+            continue;
+        *vec_add(&h->cells, &h->n_cells) =
+            (struct host_cell){.id = n,
+                               .mem_bytes = xml_size(xml_child(c, "memory"), NULL, "unit"),
+                               .cpus = xml_int(cpus, -1),
+                               .hugepage_bytes = huge_bytes(c, h->hugepage_size_bytes),
+                               .mem_free_bytes = -1,
+                               .hugepage_free_bytes = -1};
+    }
+}
+
 int capxml_host(const char *xml, struct host *h, struct err *e)
 {
     cleanup(xml_freep) xmlDoc *doc = NULL;
@@ -36,6 +70,7 @@ int capxml_host(const char *xml, struct host *h, struct err *e)
     free(h->arch);
     h->host_uuid = xml_text(xml_child(host, "uuid"));
     h->arch = xml_text(xml_at(host, "cpu", "arch", NULL));
+    parse_cells(host, h);
     for (xmlNode *g = xml_child(top, "guest"); g; g = xml_next(g)) {
         cleanup(freep) char *os_type = xml_text(xml_child(g, "os_type"));
         const xmlNode *arch = xml_child(g, "arch");

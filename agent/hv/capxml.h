@@ -6,7 +6,7 @@
 #include "lib/base/err.h"
 #include "lib/model/model.h"
 
-/* <capabilities>: host_uuid, arch, and virts and machines of the host's own architecture. machines
+/* <capabilities>: host_uuid, arch, NUMA cells (huge pages: those of h->hugepage_size_bytes), and virts and machines of the host's own architecture. machines
  * lists canonical names and their aliases, once each. */
 int capxml_host(const char *xml, struct host *h, struct err *e);
 /* <domainCapabilities>: cpu_xml becomes the host-model CPU (what host-model guests get here), as a

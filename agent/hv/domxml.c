@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/hv/xml.h"
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
@@ -85,6 +86,79 @@ static void parse_hugepages(const xmlNode *domain, struct vm *vm)
         vm->hugepage_bytes = vm->mem_bytes;
 }
 
+/* ---- memory bound to NUMA cells of the host ------------------------------------------------------ */
+
+/* The node set of <memory> or <memnode>, if it is bound to it. Gives. */
+static char *bound_to(const xmlNode *n)
+{
+    cleanup(freep) char *mode = xml_attr(n, "mode");
+    bool hard = !mode || str_eq(mode, "strict") || str_eq(mode, "restrictive");
+    return n && hard ? xml_attr(n, "nodeset") : NULL;
+}
+
+/* Is guest cell `id` in huge pages? */
+static bool cell_is_huge(const xmlNode *domain, int64_t id)
+{
+    const xmlNode *huge = xml_at(domain, "memoryBacking", "hugepages", NULL);
+    const xmlNode *page = xml_child(huge, "page");
+    bool found = huge && !page;
+    for (; page && !found; page = xml_next(page)) {
+        cleanup(freep) char *set = xml_attr(page, "nodeset");
+        found = !set || in_nodeset(set, id);
+    }
+    return found;
+}
+
+static void bind(struct vm *vm, char *cells, int64_t mem, int64_t huge)
+{
+    for (size_t i = 0; i < vm->n_binds; i++)
+        if (str_eq(vm->binds[i].cells, cells)) {
+            vm->binds[i].mem_bytes += mem;
+            vm->binds[i].hugepage_bytes += huge;
+            free(cells);
+            return;
+        }
+    if (vm->n_binds < LIM_NUMA_CELLS && numa_cells(cells))
+        *vec_add(&vm->binds, &vm->n_binds) =
+            (struct numa_bind){.cells = cells, .mem_bytes = mem, .hugepage_bytes = huge};
+    else
+        free(cells);
+}
+
+static int64_t guest_cell_bytes(const xmlNode *domain, int64_t id)
+{
+    int64_t index = 0;
+    for (xmlNode *c = xml_at(domain, "cpu", "numa", "cell", NULL); c; c = xml_next(c), index++) {
+        cleanup(freep) char *own = xml_attr(c, "id");
+        int64_t size = xml_size(c, "memory", "unit");
+        if (xml_int(own, index) == id)
+            return size > 0 ? size : 0;
+    }
+    return 0;
+}
+
+/* Guest cells by <memnode>; the rest of the memory, and QEMU's own, by <memory>. */
+static void parse_numatune(const xmlNode *domain, struct vm *vm)
+{
+    const xmlNode *tune = xml_child(domain, "numatune");
+    int64_t rest = vm->mem_bytes, huge = vm->hugepage_bytes;
+    for (xmlNode *m = xml_child(tune, "memnode"); m; m = xml_next(m)) {
+        cleanup(freep) char *id = xml_attr(m, "cellid");
+        int64_t cell = xml_int(id, -1), size = guest_cell_bytes(domain, cell);
+        int64_t in_huge = cell_is_huge(domain, cell) ? size : 0;
+        if (size > rest || in_huge > huge)
+            continue; /* more than there is: not a domain that libvirt made */
+        char *cells = bound_to(m);
+        rest -= size;
+        huge -= in_huge;
+        if (cells)
+            bind(vm, cells, size, in_huge);
+    }
+    char *cells = bound_to(xml_child(tune, "memory"));
+    if (cells)
+        bind(vm, cells, rest + vm->mem_overhead_bytes, huge);
+}
+
 static void parse_labels(const xmlNode *element, struct vm *vm)
 {
     for (xmlNode *n = xml_child(element, "label"); n; n = xml_next(n)) {
@@ -148,6 +222,7 @@ static int parse_domain(const xmlNode *domain, struct vm *vm, struct err *e)
     vm->emulator = xml_text(xml_at(domain, "devices", "emulator", NULL));
     vm->cpu_xml = xml_dump(xml_child(domain, "cpu"));
     parse_hugepages(domain, vm);
+    parse_numatune(domain, vm);
     parse_metadata(domain, vm);
     if (domxml_devices(domain, vm, e) < 0)
         return err_wrap(e, "domain '%s'", vm->name);

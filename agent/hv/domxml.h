@@ -4,6 +4,8 @@
  *          foreign. State, job, XML texts and measurements are the caller's.
  * Memory   mem_bytes is <memory>, the most the guest may use now: libvirt counts hotplugged DIMMs
  *          into it, and the balloon may give back up to it. mem_overhead_bytes: vm_overhead below.
+ * NUMA     binds: what <numatune> pins to cells of the host so that it cannot be elsewhere (strict and
+ *          restrictive; strict is libvirt's default). Preferred and interleaved memory is not bound.
  * Labels   <metadata> holds one element of namespace urn:drover:libvirt:1:
  *            <drover:labels xmlns:drover="urn:drover:libvirt:1">
  *              <drover:label key="app" value="db"/> ...

@@ -185,6 +185,38 @@ static void check_memory(const struct host *h, const struct vm *v, struct reason
     }
 }
 
+/* What is free in the cells that it is bound to, as measured just now; what is not known refuses nothing. */
+static void check_bind(const struct host *h, const struct numa_bind *b, struct reasons *r)
+{
+    char need[FMT_BYTES], have[FMT_BYTES];
+    uint64_t cells = numa_cells(b->cells), found = 0;
+    int64_t small = 0, huge = 0;
+    for (size_t i = 0; i < h->n_cells; i++) {
+        const struct host_cell *c = &h->cells[i];
+        if (c->id > 63 || !(cells >> c->id & 1))
+            continue;
+        found |= UINT64_C(1) << c->id;
+        if (c->mem_free_bytes < 0 || c->hugepage_free_bytes < 0)
+            return;
+        small += c->mem_free_bytes;
+        huge += c->hugepage_free_bytes;
+    }
+    int64_t needs_small = b->mem_bytes - b->hugepage_bytes;
+    cleanup(freep) char *what = xasprintf("cell %s", b->cells);
+    if (h->n_cells && found != cells)
+        say(r, R_NUMA, what, b->cells, "no such cell");
+    else if (h->n_cells && needs_small > small)
+        say(r, R_NUMA, what, fmt_bytes(need, needs_small), fmt_bytes(have, small));
+    else if (h->n_cells && b->hugepage_bytes > huge)
+        say(r, R_HUGEPAGES, what, fmt_bytes(need, b->hugepage_bytes), fmt_bytes(have, huge));
+}
+
+static void check_binds(const struct host *h, const struct vm *v, struct reasons *r)
+{
+    for (size_t i = 0; v->state != VM_SHUTOFF && i < v->n_binds; i++)
+        check_bind(h, &v->binds[i], r);
+}
+
 static void check_secrets(struct hv *hv, const struct vm *v, struct reasons *r)
 {
     for (size_t i = 0; i < v->n_disks; i++) {
@@ -222,6 +254,7 @@ int hv_check_target(struct hv *hv, const struct host *h, const struct vm *v, str
     check_files(v, &r);
     check_secrets(hv, v, &r);
     check_memory(h, v, &r);
+    check_binds(h, v, &r);
     give(&r, ret, ret_n);
     return 0;
 }

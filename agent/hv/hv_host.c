@@ -119,6 +119,22 @@ static void clear_libvirt_part(struct host *h)
     h->cpu_xml = NULL;
 }
 
+/* What is free in each cell at this moment. A libvirt that cannot say leaves it unknown. */
+static void read_free_cells(virConnectPtr c, struct host *h)
+{
+    unsigned int size = (unsigned int)(h->hugepage_size_bytes / KIB);
+    for (size_t i = 0; i < h->n_cells; i++) {
+        unsigned long long bytes = 0, pages = 0;
+        int id = (int)h->cells[i].id;
+        if (virNodeGetCellsFreeMemory(c, &bytes, id, 1) == 1 && bytes <= INT64_MAX)
+            h->cells[i].mem_free_bytes = (int64_t)bytes;
+        if (size && virNodeGetFreePages(c, 1, &size, id, 1, &pages, 0) == 1 &&
+            pages < INT64_MAX / ((unsigned long long)size * KIB))
+            h->cells[i].hugepage_free_bytes = (int64_t)(pages * size * KIB);
+    }
+    virResetLastError();
+}
+
 int hv_read_host(struct hv *hv, struct host *h, struct err *e)
 {
     cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
@@ -129,9 +145,11 @@ int hv_read_host(struct hv *hv, struct host *h, struct err *e)
     if (!caps)
         return hv_fail(e, "read capabilities");
     clear_libvirt_part(h);
+    hv_read_kernel(h); /* the size of huge pages, which the capabilities are read by */
     int r = capxml_host(caps, h, e);
     if (r < 0)
         return r;
+    read_free_cells(c, h);
     prove_virts(c, h);
     read_secrets(c, h);
     read_networks(c, h);
@@ -147,7 +165,6 @@ int hv_read_host(struct hv *hv, struct host *h, struct err *e)
         h->qemu_version = version_text(version);
     }
     virResetLastError();
-    hv_read_kernel(h);
     pthread_mutex_lock(&hv->lock);
     free(hv->cpu_xml);
     hv->cpu_xml = xstrdup(h->cpu_xml);

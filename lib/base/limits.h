@@ -7,6 +7,7 @@ enum {
     LIM_JSON_DEPTH = 32,
     LIM_HTTP_HEADER_BYTES = 16 << 10,
     LIM_HTTP_BODY_BYTES = 1 << 20,
+    LIM_NUMA_CELLS = 64,             /* of one host; node sets are kept as bits */
     LIM_NAME_BYTES = 253,            /* host and VM names */
     LIM_HOSTS = 16384,
     LIM_VMS_PER_HOST = 2048,

@@ -1,5 +1,6 @@
 #include "lib/model/model.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/str.h"
@@ -28,11 +29,15 @@ SHAPE(nic_shape, T, SF_STR(T, mac), SF_ENUM(T, kind, nic_kind_names), SF_STR(T, 
 #define T struct hostdev
 SHAPE(hostdev_shape, T, SF_STR(T, kind), SF_STR(T, address));
 #undef T
+#define T struct numa_bind
+SHAPE(numa_bind_shape, T, SF_STR_REQ(T, cells), SF_INT_REQ(T, mem_bytes), SF_INT(T, hugepage_bytes));
+#undef T
 #define T struct vm
 SHAPE(vm_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_ENUM_REQ(T, state, vm_state_names),
       SF_ENUM(T, job, vm_job_names), SF_BOOL(T, persistent), SF_BOOL(T, autostart),
       SF_BOOL(T, managed_save), SF_INT_OR(T, mem_bytes, -1), SF_INT(T, mem_overhead_bytes),
-      SF_INT(T, hugepage_bytes), SF_INT(T, hugepage_size_bytes), SF_INT_OR(T, vcpus, -1), SF_STR(T, virt),
+      SF_INT(T, hugepage_bytes), SF_INT(T, hugepage_size_bytes), SF_LIST(T, binds, &numa_bind_shape),
+      SF_INT_OR(T, vcpus, -1), SF_STR(T, virt),
       SF_STR(T, arch), SF_STR(T, machine), SF_STR(T, emulator), SF_STR(T, cpu_xml),
       SF_LIST(T, disks, &disk_shape), SF_LIST(T, nics, &nic_shape),
       SF_LIST(T, hostdevs, &hostdev_shape), SF_STRS(T, host_files),
@@ -42,13 +47,18 @@ SHAPE(vm_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_ENUM_REQ(T, stat
 #define T struct secret
 SHAPE(secret_shape, T, SF_STR_REQ(T, uuid), SF_STR(T, usage), SF_BOOL(T, readable));
 #undef T
+#define T struct host_cell
+SHAPE(host_cell_shape, T, SF_INT_REQ(T, id), SF_INT_OR(T, mem_bytes, -1), SF_INT_OR(T, cpus, -1),
+      SF_INT(T, hugepage_bytes), SF_INT_OR(T, mem_free_bytes, -1),
+      SF_INT_OR(T, hugepage_free_bytes, -1));
+#undef T
 #define T struct host
 SHAPE(host_shape, T, SF_STR_REQ(T, name), SF_STR(T, hostname), SF_STR(T, host_uuid),
       SF_STR(T, boot_id), SF_STR(T, agent_version), SF_STR(T, libvirt_version),
       SF_STR(T, qemu_version), SF_STR(T, arch), SF_INT_OR(T, mem_bytes, -1),
       SF_INT_OR(T, mem_free_bytes, -1), SF_INT(T, hugepage_size_bytes),
       SF_INT(T, hugepage_total_bytes), SF_INT(T, hugepage_free_bytes), SF_INT_OR(T, cpus, -1),
-      SF_STR(T, cpu_xml), SF_STRS(T, virts), SF_STRS(T, machines), SF_STRS(T, bridges),
+      SF_LIST(T, cells, &host_cell_shape), SF_STR(T, cpu_xml), SF_STRS(T, virts), SF_STRS(T, machines), SF_STRS(T, bridges),
       SF_STRS(T, networks), SF_LIST(T, secrets, &secret_shape), SF_STRS(T, addresses),
       SF_STR(T, migrate_uri), SF_STR(T, migrate_address), SF_INT_OR(T, link_bps, -1),
       SF_STR(T, ceph_fsid), SF_LIST(T, labels, &label_shape), SF_STR(T, zone), SF_STR(T, rack),
@@ -71,6 +81,47 @@ const char *label_get(const struct label *labels, size_t n, const char *key)
         if (str_eq(labels[i].key, key))
             return labels[i].value;
     return NULL;
+}
+
+bool host_same_facts(const struct host *a, const struct host *b)
+{
+    struct host x = *a, y = *b; /* borrow the strings for the comparison only */
+    if (a->n_cells != b->n_cells)
+        return false;
+    for (size_t i = 0; i < a->n_cells; i++) {
+        struct host_cell c = a->cells[i];
+        c.mem_free_bytes = b->cells[i].mem_free_bytes;
+        c.hugepage_free_bytes = b->cells[i].hugepage_free_bytes;
+        if (!shape_equal(&host_cell_shape, &c, &b->cells[i]))
+            return false;
+    }
+    x.n_cells = y.n_cells = 0;
+    x.mem_free_bytes = b->mem_free_bytes;
+    x.hugepage_free_bytes = b->hugepage_free_bytes;
+    x.load_ppm = b->load_ppm;
+    x.clock_skew_us = b->clock_skew_us;
+    return shape_equal(&host_shape, &x, &y);
+}
+
+uint64_t numa_cells(const char *set)
+{
+    uint64_t bits = 0;
+    for (const char *s = set; *s;) {
+        bool without = *s == '^';
+        s += without;
+        if (*s < '0' || *s > '9')
+            return 0;
+        char *end;
+        unsigned long lo = strtoul(s, &end, 10), hi = lo;
+        if (*end == '-')
+            hi = strtoul(end + 1, &end, 10);
+        for (unsigned long c = lo; c <= hi && c < 64; c++)
+            bits = without ? bits & ~(UINT64_C(1) << c) : bits | UINT64_C(1) << c;
+        if (*end && *end != ',')
+            return 0;
+        s = *end ? end + 1 : end;
+    }
+    return bits;
 }
 
 bool host_owns_address(const struct host *h, const char *client_address)

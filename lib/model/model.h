@@ -57,6 +57,12 @@ struct hostdev {
     char *kind; /* "pci", "usb", "mdev", ... */
     char *address;
 };
+/* Guest memory that must be in some NUMA cells of the host, and nowhere else (strict). */
+struct numa_bind {
+    char *cells;            /* libvirt's node set: "0", "0-1,3"; "any": in any one cell, for plans */
+    int64_t mem_bytes;      /* with QEMU's own memory, where that is bound too */
+    int64_t hugepage_bytes; /* of it, in huge pages */
+};
 struct vm {
     char *uuid, *name;
     int state; /* enum vm_state */
@@ -66,6 +72,8 @@ struct vm {
     int64_t mem_overhead_bytes; /* QEMU itself beyond guest memory, as accounted by Drover */
     int64_t hugepage_bytes;     /* of mem_bytes, backed by huge pages of hugepage_size_bytes */
     int64_t hugepage_size_bytes;
+    struct numa_bind *binds; /* none: its memory may be in any cell */
+    size_t n_binds;
     int64_t vcpus;
     char *virt;    /* "kvm", "qemu" */
     char *arch;    /* "x86_64" */
@@ -93,6 +101,13 @@ struct secret {
     char *uuid, *usage; /* usage name of a type='ceph' secret */
     bool readable;      /* value set, and not private: the agent can use it */
 };
+struct host_cell {
+    int64_t id;                       /* as libvirt and the kernel count */
+    int64_t mem_bytes, cpus;          /* -1 unknown */
+    int64_t hugepage_bytes;           /* in pages of the host's hugepage_size_bytes */
+    int64_t mem_free_bytes;           /* measured; -1 unknown */
+    int64_t hugepage_free_bytes;      /* measured; -1 unknown */
+};
 struct host {
     char *name;          /* identity: the certificate's name */
     char *hostname;      /* what libvirt says */
@@ -103,6 +118,8 @@ struct host {
     int64_t mem_bytes, mem_free_bytes; /* physical; free = available to new processes */
     int64_t hugepage_size_bytes, hugepage_total_bytes, hugepage_free_bytes;
     int64_t cpus;
+    struct host_cell *cells; /* NUMA cells; none: not known */
+    size_t n_cells;
     char *cpu_xml;       /* host-model CPU from domain capabilities */
     char **virts;        /* "kvm" "qemu": what really starts */
     size_t n_virts;
@@ -149,11 +166,15 @@ struct image_fact {
     char *mirror;                      /* NULL not mirrored, else "primary" "non-primary" */
 };
 
-extern const struct shape label_shape, disk_shape, nic_shape, hostdev_shape, vm_shape, secret_shape,
-    host_shape, ceph_client_shape, image_fact_shape;
+extern const struct shape label_shape, disk_shape, nic_shape, hostdev_shape, numa_bind_shape, vm_shape,
+    secret_shape, host_cell_shape, host_shape, ceph_client_shape, image_fact_shape;
 
 /* The value of label key, or NULL. */
 const char *label_get(const struct label *labels, size_t n, const char *key);
+/* The same but for what is measured (free memory, load) and changes all the time? */
+bool host_same_facts(const struct host *a, const struct host *b);
+/* A node set as bits; cells from 64 on do not count. 0: empty, or not one. */
+uint64_t numa_cells(const char *set);
 /* Does the address of a Ceph client belong to this host? Compares the IP part exactly. */
 bool host_owns_address(const struct host *h, const char *client_address);
 static inline int64_t vm_need_bytes(const struct vm *v)

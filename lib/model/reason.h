@@ -17,6 +17,7 @@
     X(R_NOT_IN_TO, "not_in_to", "not among the hosts named with --to")                             \
     X(R_MEMORY, "memory", "not enough memory")                                                     \
     X(R_HUGEPAGES, "hugepages", "not enough free huge pages")                                      \
+    X(R_NUMA, "numa_cell", "not enough memory in a NUMA cell that it is bound to")                 \
     X(R_VCPU, "vcpu", "vCPU overcommit would be exceeded")                                         \
     X(R_SPARE, "spare_hosts", "the fleet could no longer lose a host")                             \
     X(R_ANTI_AFFINITY, "anti_affinity", "an anti-affine VM is there")                              \

@@ -57,6 +57,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --hosts-free N       of consolidate: no more than so many hosts\n"                          \
     "  --memory SIZE        of make-room, fit: what a new VM will take, QEMU included\n"           \
     "  --vcpus N, --labels KEY=VALUE,..., --name NAME: what else rules and capacity see of it\n"   \
+    "  --numa               of make-room, fit: all of it in one NUMA cell of the host\n"           \
     "  --vm VM              of make-room, fit: one that there is, elsewhere than where it is\n"    \
     "  --priority LABEL     of failover: VMs with the smallest number in it come first\n\n"
 

@@ -23,6 +23,7 @@ struct room_opts {
     char **to, **avoid;
     size_t n_to, n_avoid;
     bool make, detailed; /* make: moves of others are allowed */
+    bool one_cell;       /* a new VM in one NUMA cell */
 };
 /* The fleet with the VM in question. */
 struct stage {
@@ -84,7 +85,8 @@ enum {
     O_NAME,
     O_VM,
     O_TO,
-    O_AVOID
+    O_AVOID,
+    O_NUMA
 };
 
 static int parse_size(struct cli *c, int o, struct room_opts *ret)
@@ -111,6 +113,8 @@ static int parse_option(struct cli *c, int o, struct room_opts *ret)
         ret->picture = optarg;
     else if (o == O_DETAILED)
         ret->detailed = true;
+    else if (o == O_NUMA)
+        ret->one_cell = true;
     else if (o == O_VM)
         return (ret->vm = name_vm(c, optarg)) ? X_DONE : X_USAGE;
     else if (o == O_TO)
@@ -127,10 +131,11 @@ static int parse_option(struct cli *c, int o, struct room_opts *ret)
 
 static int check(struct cli *c, const struct room_opts *d)
 {
-    bool fresh = d->fresh.mem_bytes >= 0 || d->fresh.vcpus >= 0 || d->fresh.n_labels;
+    bool fresh = d->fresh.mem_bytes >= 0 || d->fresh.vcpus >= 0 || d->fresh.n_labels || d->one_cell;
     if (d->vm && fresh)
-        return cli_usage(c, "--vm is a VM that there is; --memory, --vcpus and --labels say what a "
-                            "new one is");
+        return cli_usage(c,
+                         "--vm is a VM that there is; --memory, --vcpus, --labels and --numa say "
+                         "what a new one is");
     if (!d->vm && d->fresh.mem_bytes < 0)
         return cli_usage(c, "which VM is missing: a new one (--memory 96GiB), or --vm NAME");
     if (!d->make && (d->max_moves || d->picture || d->detailed))
@@ -154,6 +159,7 @@ static int parse(struct cli *c, int argc, char **argv, struct room_opts *ret)
                                         {"labels", required_argument, NULL, O_LABELS},
                                         {"name", required_argument, NULL, O_NAME},
                                         {"vm", required_argument, NULL, O_VM},
+                                        {"numa", no_argument, NULL, O_NUMA},
                                         {"to", required_argument, NULL, O_TO},
                                         {"avoid", required_argument, NULL, O_AVOID},
                                         {0}};
@@ -371,6 +377,9 @@ int room_plan(struct cli *c, int argc, char **argv)
     code = code ? code : offline_open(c, &d.offline, &o);
     if (code)
         return code < 0 ? X_DONE : code;
+    if (d.one_cell)
+        *vec_add(&d.fresh.binds, &d.fresh.n_binds) =
+            (struct numa_bind){.cells = xstrdup("any"), .mem_bytes = d.fresh.mem_bytes};
     code = set_stage(c, &d, &o, &x);
     code = code ? code : d.make ? make_room(c, &d, &o, &x) : fit(c, &d, &o, &x);
     offline_note(c, &o);

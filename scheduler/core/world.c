@@ -179,16 +179,6 @@ static bool listed(const struct report *r, const char *uuid)
     return false;
 }
 
-static bool host_same_facts(const struct host *a, const struct host *b)
-{
-    struct host x = *a;
-    x.mem_free_bytes = b->mem_free_bytes;
-    x.load_ppm = b->load_ppm;
-    x.clock_skew_us = b->clock_skew_us;
-    x.hugepage_free_bytes = b->hugepage_free_bytes;
-    return shape_equal(&host_shape, &x, b);
-}
-
 void world_report(struct core *c, struct host_slot *h, const struct report *r)
 {
     h->rec.seen_wall_us = c->wall_us;

@@ -8,14 +8,19 @@
 /* How far the way out is: 1 a word of the operator, 2 room, 3 a service or a setting on the host,
  * 4 the policy, 5 (and all that is absent) the hardware or the installation. */
 static const int distance[R_COUNT_] = {
-    [R_DST_BUSY] = 1,      [R_IN_FLIGHT] = 1,        [R_AVOIDED] = 1,
-    [R_NOT_IN_TO] = 1,     [R_MEMORY] = 2,           [R_VCPU] = 2,
-    [R_HUGEPAGES] = 2,     [R_HOST_NOT_UP] = 1,      [R_HOST_UNREACHABLE] = 3,
-    [R_LIBVIRT_DOWN] = 3,  [R_BRIDGE] = 3,           [R_NETWORK] = 3,
-    [R_SECRET] = 3,        [R_HOST_FILE] = 3,        [R_CLUSTER_DIFFERS] = 3,
-    [R_NAME_TAKEN] = 3,    [R_ANTI_AFFINITY] = 4,    [R_AFFINITY] = 4,
-    [R_HOST_REQUIRED] = 4, [R_HOST_FORBIDDEN] = 4,   [R_MAX_VMS] = 4,
-    [R_SPREAD] = 4,        [R_MAINTENANCE_ONLY] = 4, [R_SPARE] = 2,
+    [R_DST_BUSY] = 1,       [R_IN_FLIGHT] = 1,
+    [R_AVOIDED] = 1,        [R_NOT_IN_TO] = 1,
+    [R_MEMORY] = 2,         [R_VCPU] = 2,
+    [R_HUGEPAGES] = 2,      [R_NUMA] = 2,
+    [R_HOST_NOT_UP] = 1,    [R_HOST_UNREACHABLE] = 3,
+    [R_LIBVIRT_DOWN] = 3,   [R_BRIDGE] = 3,
+    [R_NETWORK] = 3,        [R_SECRET] = 3,
+    [R_HOST_FILE] = 3,      [R_CLUSTER_DIFFERS] = 3,
+    [R_NAME_TAKEN] = 3,     [R_ANTI_AFFINITY] = 4,
+    [R_AFFINITY] = 4,       [R_HOST_REQUIRED] = 4,
+    [R_HOST_FORBIDDEN] = 4, [R_MAX_VMS] = 4,
+    [R_SPREAD] = 4,         [R_MAINTENANCE_ONLY] = 4,
+    [R_SPARE] = 2,
 };
 
 struct ranked {

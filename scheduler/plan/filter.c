@@ -395,6 +395,7 @@ static const struct {
     {PF_DYNAMIC | PF_COMPANY, company_rules},
     {PF_DYNAMIC, plan_memory},
     {PF_DYNAMIC, plan_hugepages},
+    {PF_DYNAMIC, plan_numa},
     {PF_DYNAMIC, plan_vcpus},
     {PF_DYNAMIC, plan_spare_hosts},
 };

@@ -61,7 +61,29 @@ static void say_why_not(struct making *k)
     plan_explain_stay(&k->w, stay->vm, false, stay);
 }
 
-void plan_fit(struct making *k)
+/* The cells that one may be bound to, whichever it is; none: it is not. */
+static int count_cells(const struct making *k)
+{
+    const struct vm *v = k->w.s->vms[k->r->room_for].v;
+    bool any = false;
+    int64_t n = 0;
+    for (size_t i = 0; i < v->n_binds; i++)
+        any = any || plan_bound_to_any(&v->binds[i]);
+    for (size_t h = 0; any && h < k->w.s->n_hosts; h++)
+        for (size_t i = 0; i < k->w.s->hosts[h].h->n_cells; i++) {
+            int64_t id = k->w.s->hosts[h].h->cells[i].id;
+            n = id >= n && id < 64 ? id + 1 : n;
+        }
+    return (int)n;
+}
+
+struct way { /* to make room */
+    int room_on, *to;
+    int64_t moves, bytes;
+};
+
+/* By way of this cell, or of all if -1. Better than *best: takes its place. */
+static void try_cell(struct making *k, int cell, struct way *best)
 {
     struct translation t;
     int64_t moves = k->r->max_moves ? k->r->max_moves : k->w.p->balance.max_moves;
@@ -69,23 +91,48 @@ void plan_fit(struct making *k)
                                .price_per_move = PRICE_PER_MOVE,
                                .price_per_gib = PRICE_PER_GIB,
                                .max_moves = (int)moves,
-                               .room = true};
-    cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
+                               .room = true,
+                               .room_cell = cell};
+    struct way x = {.to = xcalloc(k->n, sizeof(*x.to))};
+    translate(&k->w, k->list, k->n, &g, &t);
+    x.room_on = search(k, &t, x.to);
+    translation_done(&t);
+    for (size_t i = 0; i < k->n; i++)
+        if (x.to[i] >= 0) {
+            x.moves++;
+            x.bytes += plan_need(k->w.s->vms[k->list[i].vm].v).mem_bytes;
+        }
+    bool better = best->room_on < 0 || x.moves < best->moves ||
+                  (x.moves == best->moves && x.bytes < best->bytes);
+    if (x.room_on >= 0 && better) {
+        making_put(k, x.to);
+        better = has_room(k, x.room_on);
+        making_take_back(k);
+        if (better) {
+            int *to = best->to;
+            *best = x;
+            x.to = to;
+        }
+    }
+    free(x.to);
+}
+
+void plan_fit(struct making *k)
+{
+    struct way best = {.room_on = -1};
+    int cells = count_cells(k);
     k->plan->room_on = -1;
     k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
     if (k->plan->n_stays) /* it cannot move at all */
         return;
-    translate(&k->w, k->list, k->n, &g, &t);
-    int room_on = search(k, &t, to);
-    if (room_on >= 0)
-        making_put(k, to);
-    if (room_on >= 0 && has_room(k, room_on))
-        k->plan->room_on = room_on;
+    for (int c = cells ? 0 : -1; c < cells; c++)
+        try_cell(k, c, &best);
+    if (best.room_on >= 0)
+        making_put(k, best.to);
     else
-        making_take_back(k);
-    if (k->plan->room_on < 0)
         say_why_not(k);
-    translation_done(&t);
+    k->plan->room_on = best.room_on;
+    free(best.to);
 }
 
 /* ---- room, as it is ----------------------------------------------------------------------------- */

@@ -5,13 +5,15 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "scheduler/plan/cells.h"
 #include "scheduler/plan/classes.h"
 
-enum { PAGE = 4096 };
 /* A wish for a host is worth more than all soft rules together, which weigh at most 1000 each. */
 static const int64_t WISH_WEIGHT = INT64_C(1) << 32;
 
 struct work {
+    struct plan_cells cells;
+    int n_res; /* N_RES and the cells */
     const struct plan_world *w;
     const struct plan_wanted *list;
     size_t n;
@@ -54,11 +56,6 @@ static void *array(struct work *k, size_t n, size_t size)
 static size_t n_hosts(const struct work *k)
 {
     return k->w->s->n_hosts;
-}
-
-static int64_t pages_up(int64_t bytes)
-{
-    return (bytes + PAGE - 1) / PAGE;
 }
 
 /* ---- items ------------------------------------------------------------------------------------ */
@@ -135,20 +132,21 @@ static void size_items(struct work *k)
 {
     struct problem *p = &k->t->p;
     const struct snapshot *s = k->w->s;
-    int64_t *size = array(k, (size_t)p->n_items * N_RES, sizeof(*size));
+    int64_t *size = array(k, (size_t)p->n_items * (size_t)k->n_res, sizeof(*size));
     int64_t *need = array(k, (size_t)p->n_items, sizeof(*need));
     int64_t *cost = array(k, (size_t)p->n_items, sizeof(*cost));
     int *home = array(k, (size_t)p->n_items, sizeof(*home));
     for (size_t i = 0; i < k->n; i++) {
         int vm = k->list[i].vm, at = k->item_of[vm];
-        int64_t *x = &size[(size_t)at * N_RES];
+        int64_t *x = &size[(size_t)at * (size_t)k->n_res];
         struct plan_load l = plan_need(s->vms[vm].v);
         if (plan_counts(s, vm)) {
-            x[RES_MEM] += pages_up(l.mem_bytes);
+            x[RES_MEM] += plan_pages_up(l.mem_bytes);
             x[RES_VCPU] += l.vcpus;
-            x[RES_HUGE] += pages_up(l.huge_bytes);
+            x[RES_HUGE] += plan_pages_up(l.huge_bytes);
+            plan_cells_need(&k->cells, s->vms[vm].v, x + N_RES);
         }
-        x[RES_WEIGHT] += pages_up(l.mem_bytes);
+        x[RES_WEIGHT] += plan_pages_up(l.mem_bytes);
         /* leaving a running VM behind is worse than leaving any number of shut-off ones */
         if (k->list[i].must_leave)
             need[at] += plan_counts(s, vm) ? (int64_t)k->n + 1 : 1;
@@ -187,34 +185,36 @@ static void make_machines(struct work *k)
     const struct plan_world *w = k->w;
     struct problem *p = &k->t->p;
     cleanup(freep) struct plan_load *less = leaving(w);
-    int64_t *cap = array(k, n_hosts(k) * N_RES, sizeof(*cap));
-    int64_t *base = array(k, n_hosts(k) * N_RES, sizeof(*base));
+    int64_t *cap = array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*cap));
+    int64_t *base = array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*base));
     for (size_t h = 0; h < n_hosts(k); h++) {
-        int64_t *c = &cap[h * N_RES], *b = &base[h * N_RES];
+        int64_t *c = &cap[h * (size_t)k->n_res], *b = &base[h * (size_t)k->n_res];
         int64_t mem = plan_mem_capacity(w, (int)h), cpus = plan_vcpu_capacity(w, (int)h);
-        c[RES_MEM] = mem > 0 ? mem / PAGE : 0;
+        c[RES_MEM] = mem > 0 ? mem / PLAN_PAGE : 0;
         c[RES_VCPU] = cpus < 0 ? INT64_MAX / 4 : cpus;
-        c[RES_HUGE] = w->s->hosts[h].h->hugepage_total_bytes / PAGE;
+        c[RES_HUGE] = w->s->hosts[h].h->hugepage_total_bytes / PLAN_PAGE;
         c[RES_WEIGHT] = INT64_MAX / 4;
-        b[RES_MEM] = pages_up(w->load[h].mem_bytes - less[h].mem_bytes);
+        b[RES_MEM] = plan_pages_up(w->load[h].mem_bytes - less[h].mem_bytes);
         b[RES_VCPU] = w->load[h].vcpus - less[h].vcpus;
-        b[RES_HUGE] = pages_up(w->load[h].huge_bytes - less[h].huge_bytes);
+        b[RES_HUGE] = plan_pages_up(w->load[h].huge_bytes - less[h].huge_bytes);
         b[RES_WEIGHT] = b[RES_MEM];
-        c[RES_MEM] -= pages_up(w->load[h].mem_bytes) - b[RES_MEM];
+        c[RES_MEM] -= plan_pages_up(w->load[h].mem_bytes) - b[RES_MEM];
         c[RES_VCPU] -= less[h].vcpus;
-        c[RES_HUGE] -= pages_up(w->load[h].huge_bytes) - b[RES_HUGE];
+        c[RES_HUGE] -= plan_pages_up(w->load[h].huge_bytes) - b[RES_HUGE];
+        plan_cells_capacity(&k->cells, w->s->hosts[h].h, c + N_RES);
     }
+    plan_cells_base(&k->cells, w, base + N_RES, (size_t)k->n_res);
     for (int i = 0; i < p->n_items; i++) /* items are no base: the state adds them at home */
-        for (int r = 0; p->home[i] >= 0 && r < N_RES; r++)
-            base[(size_t)p->home[i] * N_RES + (size_t)r] -=
-                r == RES_WEIGHT ? p->size[(size_t)i * N_RES + RES_MEM]
-                                : p->size[(size_t)i * N_RES + (size_t)r];
+        for (int r = 0; p->home[i] >= 0 && r < k->n_res; r++)
+            base[(size_t)p->home[i] * (size_t)k->n_res + (size_t)r] -=
+                r == RES_WEIGHT ? p->size[(size_t)i * (size_t)k->n_res + RES_MEM]
+                                : p->size[(size_t)i * (size_t)k->n_res + (size_t)r];
     p->n_machines = (int)n_hosts(k);
-    p->n_res = N_RES;
+    p->n_res = k->n_res;
     p->n_variants = 1;
     p->cap = cap;
     p->base = base;
-    p->held_res = k->g->room ? 0 : 1u << RES_MEM | 1u << RES_VCPU | 1u << RES_HUGE;
+    p->held_res = k->g->room ? 0 : ((1u << k->n_res) - 1) & ~(1u << RES_WEIGHT);
 }
 
 /* Capacity that is exceeded already, and hosts that are fuller than they should be. */
@@ -247,7 +247,7 @@ static void make_terms(struct work *k)
     struct solve_term *t = array(k, 5, sizeof(*t));
     for (size_t h = 0; h < n_hosts(k); h++) {
         int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
-        mem[h] = cap > PAGE ? cap / PAGE : 1;
+        mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : 1;
         cpus[h] = v > 0 ? v : v < 0 ? INT64_MAX / 4 : 1;
     }
     size_t n = add_overload(k, mem, cpus, t);
@@ -554,6 +554,9 @@ void translate(const struct plan_world *w, const struct plan_wanted *list, size_
     *ret = (struct translation){0};
     struct work k = {.w = w, .list = list, .n = n, .g = g, .t = ret, .plain_level = {-1, -1, -1}};
     make_items(&k);
+    k.cells.any = g->room ? g->room_cell : -1;
+    plan_cells_count(&k.cells, w, list, n);
+    k.n_res = N_RES + k.cells.n;
     size_items(&k);
     make_machines(&k);
     make_terms(&k);

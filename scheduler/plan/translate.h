@@ -12,7 +12,19 @@
 #include "scheduler/plan/world.h"
 #include "scheduler/solve/state.h"
 
-enum { RES_MEM, RES_VCPU, RES_HUGE, RES_WEIGHT, N_RES };
+enum {
+    RES_MEM,
+    RES_VCPU,
+    RES_HUGE,
+    RES_WEIGHT,
+    N_RES
+}; /* then NUMA cells that memory is bound to */
+
+enum { PLAN_PAGE = 4096 };
+static inline int64_t plan_pages_up(int64_t bytes)
+{
+    return (bytes + PLAN_PAGE - 1) / PLAN_PAGE;
+}
 
 struct plan_classes;
 struct translate_goal {
@@ -23,6 +35,7 @@ struct translate_goal {
     int64_t price_per_move, price_per_gib;
     int max_moves;       /* -1 any */
     int64_t relieve_ppm; /* memory of a host above it is overload; 0: none is */
+    int room_cell;       /* of room: the cell that "any" stands for, -1: none is */
     bool room; /* one VM is to have room later: both ends of a move do not count at once for it */
 };
 struct translation {

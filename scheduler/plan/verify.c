@@ -113,9 +113,9 @@ static int end_of(const struct replay *v, int vm, const int *second)
     return second[vm] >= 0 ? second[vm] : rest(v, vm);
 }
 
-static bool here(const struct replay *v, size_t vm, size_t host)
+bool replay_here(const struct replay *v, int vm, int host)
 {
-    return rest(v, (int)vm) == (int)host || v->second[vm] == (int)host;
+    return rest(v, vm) == host || v->second[vm] == host;
 }
 
 /* Domains of two hosts: can it be ruled out that they are the same? */
@@ -159,7 +159,8 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
     for (size_t k = 0; k < v->at[host].n; k++) {
         size_t i = (size_t)v->at[host].vms[k];
         const struct vm *vm = v->s->vms[i].v;
-        if (!here(v, i, host) || (vm->state == VM_SHUTOFF && !v->s->vms[i].will_start))
+        if (!replay_here(v, (int)i, (int)host) ||
+            (vm->state == VM_SHUTOFF && !v->s->vms[i].will_start))
             continue;
         mem += vm->mem_bytes + vm->mem_overhead_bytes;
         cpus += vm->vcpus > 0 ? vm->vcpus : 0; /* not known: nothing to hold against the limit */
@@ -189,7 +190,7 @@ static bool fits_ok(struct replay *v, const struct plan_move *m)
         vm->hugepage_size_bytes != h->hugepage_size_bytes)
         return replay_bad(v, R_HUGEPAGES, m->to, replay_name(v, m->vm),
                           xstrdup("pages of another size"));
-    return capacity_ok(v, (size_t)m->to, vm->hugepage_bytes > 0);
+    return capacity_ok(v, (size_t)m->to, vm->hugepage_bytes > 0) && replay_numa(v, m);
 }
 
 static bool names_ok(struct replay *v, const struct plan_move *m)
@@ -198,7 +199,7 @@ static bool names_ok(struct replay *v, const struct plan_move *m)
     for (size_t k = 0; k < v->at[m->to].n; k++) {
         size_t i = (size_t)v->at[m->to].vms[k];
         const struct vm *o = v->s->vms[i].v;
-        if ((int)i == m->vm || !here(v, i, (size_t)m->to))
+        if ((int)i == m->vm || !replay_here(v, (int)i, m->to))
             continue;
         if (!strcmp(o->uuid, vm->uuid)) {
             if (o->state != VM_SHUTOFF || v->s->vms[i].will_start)

@@ -32,6 +32,13 @@ static inline const struct vm *replay_vm(const struct replay *v, int vm)
     return v->s->vms[vm].v;
 }
 
+/* Does the VM count on the host at this moment, at one of its ends? */
+bool replay_here(const struct replay *v, int vm, int host);
+
+/* ---- verify_numa.c ---------------------------------------------------------------------------- */
+/* What is bound to cells of the target fits in them; m is under way. */
+bool replay_numa(struct replay *v, const struct plan_move *m);
+
 /* ---- verify_move.c ---------------------------------------------------------------------------- */
 /* The VM and its target, each by itself: may it move, was it asked for, does the target have what it
  * needs. */

@@ -105,6 +105,11 @@ bool plan_spare_hosts(const struct plan_world *w, const struct plan_ask *q, stru
  * and gone? Where it cannot from the start: no worse than then. */
 bool plan_spare_enough(const struct plan_world *w);
 
+/* ---- numa.c ----------------------------------------------------------------------------------- */
+bool plan_numa(const struct plan_world *w, const struct plan_ask *q, struct reason *ret_why);
+/* In one cell of the host, whichever. */
+bool plan_bound_to_any(const struct numa_bind *b);
+
 /* ---- movable.c ------------------------------------------------------------------------------- */
 /* Append every reason of the VM itself. Returns how many. cold: leave out what cold lifts. */
 size_t plan_vm_reasons(const struct plan_world *w, int vm, bool cold, struct reason **list,

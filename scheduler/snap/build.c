@@ -96,9 +96,17 @@ static int check_numbers(const struct shape *s, const void *obj, const char *whe
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct shape_field *f = &s->fields[i];
+        const void *member = (const char *)obj + f->off;
+        if (f->kind == SK_LIST) {
+            size_t n = *(const size_t *)(const void *)((const char *)obj + f->n_off);
+            const char *list = *(const char *const *)member;
+            for (size_t k = 0; k < n; k++)
+                if (check_numbers(f->sub, list + k * f->sub->size, where, e) < 0)
+                    return -EBADMSG;
+        }
         if (f->kind != SK_INT)
             continue;
-        int64_t v = *(const int64_t *)(const void *)((const char *)obj + f->off);
+        int64_t v = *(const int64_t *)member;
         bool is_signed = str_eq(f->name, "clock_skew_us");
         if (v < 0 && v != f->absent && !is_signed)
             return err_set(e, -EBADMSG,
@@ -122,9 +130,25 @@ static int add_up(int64_t *sum, int64_t v, const char *what, const char *where, 
                          MOST_TOGETHER);
 }
 
+static int check_binds(const struct snap_vm_entry *x, int64_t *mem, struct err *e)
+{
+    for (size_t i = 0; i < x->vm.n_binds; i++) {
+        const struct numa_bind *b = &x->vm.binds[i];
+        if (!numa_cells(b->cells))
+            return err_set(e, -EBADMSG,
+                           "%s: binds: cells: '%s': expected a set of cells below 64, such as 0 or "
+                           "0-1,3",
+                           x->where, b->cells);
+        if (add_up(mem, b->mem_bytes, "bound memory", x->where, e) < 0 ||
+            add_up(mem, b->hugepage_bytes, "bound memory", x->where, e) < 0)
+            return -EBADMSG;
+    }
+    return 0;
+}
+
 static int check_all_numbers(const struct snap_build *b, struct err *e)
 {
-    int64_t mem = 0, cpus = 0;
+    int64_t mem = 0, cpus = 0, bound = 0;
     for (size_t i = 0; i < b->n_hosts; i++) {
         int r = check_numbers(&host_shape, &b->hosts[i].host, b->hosts[i].where, e);
         if (r < 0)
@@ -135,6 +159,7 @@ static int check_all_numbers(const struct snap_build *b, struct err *e)
         int r = check_numbers(&vm_shape, &x->vm, x->where, e);
         r = r < 0 ? r : add_up(&mem, x->vm.mem_bytes, "memory", x->where, e);
         r = r < 0 ? r : add_up(&mem, x->vm.mem_overhead_bytes, "memory", x->where, e);
+        r = r < 0 ? r : check_binds(x, &bound, e);
         r = r < 0 ? r : add_up(&cpus, x->vm.vcpus, "number of vCPUs", x->where, e);
         if (r < 0)
             return r;

@@ -265,6 +265,81 @@ static void entities_are_not_followed(void **state)
     done(&v);
 }
 
+/* Strict memory is bound, preferred and interleaved memory is not; what has no cell of its own goes where
+ * <memory> says, with QEMU's own. */
+static void bound_memory(void **state)
+{
+    (void)state;
+    struct vm v = parse("numatune");
+    assert_int_equal(v.n_binds, 2);
+    assert_string_equal(v.binds[0].cells, "0");
+    assert_int_equal(v.binds[0].mem_bytes, 4 * GIB);
+    assert_int_equal(v.binds[0].hugepage_bytes, 4 * GIB);
+    assert_string_equal(v.binds[1].cells, "1");
+    assert_int_equal(v.binds[1].mem_bytes, 4 * GIB + v.mem_overhead_bytes);
+    assert_int_equal(v.binds[1].hugepage_bytes, 0);
+    done(&v);
+    v = parse("numatune-all");
+    assert_int_equal(v.n_binds, 1);
+    assert_int_equal(v.binds[0].mem_bytes, vm_need_bytes(&v));
+    assert_int_equal(numa_cells(v.binds[0].cells), 2);
+    done(&v);
+    v = parse("numatune-soft");
+    assert_int_equal(v.n_binds, 0);
+    done(&v);
+}
+
+static void node_sets(void **state)
+{
+    (void)state;
+    assert_int_equal(numa_cells("0"), 1);
+    assert_int_equal(numa_cells("0-3,^2,5"), 0x2b);
+    assert_int_equal(numa_cells("63"), UINT64_C(1) << 63);
+    assert_int_equal(numa_cells("1-4000000000"), ~UINT64_C(1));
+    static const char *const bad[] = {"", "any", "-1", "0,", "0 1", "1-", "^", "64", "0;1"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        if (i != 3) /* a comma at the end is no error */
+            assert_int_equal(numa_cells(bad[i]), 0);
+}
+
+static void cells_of_a_host(void **state)
+{
+    (void)state;
+    struct host h;
+    struct err e = {0};
+    shape_init(&host_shape, &h);
+    h.hugepage_size_bytes = 2 * MIB;
+    static const char xml[] =
+        "<capabilities><host><cpu><arch>x86_64</arch></cpu><topology><cells num='2'>"
+        "<cell id='0'><memory unit='KiB'>33554432</memory><pages unit='KiB' size='4'>8</pages>"
+        "<pages unit='KiB' size='2048'>1024</pages><pages unit='KiB' size='1048576'>1</pages>"
+        "<cpus num='8'><cpu id='0' siblings='0'/></cpus></cell>"
+        "<cell id='2'><memory unit='KiB'>16777216</memory><cpus num='4'/></cell>"
+        "<cell><memory unit='KiB'>1</memory></cell>"
+        "</cells></topology></host></capabilities>";
+    for (int twice = 0; twice < 2; twice++) { /* the list is replaced */
+        assert_int_equal(capxml_host(xml, &h, &e), 0);
+        assert_int_equal(h.n_cells, 2);
+    }
+    assert_int_equal(h.cells[0].id, 0);
+    assert_int_equal(h.cells[0].mem_bytes, 32 * GIB);
+    assert_int_equal(h.cells[0].cpus, 8);
+    assert_int_equal(h.cells[0].hugepage_bytes, 2 * GIB);
+    assert_int_equal(h.cells[0].mem_free_bytes, -1);
+    assert_int_equal(h.cells[1].id, 2);
+    assert_int_equal(h.cells[1].mem_bytes, 16 * GIB);
+    assert_int_equal(h.cells[1].hugepage_bytes, 0);
+    struct host other;
+    shape_copy(&host_shape, &other, &h);
+    other.cells[1].mem_free_bytes = 7; /* measured, no news */
+    other.mem_free_bytes = 8;
+    assert_true(host_same_facts(&h, &other));
+    other.cells[1].mem_bytes++;
+    assert_false(host_same_facts(&h, &other));
+    shape_done(&host_shape, &h);
+    shape_done(&host_shape, &other);
+}
+
 static void capabilities(void **state)
 {
     static const char caps[] =
@@ -311,6 +386,9 @@ int main(void)
         cmocka_unit_test(hotplugged_memory),
         cmocka_unit_test(refusals),
         cmocka_unit_test(entities_are_not_followed),
+        cmocka_unit_test(bound_memory),
+        cmocka_unit_test(node_sets),
+        cmocka_unit_test(cells_of_a_host),
         cmocka_unit_test(capabilities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

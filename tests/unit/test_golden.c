@@ -6,6 +6,7 @@
  * and it is no maintenance. repair, relieve, even: the whole fleet, as the goals of plan.h. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
  * emptied with at most so many moves. failover HOST...: these hosts are dead; the label tier says who comes
  * first. room VM, room SIZE KEY=VALUE: room for one that is there, or for a new one with a label.
+ * The label numa=any binds it to one NUMA cell.
  * Every plan must be the same for any seed and hold in the independent replay. GOLDEN_BLESS=1 writes
  * the answers anew (then read them). Run from the repository's root. */
 #include <dirent.h>
@@ -133,6 +134,9 @@ static void ask_room(struct question *q, char *words)
     struct label *l = vec_add(&v->labels, &v->n_labels);
     l->key = xstrdup(strsep(&label, "="));
     l->value = xstrdup(label);
+    if (str_eq(l->key, "numa"))
+        *vec_add(&v->binds, &v->n_binds) =
+            (struct numa_bind){.cells = xstrdup(l->value), .mem_bytes = v->mem_bytes};
     q->r.room_for = (int)s->n_vms;
     s->vms = xrealloc(s->vms, s->n_vms + 1, sizeof(*s->vms));
     s->vms[s->n_vms++] = (struct snap_vm){.v = v, .host = -1, .moving_to = -1, .nowhere = true};

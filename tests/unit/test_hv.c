@@ -172,7 +172,9 @@ static void target_check_names_everything(void **state)
     struct nic nics[] = {{.kind = NIC_BRIDGE, .source = word("br-none")},
                          {.kind = NIC_NETWORK, .source = word("net-none")},
                          {.kind = NIC_DIRECT, .source = word("dev-none")}};
-    struct disk disk = {.target = word("vda"), .kind = DISK_RBD, .pool = word("p"),
+    struct disk disk = {.target = word("vda"),
+                        .kind = DISK_RBD,
+                        .pool = word("p"),
                         .image = word("i"),
                         .secret_uuid = word("e63e4b32-280e-4b00-982a-9d3859cf4699")};
     char *files[] = {word("/nowhere/kernel")};
@@ -186,6 +188,13 @@ static void target_check_names_everything(void **state)
     v.machine = word("pc-q35-99.9");
     v.mem_bytes = 2 * GIB;
     v.hugepage_bytes = GIB / 2;
+    struct numa_bind binds[] = {
+        {word("0"), 3 * GIB, GIB}, {word("0-1"), GIB, GIB}, {word("2"), 1, 0}};
+    struct host_cell cells[] = {{0, 8 * GIB, 4, 0, GIB, 0}, {1, 8 * GIB, 4, 0, 2 * GIB, 0}};
+    v.binds = binds;
+    v.n_binds = ARRAY_LEN(binds);
+    h.cells = cells;
+    h.n_cells = ARRAY_LEN(cells);
     v.nics = nics;
     v.n_nics = ARRAY_LEN(nics);
     v.disks = &disk;
@@ -206,7 +215,10 @@ static void target_check_names_everything(void **state)
     has_reason(r, n, R_SECRET, disk.secret_uuid);
     has_reason(r, n, R_MEMORY, NULL);
     has_reason(r, n, R_HUGEPAGES, NULL);
-    assert_int_equal(n, 11);
+    has_reason(r, n, R_NUMA, "cell 0");
+    has_reason(r, n, R_HUGEPAGES, "cell 0-1");
+    has_reason(r, n, R_NUMA, "cell 2");
+    assert_int_equal(n, 14);
     reasons_free(r, n);
     /* the same name under another UUID */
     v.uuid = word("00000000-0000-4000-8000-000000000000");
@@ -347,7 +359,8 @@ static void without_a_connection(void **state)
 
 static void kernel_texts(void **state)
 {
-    static const char text[] = "MemTotal:       1000 kB\nMemAvailable:    400 kB\nHugePages_Total:  3\n";
+    static const char text[] =
+        "MemTotal:       1000 kB\nMemAvailable:    400 kB\nHugePages_Total:  3\n";
     (void)state;
     assert_int_equal(meminfo_get(text, "MemTotal", KIB), 1000 * KIB);
     assert_int_equal(meminfo_get(text, "MemAvailable", KIB), 400 * KIB);

@@ -91,7 +91,7 @@ static void spare_hosts_stay_on(void **state)
         fleet_init(&f, 6, 64, 20);
         f.p.capacity.spare_hosts = spare;
         for (int h = 0; h < 6; h++) {
-            char name[8];
+            char name[32];
             snprintf(name, sizeof(name), "v%d", h);
             fleet_vm(&f, name, h, 16); /* 96 GiB in all: two hosts */
         }
@@ -111,7 +111,7 @@ static void rules_hold(void **state)
     fleet_rule(&f, "apart", RULE_ANTI_AFFINITY, "db-*", NULL);
     fleet_rule(&f, "licence", RULE_HOST_REQUIRED, "ora", "h3");
     for (int h = 0; h < 3; h++) {
-        char name[8];
+        char name[32];
         snprintf(name, sizeof(name), "db-%d", h);
         fleet_vm(&f, name, h, 4);
     }

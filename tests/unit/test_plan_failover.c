@@ -194,7 +194,7 @@ static void random_deaths(void **state)
             d.f.hosts[h].rack = xasprintf("r%d", h / 2);
         for (int i = 0; i < hosts * 4; i++) {
             static const char *const kinds[] = {"db", "w", "v"};
-            char name[16];
+            char name[32];
             snprintf(name, sizeof(name), "%s%d", kinds[test_rand(&seed) % 3], i);
             int64_t gib = 2 + test_rand(&seed) % 12;
             fleet_vm(&d.f, name, (int)(test_rand(&seed) % (uint32_t)hosts), gib);

@@ -93,12 +93,23 @@ static void same_text_same_fleet(void **state)
 
 /* ---- the whole form ---------------------------------------------------------------------------- */
 /* Something in every member, numbers as a fleet may have them. */
+static void make_small(const struct shape *s, void *obj)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct shape_field *f = &s->fields[i];
+        char *at = (char *)obj + f->off;
+        if (f->kind == SK_INT)
+            *(int64_t *)(void *)at %= 1000000;
+        for (size_t k = 0; f->kind == SK_LIST && k < *(size_t *)(void *)((char *)obj + f->n_off);
+             k++)
+            make_small(f->sub, *(char **)(void *)at + k * f->sub->size);
+    }
+}
+
 static void fill_small(const struct shape *s, void *obj, struct rng *r)
 {
     fill(s, obj, r);
-    for (size_t i = 0; i < s->n; i++)
-        if (s->fields[i].kind == SK_INT)
-            *(int64_t *)(void *)((char *)obj + s->fields[i].off) %= 1000000;
+    make_small(s, obj);
 }
 
 static void round_trip(void **state)
@@ -120,6 +131,10 @@ static void round_trip(void **state)
     }
     for (int i = 0; i < 3; i++) {
         fill_small(&vm_shape, &vms[i], &r);
+        for (size_t k = 0; k < vms[i].n_binds; k++) {
+            free(vms[i].binds[k].cells);
+            vms[i].binds[k].cells = xstrdup("0-1,3");
+        }
         free(vms[i].name);
         free(vms[i].uuid);
         vms[i].name = xasprintf("v%d", i);
@@ -220,6 +235,12 @@ static void bad_files(void **state)
          "host 'x', which is not"},
         {"{" HOSTS ", \"vms\": [{\"name\": \"a\", \"host\": \"h1\", \"mem_bytes\": -2}]}",
          "vms[0]: mem_bytes: -2 is negative"},
+        {"{\"hosts\": [{\"name\": \"a\", \"cells\": [{\"id\": 0, \"mem_bytes\": -7}]}], \"vms\": "
+         "[]}",
+         "hosts[0]: mem_bytes: -7 is negative"},
+        {"{\"hosts\": [\"a 1GiB\"], \"vms\": [{\"name\": \"x\", \"host\": \"a\", \"binds\": "
+         "[{\"cells\": \"any\", \"mem_bytes\": 1}]}]}",
+         "vms[0]: binds: cells: 'any': expected a set of cells below 64, such as 0 or 0-1,3"},
         {"{" HOSTS ", \"vms\": [{\"name\": \"a\", \"host\": \"h1\", \"disks\": [{\"target\": "
          "\"vda\", \"kind\": \"rbdd\"}]}]}",
          "vms[0] (a): disks[0].kind: unknown word \"rbdd\"; did you mean \"rbd\"?"},
