@@ -10,6 +10,7 @@
 #include "scheduler/solve/heat.h"
 #include "scheduler/solve/descend.h"
 #include "scheduler/solve/few.h"
+#include "scheduler/solve/trade.h"
 #include "scheduler/solve/trail.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
     ASK_EVERY = 4096, /* steps */
     SAMPLES = 1000,
     SEARCHES = 3,
+    TRADE = 8,  /* one in so many of the steps is left to the annealing, at least */
     GREEDY = 4, /* the first search begins with a greedy one of one in so many of the steps */
     /* Parts of a usual step's price, measured on fragments of 16 cores: heat from a fifth to a
      * fiftieth in COOLINGS segments; a move costs a fifth. */
@@ -442,6 +444,23 @@ static bool one_search(const struct solve_state *s, struct walk *w, bool *pinned
     return all;
 }
 
+/* Another beginning, from home: trade, in the first tier that is counted in blocks. Returns the steps
+ * taken; *s becomes what it found, if that is better. */
+static int64_t trade(struct solve_state *s, const struct solve_limits *l, const bool *pinned)
+{
+    struct solve_limits part = *l;
+    struct solve_state t;
+    int64_t bound, steps = 0;
+    part.steps = l->steps / TRADE * (TRADE - 1);
+    solve_init(&t, s->p);
+    for (int tier = 0; tier < SOLVE_TIERS && !steps; tier++)
+        steps = solve_trade(&t, tier, pinned, &part, &bound);
+    if (solve_score_cmp(&t.score, &s->score) < 0)
+        solve_copy(s, &t);
+    solve_done(&t);
+    return steps;
+}
+
 int64_t solve_few(struct solve_state *s, const struct solve_limits *l, struct solve_order *ret)
 {
     const struct problem *p = s->p;
@@ -456,7 +475,11 @@ int64_t solve_few(struct solve_state *s, const struct solve_limits *l, struct so
     greedy.steps = l->steps / GREEDY;
     int64_t steps = ended ? 0 : solve_descend(s, &greedy);
     for (int k = 0; k < SEARCHES && !ended; k++) {
-        walk_init(&w, k ? &best : s, l, pinned);
+        if (k)
+            solve_copy(s, &best);
+        int64_t traded = trade(s, l, pinned);
+        walk_init(&w, s, l, pinned);
+        w.steps = traded;
         ended = one_search(s, &w, pinned, &best, ret) || w.ended;
         steps += w.steps;
         walk_done(&w);
