@@ -7,6 +7,7 @@ struct making {
     struct plan_world w;
     const struct plan_request *r;
     uint64_t seed;
+    bool smallest_first; /* making_put: the list, which begins with the largest, from its end */
     struct plan_wanted *list; /* VMs that may move */
     size_t n;
     struct plan_classes live; /* of the list: where each may go without being stopped */

@@ -101,7 +101,8 @@ void making_put(struct making *k, const int *to)
     struct plan_world *w = &k->w;
     for (size_t i = 0; i < k->n && k->r->goal != GOAL_LEAVE; i++)
         w->f.leaving[k->list[i].vm] = to[i] >= 0;
-    for (size_t i = 0; i < k->n; i++) {
+    for (size_t j = 0; j < k->n; j++) {
+        size_t i = k->smallest_first ? k->n - 1 - j : j;
         struct plan_ask q = {.vm = k->list[i].vm, .host = to[i]};
         if (to[i] < 0 || w->f.to[q.vm] >= 0)
             continue;
@@ -173,6 +174,29 @@ void making_take_back(struct making *k)
             plan_world_take(&k->w, k->list[i].vm);
 }
 
+/* What must be left if hosts are lost is a limit for all VMs together, which the engine does not know:
+ * where it keeps some from leaving, more can leave when the smallest go first. to: the engine's answer. */
+static void try_smallest_first(struct making *k, const int *to, int rank)
+{
+    size_t placed = count_placed(k);
+    if (placed == k->n || !k->w.p->capacity.spare_hosts || k->r->rank)
+        return;
+    cleanup(freep) int *was = xcalloc(k->n, sizeof(*was));
+    for (size_t i = 0; i < k->n; i++)
+        was[i] = k->w.f.to[k->list[i].vm];
+    making_take_back(k);
+    k->smallest_first = true;
+    making_put(k, to);
+    fill_gaps(k, rank);
+    k->smallest_first = false;
+    if (count_placed(k) > placed)
+        return;
+    making_take_back(k);
+    for (size_t i = 0; i < k->n; i++)
+        if (was[i] >= 0)
+            plan_world_put(&k->w, k->list[i].vm, was[i]);
+}
+
 /* Give those of the list a place that have none yet. at: their places in k->list. */
 static void place(struct making *k, const struct plan_classes *classes,
                   const struct plan_wanted *list, const size_t *at, size_t n)
@@ -204,6 +228,8 @@ static void place(struct making *k, const struct plan_classes *classes,
     }
     making_put(k, to);
     fill_gaps(k, rank);
+    if (n == k->n)
+        try_smallest_first(k, to, rank);
     solve_done(&s);
     translation_done(&t);
 }
