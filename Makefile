@@ -172,7 +172,7 @@ demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leave
 bench-plan: $(B)/bench/plan ## time of the planner on large fleets; draws build/plain/bench/plan-growth.svg
 	@$< | tee $(B)/bench/plan.out
 	@tests/bench/plan-growth <$(B)/bench/plan.out >$(B)/bench/plan-growth.svg
-bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (half an hour)
+bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (6 min)
 	@$<
 $(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka

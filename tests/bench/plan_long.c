@@ -123,9 +123,9 @@ int main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i += 2)
         compare(strtoul(argv[i], NULL, 10), strtoll(argv[i + 1], NULL, 10));
     if (argc < 3) {
-        compare(100, 100000000);
-        compare(1000, 200000000);
-        compare(10000, 400000000);
+        compare(100, 200000000);
+        compare(1000, 400000000);
+        compare(10000, 40000000);
     }
     return 0;
 }
