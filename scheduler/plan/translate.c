@@ -228,6 +228,13 @@ static size_t add_overload(struct work *k, const int64_t *mem, const int64_t *cp
         .kind = TERM_ABOVE, .tier = TIER_HARD, .res = RES_MEM, .weight = 1, .level = mem};
     t[n++] = (struct solve_term){
         .kind = TERM_ABOVE, .tier = TIER_HARD, .res = RES_VCPU, .weight = 1, .level = cpus};
+    for (int r = N_RES; r < k->n_res; r++) { /* NUMA cells */
+        int64_t *cap = array(k, n_hosts(k), sizeof(*cap));
+        for (size_t h = 0; h < n_hosts(k); h++)
+            cap[h] = k->t->p.cap[h * (size_t)k->n_res + (size_t)r];
+        t[n++] = (struct solve_term){
+            .kind = TERM_ABOVE, .tier = TIER_HARD, .res = r, .weight = 1, .level = cap};
+    }
     if (!k->g->relieve_ppm)
         return n;
     int64_t *high = array(k, n_hosts(k), sizeof(*high));
@@ -244,7 +251,7 @@ static void make_terms(struct work *k)
     const struct policy *pol = k->w->p;
     int64_t *mem = array(k, n_hosts(k), sizeof(*mem));
     int64_t *cpus = array(k, n_hosts(k), sizeof(*cpus));
-    struct solve_term *t = array(k, 5, sizeof(*t));
+    struct solve_term *t = array(k, 5 + (size_t)k->cells.n, sizeof(*t));
     for (size_t h = 0; h < n_hosts(k); h++) {
         int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
         mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : 1;

@@ -178,6 +178,30 @@ static void room_in_one_cell(void **state)
     fleet_done(&f);
 }
 
+/* More is bound to a cell than it has: that is broken, and one move mends it. */
+static void a_full_cell_is_repaired(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    two_cells(&f, 3);
+    bound(&f, "a", 0, 20, "0");
+    bound(&f, "b", 0, 16, "0");
+    fleet_vm(&f, "c", 0, 4);
+    bound(&f, "d", 1, 20, "0");
+    bound(&f, "e", 2, 18, "1");
+    f.r.goal = GOAL_REPAIR;
+    f.r.purpose = PURPOSE_BALANCE;
+    make(&f, &p);
+    assert_int_equal(p.n_moves, 1);
+    assert_true(p.moves[0].vm < 2);
+    assert_int_equal(p.moves[0].to, 2);
+    assert_true(p.before.broken > 0);
+    assert_int_equal(p.after.broken, 0);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 static void expect_bad(struct test_fleet *f, int code)
 {
     struct plan_move m = {.vm = 0, .from = 0, .to = 1, .live = true};
@@ -293,8 +317,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_cell_has_its_room), cmocka_unit_test(several_cells_count_together),
         cmocka_unit_test(huge_pages_of_a_cell),   cmocka_unit_test(a_drain_knows_the_cells),
-        cmocka_unit_test(room_in_one_cell),       cmocka_unit_test(verifier_looks_again),
-        cmocka_unit_test(random_fleets),
+        cmocka_unit_test(room_in_one_cell),       cmocka_unit_test(a_full_cell_is_repaired),
+        cmocka_unit_test(verifier_looks_again),   cmocka_unit_test(random_fleets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -540,13 +540,19 @@ static void lifted_by_cold(struct broken *b)
     b->why.code = R_MIGRATE_FAILED;
 }
 
+static void racks_of_two_zones(struct broken *b) /* of one name, and not the same */
+{
+    apart_racks(b);
+    for (int i = 0; i < 4; i++)
+        b->f.hosts[i].zone = xasprintf("z%d", i);
+}
 static void test_sound_plans(void **state)
 {
     (void)state;
     static void (*const cases_sound[])(struct broken * b) = {
-        nothing,       definition_left_behind, definition_left_elsewhere,
-        shut_off,      other_hosts_of_max_vms, only_wished,
-        lifted_by_cold};
+        nothing,        definition_left_behind, definition_left_elsewhere,
+        shut_off,       other_hosts_of_max_vms, only_wished,
+        lifted_by_cold, racks_of_two_zones};
     for (size_t i = 0; i < ARRAY_LEN(cases_sound); i++) {
         struct broken b;
         struct reason why;
