@@ -68,7 +68,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
 .PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
-        clean bench-drain bench-events bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
+        clean bench-calibrate bench-drain bench-events bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -200,6 +200,8 @@ $(B)/bench/vmr2l: $(B)/tests/bench/vmr2l.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
+bench-calibrate: all ## the same drains simulated and in the lab
+	@tests/bench/calibrate
 bench-events: all ## how soon Drover knows of a domain that somebody started or stopped
 	@tests/bench/events
 bench-idle: all ## memory and CPU of idle daemons

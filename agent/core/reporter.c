@@ -112,20 +112,27 @@ bool reporter_vm(struct reporter *r, struct vm *v)
     return news;
 }
 
-/* Less than a quarter, or than what sampling can tell apart, is the same rate. */
-static bool other_rate(int64_t was, int64_t is)
+/* Less than a quarter, or than what sampling can tell apart, is the same. */
+static bool differs(int64_t was, int64_t is, int64_t least)
 {
     int64_t by = was > is ? was - is : is - was;
-    return was < 0 || (by > 4 * MIB && by > was / 4);
+    return is >= 0 && (was < 0 || (by > least && by > was / 4));
 }
 
-void reporter_dirty_rate(struct reporter *r, const char *uuid, int64_t Bps)
+void reporter_memory(struct reporter *r, const char *uuid, int64_t dirty_Bps, int64_t rss_bytes)
 {
     size_t i = index_of(r, uuid);
-    if (i == r->n_vms || r->vms[i].state != VM_RUNNING || !other_rate(r->vms[i].dirty_Bps, Bps))
+    if (i == r->n_vms || r->vms[i].state != VM_RUNNING)
         return;
-    r->vms[i].dirty_Bps = Bps;
-    r->dirty[i] = true;
+    struct vm *v = &r->vms[i];
+    if (differs(v->rss_bytes, rss_bytes, 64 * MIB)) {
+        v->rss_bytes = rss_bytes;
+        r->dirty[i] = true;
+    }
+    if (differs(v->dirty_Bps, dirty_Bps, 4 * MIB)) {
+        v->dirty_Bps = dirty_Bps;
+        r->dirty[i] = true;
+    }
 }
 
 bool reporter_gone(struct reporter *r, const char *uuid)

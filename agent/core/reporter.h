@@ -27,9 +27,9 @@ bool reporter_is_known(const struct reporter *r);
 
 /* Take one VM's facts. Returns whether anything but measurements changed. */
 bool reporter_vm(struct reporter *r, struct vm *v);
-/* How fast its guest writes, measured apart from its facts: kept while it runs. A figure that differs
- * much from the last one makes a report: forecasts live on it. */
-void reporter_dirty_rate(struct reporter *r, const char *uuid, int64_t Bps);
+/* How fast its guest writes, and what its QEMU holds, measured apart from its facts: kept while it runs.
+ * A figure that differs much from the last one makes a report: forecasts live on it. */
+void reporter_memory(struct reporter *r, const char *uuid, int64_t dirty_Bps, int64_t rss_bytes);
 /* It is neither running nor defined any more. Returns whether it was known. */
 bool reporter_gone(struct reporter *r, const char *uuid);
 /* Take the host's facts. Returns whether anything but measurements changed. */

@@ -52,7 +52,10 @@ int hv_progress(struct hv *hv, const char *uuid, struct progress *ret, struct er
  * 512 pages a GiB, so less than about 2 MiB/s is 0; memory of less than HV_SAMPLED_BYTES is left out).
  * Blocks for a second and a half. */
 #define HV_SAMPLED_BYTES (INT64_C(128) << 20)
-int hv_dirty_rate(struct hv *hv, const char *uuid, int64_t *ret_Bps, struct err *e);
+struct hv_memory {
+    int64_t dirty_Bps, rss_bytes; /* rss -1: unknown */
+};
+int hv_dirty_rate(struct hv *hv, const char *uuid, struct hv_memory *ret, struct err *e);
 /* Host facts of libvirt and of the kernel. Only what libvirt, /proc and /sys know is filled; the
  * rest of *h is kept. First call on a fresh libvirtd may take 10 s: it probes QEMU. */
 int hv_read_host(struct hv *hv, struct host *h, struct err *e);

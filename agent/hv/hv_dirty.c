@@ -9,28 +9,30 @@
 enum { PERIOD_S = 1, LOOKS_MAX = 20 };
 #define LOOK_US (250 * MSEC) /* LOOKS_MAX of them: five times the period */
 
-/* 0 with *ret_Bps, -EAGAIN while QEMU still measures, or -errno. */
-static int read_rate(virDomainPtr d, int64_t *ret_Bps, struct err *e)
+/* 0 with *ret, -EAGAIN while QEMU still measures, or -errno. */
+static int read_rate(virDomainPtr d, struct hv_memory *ret, struct err *e)
 {
     virDomainPtr one[] = {d, NULL};
     virDomainStatsRecordPtr *r = NULL;
     int status = -1;
     long long mib = -1;
-    if (virDomainListGetStats(one, VIR_DOMAIN_STATS_DIRTYRATE, &r, 0) < 0)
+    int64_t rss = -1;
+    if (virDomainListGetStats(one, VIR_DOMAIN_STATS_DIRTYRATE | VIR_DOMAIN_STATS_BALLOON, &r, 0) < 0)
         return hv_fail(e, "read dirty rate");
     if (r[0]) {
         virTypedParamsGetInt(r[0]->params, r[0]->nparams, "dirtyrate.calc_status", &status);
         virTypedParamsGetLLong(r[0]->params, r[0]->nparams, "dirtyrate.megabytes_per_second", &mib);
+        rss = hv_param(r[0]->params, r[0]->nparams, "balloon.rss", KIB);
     }
     virDomainStatsRecordListFree(r);
     virResetLastError();
     if (status != VIR_DOMAIN_DIRTYRATE_MEASURED || mib < 0)
         return -EAGAIN;
-    *ret_Bps = mib * MIB;
+    *ret = (struct hv_memory){.dirty_Bps = mib * MIB, .rss_bytes = rss};
     return 0;
 }
 
-int hv_dirty_rate(struct hv *hv, const char *uuid, int64_t *ret_Bps, struct err *e)
+int hv_dirty_rate(struct hv *hv, const char *uuid, struct hv_memory *ret, struct err *e)
 {
     struct err own = {0};
     if (!e)
@@ -47,7 +49,7 @@ int hv_dirty_rate(struct hv *hv, const char *uuid, int64_t *ret_Bps, struct err 
     usleep(PERIOD_S * (useconds_t)SEC);
     for (int i = 0; i < LOOKS_MAX && r == -EAGAIN; i++) {
         usleep(LOOK_US);
-        r = read_rate(d, ret_Bps, e);
+        r = read_rate(d, ret, e);
     }
     if (r == -EAGAIN)
         return err_set(e, -ETIMEDOUT, "QEMU does not end measuring the dirty rate");

@@ -33,7 +33,7 @@ struct job {
     struct dirty_watch *watch;
     struct hv *hv;
     char *uuid;
-    int64_t Bps;
+    struct hv_memory found;
     int code;
     struct err error;
 };
@@ -91,7 +91,7 @@ static bool anything_moves(const struct agent *a)
 static void run_rate(void *arg)
 {
     struct job *j = arg;
-    j->code = hv_dirty_rate(j->hv, j->uuid, &j->Bps, &j->error);
+    j->code = hv_dirty_rate(j->hv, j->uuid, &j->found, &j->error);
 }
 
 /* One second may be unlike all others: the middle one of the last three, the lower of two. */
@@ -119,7 +119,8 @@ static void done_rate(void *arg)
     if (!x)
         return;
     if (j->code == 0) {
-        reporter_dirty_rate(w->agent->reporter, j->uuid, usual_rate(x, j->Bps));
+        reporter_memory(w->agent->reporter, j->uuid, usual_rate(x, j->found.dirty_Bps),
+                        j->found.rss_bytes);
         session_flush(w->agent->session);
         x->next_us = clock_mono_us() + (x->n < RATES_KEPT ? RATE_FIRST_US : RATE_EVERY_US);
     } else if (!x->failed && hv_up(w->agent->hv) && j->code != -ENOENT) {

@@ -8,7 +8,7 @@ const char sim_usage_text[] =
     "  drain HOST --snapshot FILE            how long, which pauses; --policy DIR, --links 25Gbit, "
     "--writes 50MiB,\n"
     "                                        --die HOST@30s, --at '30s DEED', --picture FILE.svg, "
-    "--log\n"
+    "--log, -o json\n"
     "  replay FILE... [--quiet] [--sends]    decide anew what a scheduler recorded; is it the "
     "same?\n"
     "  run DIR [--kill-before N [--early]]   run the scenario in DIR and print what happens\n"

@@ -7,6 +7,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/wire/codec.h"
 #include "scheduler/simcli/simcli.h"
 #include "scheduler/simcli/timeline.h"
 #include "scheduler/snap/snap.h"
@@ -18,14 +19,15 @@ struct whatif {
     const char *host, *snapshot, *policy, *picture, *on_blocked, *links, *writes;
     char **deeds; /* of --at and --die, as script lines without the drain's own time */
     size_t n_deeds;
-    bool log;
+    bool log, json;
     int64_t seed;
 };
 
 static const char usage[] =
     "drain HOST --snapshot FILE [--policy DIR] [--links 25Gbit] [--writes 50MiB] [--on-blocked "
     "HOW]\n"
-    "      [--die HOST@30s] [--at '30s DEED'] [--seed N] [--picture FILE.svg] [--log]";
+    "      [--die HOST@30s] [--at '30s DEED'] [--seed N] [--picture FILE.svg] [--log]\n"
+    "      [-o json]";
 
 /* "h3@30s" is "30s power h3 off", counted from the drain's beginning. */
 static int add_death(struct whatif *w, const char *text, struct err *e)
@@ -52,7 +54,7 @@ static int options(struct whatif *w, int argc, char **argv, struct err *e)
                                           {"log", no_argument, NULL, 'v'},
                                           {0}};
     int r = 0;
-    for (int c; r == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1;)
+    for (int c; r == 0 && (c = getopt_long(argc, argv, "o:", longs, NULL)) != -1;)
         switch (c) {
         case 's':
             w->snapshot = optarg;
@@ -83,6 +85,11 @@ static int options(struct whatif *w, int argc, char **argv, struct err *e)
             break;
         case 'v':
             w->log = true;
+            break;
+        case 'o':
+            w->json = str_eq(optarg, "json");
+            if (!w->json)
+                r = err_set(e, -EINVAL, "-o knows json, not '%s'", optarg);
             break;
         default:
             return err_set(e, -EINVAL, "usage: drover-sim %s", usage);
@@ -146,6 +153,20 @@ static void print_stays(const struct run *r)
     }
 }
 
+static void print_json(struct sim *s, const struct run *r)
+{
+    json_t *moves = json_array();
+    for (int64_t id = 1; sim_move_of(s, id); id++)
+        if (sim_move_of(s, id)->run == 1)
+            json_array_append_new(moves, codec_encode(&move_shape, sim_move_of(s, id)));
+    int64_t end_us = run_ended(r->state) ? sim_wall_to_us(r->ended_wall_us) : sim_now(s);
+    cleanup(json_decrefp) json_t *j =
+        json_pack("{s:I, s:o, s:o}", "took_us", (json_int_t)(end_us - DRAIN_AT_US), "run",
+                  codec_encode(&run_shape, r), "moves", moves);
+    cleanup(freep) char *text = codec_text(j);
+    puts(text);
+}
+
 static int report(const struct whatif *w, struct sim *s)
 {
     char took[FMT_BYTES], forecast[FMT_BYTES], pause[FMT_BYTES];
@@ -157,6 +178,10 @@ static int report(const struct whatif *w, struct sim *s)
         fprintf(stderr, "drover-sim: %.*s\n", answer ? (int)strcspn(answer, "\n") - 8 : 0,
                 answer ? answer + 8 : "");
         return SIM_BAD;
+    }
+    if (w->json) {
+        print_json(s, r);
+        return r->state == RUN_DONE ? SIM_OK : SIM_WRONG;
     }
     printf("%-20s %-12s %-12s %-10s %10s %12s %10s %10s\n", "VM", "FROM", "TO", "STATE", "STARTS",
            "TAKES", "PAUSE", "SENT");

@@ -375,22 +375,23 @@ static void a_dirty_rate_is_told_once(void **state)
     reporter_known(r);
     reporter_take(r, &p);
     shape_done(&report_shape, &p);
-    reporter_dirty_rate(r, "nobody", 1);
-    reporter_dirty_rate(r, "a", 40 * MIB);
+    reporter_memory(r, "nobody", 1, -1);
+    reporter_memory(r, "a", 40 * MIB, -1);
     assert_true(reporter_take(r, &p));
     assert_int_equal(p.n_vms, 1);
     assert_int_equal(p.vms[0].dirty_Bps, 40 * MIB);
     shape_done(&report_shape, &p);
-    reporter_dirty_rate(r, "a", 48 * MIB); /* within a quarter */
+    reporter_memory(r, "a", 48 * MIB, -1); /* within a quarter */
     assert_false(reporter_take(r, &p));
     put_running(r, "a");
     assert_int_equal(reporter_find(r, "a")->dirty_Bps, 40 * MIB);
-    reporter_dirty_rate(r, "a", 80 * MIB);
+    reporter_memory(r, "a", 80 * MIB, 900 * MIB);
     assert_true(reporter_take(r, &p));
+    assert_int_equal(p.vms[0].rss_bytes, 900 * MIB);
     assert_int_equal(p.vms[0].dirty_Bps, 80 * MIB);
     shape_done(&report_shape, &p);
     put(r, "a", 1); /* shut off */
-    reporter_dirty_rate(r, "a", 90 * MIB);
+    reporter_memory(r, "a", 90 * MIB, -1);
     assert_int_equal(reporter_find(r, "a")->dirty_Bps, -1);
     reporter_free(r);
 }
