@@ -5,12 +5,15 @@
 #include "lib/base/str.h"
 #include "scheduler/plan/making.h"
 #include "scheduler/solve/descend.h"
+#include "scheduler/solve/few.h"
 #include "scheduler/solve/level.h"
 
 /* Prices asked of the engine: some seconds at most, also in a fleet of 10,000 hosts. */
 static const int64_t STEPS = 100000000;
 /* Up to so many pairs of VM and host each VM is asked about each host; beyond, only about the emptiest. */
 static const int64_t ASK_ALL = 300000;
+/* Up to so many pairs a limit of moves that was reached is searched again by groups of moves: 70 ms. */
+static const int64_t ASK_GROUPS = 50000, GROUP_STEPS = 500000;
 /* What a move must bring to be worth its while: the square of the load of one host, in parts of 4096,
  * and a little more for each GiB that is copied. */
 enum { PRICE_PER_MOVE = SOLVE_UNIT / 4096, PRICE_PER_GIB = SOLVE_UNIT / 262144 };
@@ -135,6 +138,23 @@ char *plan_balance_why(const struct making *k, int vm, int to)
                      (double)used_ppm(w, (size_t)to, w->end_bytes) / 1e4);
 }
 
+/* One move after another, each the best of its kind, may spend the limit on the wrong ones. */
+static void search_groups(const struct making *k, const struct translation *t,
+                          struct solve_state *s)
+{
+    if (t->p.max_moves < 1 || s->n_moved < t->p.max_moves ||
+        (int64_t)t->p.n_items * t->p.n_machines > ASK_GROUPS)
+        return;
+    struct solve_state other;
+    struct solve_order order;
+    solve_init(&other, &t->p);
+    solve_few(&other, &(struct solve_limits){.seed = k->seed, .steps = GROUP_STEPS}, &order);
+    if (solve_score_cmp(&other.score, &s->score) < 0)
+        solve_copy(s, &other);
+    solve_order_done(&order);
+    solve_done(&other);
+}
+
 /* The best with few moves. to: per VM of the list. Items of several VMs are several moves each: where
  * the engine, which counts items, took too many, it is asked for fewer. */
 static void search(const struct making *k, struct translation *t, struct solve_state *s, int *to)
@@ -149,6 +169,7 @@ static void search(const struct making *k, struct translation *t, struct solve_s
             solve_level(s, &l);
         else
             solve_descend(s, &l);
+        search_groups(k, t, s);
         n = 0;
         for (size_t i = 0; i < k->n; i++) {
             int item = t->item_of[i];
