@@ -252,6 +252,11 @@ static void a_dry_run(void **state)
     contains(o.out, "cannot leave:\n  vm/gpu     a host device is attached\n"
                     "  ways out:  drover drain h1 --on-blocked leave   drain the other 1\n");
     contains(o.out, "Plan: 1 move, 1 blocked, 0 stopped");
+    fake_run(&o, stuck, "plan drain h1 --why-not", false, NULL);
+    assert_int_equal(o.code, X_BLOCKED);
+    assert_string_equal(o.out, "  vm/gpu     a host device is attached\n");
+    fake_run(&o, stuck, "plan drain h1 --why-not vm/web", false, NULL);
+    contains(o.out, "vm/web can leave: to h2, ");
     outcome_done(&o);
 }
 

@@ -32,8 +32,7 @@ static void uneven(struct test_fleet *f)
 {
     fleet_init(f, 3, 64, 8);
     for (int i = 0; i < 4; i++) {
-        char name[8];
-        snprintf(name, sizeof(name), "a%d", i);
+        cleanup(freep) char *name = xasprintf("a%d", i);
         fleet_vm(f, name, 0, 8);
     }
     fleet_vm(f, "b", 1, 2);

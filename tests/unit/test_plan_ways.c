@@ -359,8 +359,7 @@ static void random_fleet(struct test_fleet *f, uint64_t *rng)
     fleet_init(f, 4, 16, 10);
     size_t leave = 1 + test_rand(rng) % 4, rest = test_rand(rng) % 6;
     for (size_t i = 0; i < leave + rest; i++) {
-        char name[8];
-        snprintf(name, sizeof(name), "%c%zu", test_rand(rng) % 2 ? 'a' : 'b', i);
+        cleanup(freep) char *name = xasprintf("%c%zu", test_rand(rng) % 2 ? 'a' : 'b', i);
         int host = i < leave ? 0 : 1 + (int)(test_rand(rng) % 3);
         struct vm *v = fleet_vm(f, name, host, 1 + (int64_t)(test_rand(rng) % 9));
         v->mem_bytes += (int64_t)(test_rand(rng) % 3) * 7 * MIB;
