@@ -210,8 +210,8 @@ static void rank_items(struct walk *w)
     }
     qsort(w->rank, (size_t)p->n_items, sizeof(*w->rank), by_scale);
     for (int r = 0; r < p->n_res; r++) {
-        int64_t toll = 3 * 256 * sum / (size[r] / p->n_items + 1) + 1;
-        w->first_toll[r] = toll > INT32_MAX ? INT32_MAX : toll;
+        __int128 toll = (__int128)3 * 256 * sum / (size[r] / p->n_items + 1) + 1;
+        w->first_toll[r] = toll > INT32_MAX ? INT32_MAX : (int64_t)toll;
     }
 }
 
