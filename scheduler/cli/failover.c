@@ -20,8 +20,9 @@ struct failover_opts {
 };
 struct lost { /* the request, and what it points to */
     struct plan_request r;
-    int *hosts, *vms, *rank, *to, *avoid;
-    size_t n_hosts, n_vms, n_rank, n_to, n_avoid;
+    struct ids hosts, to, avoid;
+    int *vms, *rank;
+    size_t n_vms, n_rank;
     int64_t off;           /* VMs of the hosts that were shut off */
     struct plan_ways ways; /* for those that have no place */
 };
@@ -35,11 +36,11 @@ static void opts_done(struct failover_opts *d)
 
 static void lost_done(struct lost *x)
 {
-    free(x->hosts);
+    free(x->hosts.list);
     free(x->vms);
     free(x->rank);
-    free(x->to);
-    free(x->avoid);
+    free(x->to.list);
+    free(x->avoid.list);
     plan_ways_done(&x->ways);
 }
 
@@ -99,29 +100,29 @@ static int lose(struct cli *c, const struct failover_opts *d, struct offline *o,
 {
     struct snapshot *s = &o->fleet.s;
     const char *label = priority_of(d, o);
-    if (!offline_hosts(c, o, d->hosts, d->n_hosts, &x->hosts, &x->n_hosts) ||
-        !offline_hosts(c, o, d->to, d->n_to, &x->to, &x->n_to) ||
-        !offline_hosts(c, o, d->avoid, d->n_avoid, &x->avoid, &x->n_avoid))
+    if (!offline_hosts(c, o, d->hosts, d->n_hosts, &x->hosts) ||
+        !offline_hosts(c, o, d->to, d->n_to, &x->to) ||
+        !offline_hosts(c, o, d->avoid, d->n_avoid, &x->avoid))
         return X_DENIED;
-    for (size_t i = 0; i < x->n_hosts; i++)
-        plan_host_dies(s, x->hosts[i]);
+    for (size_t i = 0; i < x->hosts.n; i++)
+        plan_host_dies(s, x->hosts.list[i]);
     for (size_t i = 0; i < s->n_vms; i++) {
         if (s->vms[i].nowhere) {
             *vec_add(&x->vms, &x->n_vms) = (int)i;
             *vec_add(&x->rank, &x->n_rank) = plan_rank(s->vms[i].v, label);
         } else if (s->hosts[s->vms[i].host].state == HOST_LOST) {
-            for (size_t k = 0; k < x->n_hosts; k++)
-                x->off += x->hosts[k] == s->vms[i].host;
+            for (size_t k = 0; k < x->hosts.n; k++)
+                x->off += x->hosts.list[k] == s->vms[i].host;
         }
     }
     x->r = (struct plan_request){.goal = GOAL_LEAVE,
                                  .vms = x->vms,
                                  .n_vms = x->n_vms,
                                  .rank = x->rank,
-                                 .to = x->to,
-                                 .n_to = x->n_to,
-                                 .avoid = x->avoid,
-                                 .n_avoid = x->n_avoid};
+                                 .to = x->to.list,
+                                 .n_to = x->to.n,
+                                 .avoid = x->avoid.list,
+                                 .n_avoid = x->avoid.n};
     return X_DONE;
 }
 
@@ -159,8 +160,8 @@ static void verdict_print(FILE *f, const struct offline *o, const struct lost *x
                           const struct plan *p)
 {
     char *names = NULL;
-    for (size_t i = 0; i < x->n_hosts; i++)
-        text_add(&names, "%shost/%s", i ? ", " : "", o->fleet.s.hosts[x->hosts[i]].h->name);
+    for (size_t i = 0; i < x->hosts.n; i++)
+        text_add(&names, "%shost/%s", i ? ", " : "", o->fleet.s.hosts[x->hosts.list[i]].h->name);
     if (!p->n_stays)
         text_line(f, "the fleet can lose %s: %s", names,
                   x->n_vms == 0   ? "no VM runs there"
@@ -210,7 +211,7 @@ static int answer(struct cli *c, const struct failover_opts *d, const struct off
     if (out_is_data(c)) {
         cleanup(json_decrefp) json_t *j =
             json_pack("{s:s, s:o, s:b, s:o, s:[], s:[]}", "schema", "drover.failover/1", "hosts",
-                      names_of(s, x->hosts, x->n_hosts), "fits", !p->n_stays, "starts",
+                      names_of(s, x->hosts.list, x->hosts.n), "fits", !p->n_stays, "starts",
                       starts_encode(s, p), "stays", "shortages");
         cleanup(json_decrefp) json_t *body = codec_encode_public(&run_shape, &run);
         json_object_update_existing(j, body);

@@ -59,22 +59,17 @@ static int find_host(struct cli *c, const struct offline *o, const char *name)
     return -1;
 }
 
-bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
-                   size_t *n_list)
+bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n,
+                   struct ids *ret)
 {
     for (size_t i = 0; i < n; i++) {
         int id = find_host(c, o, names[i]);
         if (id < 0)
             return false;
-        *vec_add(list, n_list) = id;
+        *vec_add(&ret->list, &ret->n) = id;
     }
     return true;
 }
-
-struct ids {
-    int *list;
-    size_t n;
-};
 
 int offline_vm(struct cli *c, const struct offline *o, const char *text)
 {
@@ -198,8 +193,8 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
     int code = k->ask(c, o, req, &a);
     if (code)
         return code;
-    if (!offline_hosts(c, o, req->to, req->n_to, &a.to.list, &a.to.n) ||
-        !offline_hosts(c, o, req->avoid, req->n_avoid, &a.avoid.list, &a.avoid.n))
+    if (!offline_hosts(c, o, req->to, req->n_to, &a.to) ||
+        !offline_hosts(c, o, req->avoid, req->n_avoid, &a.avoid))
         return X_DENIED;
     shape_init(&run_view_shape, ret);
     planned_run(&ret->run, &o->policy, req);

@@ -32,9 +32,13 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
 /* The same as data: what GET /v1/runs/ID answers, and "snapshot", the file. Gives. */
 json_t *offline_encode(const struct offline *o, const struct run_view *v);
 
+struct ids {
+    int *list;
+    size_t n;
+};
 /* Their ids, appended. False: one of them is not there; explained. */
-bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n, int **list,
-                   size_t *n_list);
+bool offline_hosts(struct cli *c, const struct offline *o, char *const *names, size_t n,
+                   struct ids *ret);
 
 /* A VM by name, UUID or NAME@HOST: its id, or -1 and explained. */
 int offline_vm(struct cli *c, const struct offline *o, const char *text);

@@ -30,8 +30,7 @@ struct stage {
     struct snapshot s;
     struct snap_vm *vms; /* the fleet's, and the new VM */
     struct plan_request r;
-    int *to, *avoid;
-    size_t n_to, n_avoid;
+    struct ids to, avoid;
 };
 
 static void opts_done(struct room_opts *d)
@@ -44,8 +43,8 @@ static void opts_done(struct room_opts *d)
 static void stage_done(struct stage *x)
 {
     free(x->vms);
-    free(x->to);
-    free(x->avoid);
+    free(x->to.list);
+    free(x->avoid.list);
 }
 
 static bool add_host(struct cli *c, const char *word, char ***list, size_t *n)
@@ -189,17 +188,17 @@ static int set_stage(struct cli *c, const struct room_opts *d, const struct offl
     x->s.vms = x->vms;
     x->s.n_vms += !d->vm;
     int vm = d->vm ? offline_vm(c, o, d->vm) : (int)s->n_vms;
-    if (vm < 0 || !offline_hosts(c, o, d->to, d->n_to, &x->to, &x->n_to) ||
-        !offline_hosts(c, o, d->avoid, d->n_avoid, &x->avoid, &x->n_avoid))
+    if (vm < 0 || !offline_hosts(c, o, d->to, d->n_to, &x->to) ||
+        !offline_hosts(c, o, d->avoid, d->n_avoid, &x->avoid))
         return X_DENIED;
     x->r = (struct plan_request){.goal = GOAL_ROOM,
                                  .purpose = PURPOSE_BALANCE,
                                  .max_moves = d->max_moves,
                                  .room_for = vm,
-                                 .to = x->to,
-                                 .n_to = x->n_to,
-                                 .avoid = x->avoid,
-                                 .n_avoid = x->n_avoid};
+                                 .to = x->to.list,
+                                 .n_to = x->to.n,
+                                 .avoid = x->avoid.list,
+                                 .n_avoid = x->avoid.n};
     return X_DONE;
 }
 
@@ -341,7 +340,7 @@ static int fit(struct cli *c, const struct room_opts *d, const struct offline *o
     struct plan_fitting *list;
     size_t n, fits = 0;
     int code = X_DONE;
-    plan_fittings(&x->s, &o->policy, &x->r, x->r.room_for, &list, &n);
+    plan_fittings(&x->s, &o->policy, &x->r, &list, &n);
     for (size_t i = 0; i < n; i++)
         fits += list[i].fits;
     if (out_is_data(c)) {

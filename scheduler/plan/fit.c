@@ -182,8 +182,9 @@ static int best_first(const void *a, const void *b)
 }
 
 void plan_fittings(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
-                   int vm, struct plan_fitting **ret, size_t *ret_n)
+                   struct plan_fitting **ret, size_t *ret_n)
 {
+    int vm = r->room_for;
     struct plan_world w;
     struct plan_index *index = plan_index_new(s, p);
     struct plan_fitting *list = xcalloc(s->n_hosts, sizeof(*list));

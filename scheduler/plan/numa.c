@@ -1,5 +1,5 @@
-/* Memory that is bound to NUMA cells: does it fit in these very cells of the host? Cells that a host does not
- * report refuse nothing: its own check asks what is free when a VM comes. */
+/* Memory that is bound to NUMA cells: does it fit in these very cells of the host? Cells that a host
+ * does not report refuse nothing: its own check asks what is free when a VM comes. */
 #include <string.h>
 
 #include "lib/base/limits.h"

@@ -102,9 +102,9 @@ struct plan_fitting {
     int64_t soft;       /* weights of soft rules that it would break */
     int64_t load;       /* what it costs the balance, by the policy's weights */
 };
-/* Every host but its own, those that have room first, the best of them first. Gives. */
+/* For r->room_for: every host but its own, those that have room first, the best of them first. Gives. */
 void plan_fittings(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
-                   int vm, struct plan_fitting **ret, size_t *ret_n);
+                   struct plan_fitting **ret, size_t *ret_n);
 void plan_fittings_done(struct plan_fitting *list, size_t n);
 
 /* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows

@@ -143,7 +143,8 @@ static void hosts_that_fit(void **state)
     fleet_vm(&f, "c", 3, 60);
     f.s.hosts[4].state = HOST_CORDONED;
     int vm = fresh(&f, "new", 8);
-    plan_fittings(&f.s, &f.p, &f.r, vm, &list, &n);
+    f.r.room_for = vm;
+    plan_fittings(&f.s, &f.p, &f.r, &list, &n);
     static const int order[] = {0, 2, 1, 3, 4}; /* the wish, then the emptiest */
     static const int code[] = {R_NONE, R_NONE, R_NONE, R_MEMORY, R_HOST_NOT_UP};
     assert_int_equal(n, 5);
@@ -156,7 +157,8 @@ static void hosts_that_fit(void **state)
     assert_int_equal(list[1].soft, 7);
     assert_int_equal(list[0].free_bytes, 16 * GIB);
     plan_fittings_done(list, n);
-    plan_fittings(&f.s, &f.p, &f.r, 0, &list, &n);
+    f.r.room_for = 0;
+    plan_fittings(&f.s, &f.p, &f.r, &list, &n);
     assert_int_equal(n, 4); /* not the host where it is */
     plan_fittings_done(list, n);
     fleet_done(&f);
