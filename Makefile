@@ -103,6 +103,7 @@ $(B)/tests/unit/%.o: tests/unit/%.c
 
 EXTRA_test_store := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/schema.c tests/unit/faultvfs.c
 EXTRA_test_core := tests/unit/fakefleet.c
+EXTRA_test_core_waits := tests/unit/fakefleet.c
 EXTRA_test_admit := tests/unit/fakefleet.c
 EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
@@ -127,7 +128,7 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
-mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room numa) ## each check of the plans' verifier switched off: a test must notice
+mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room numa waits) ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 SEEDS ?= 1..1000
 check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes

@@ -34,6 +34,7 @@ struct side { /* one direction of a host's link */
 struct play {
     const struct snapshot *s;
     const struct policy *p;
+    const struct plan *plan;
     int64_t limit, lead_us, now_us;
     struct flow *flows;
     size_t n;
@@ -153,6 +154,16 @@ static void begin(struct play *y, int i)
     count(y, w);
 }
 
+/* What it waits for has ended, and has moved. */
+static bool is_free(const struct play *y, int i)
+{
+    const struct plan_move *m = &y->plan->moves[i];
+    for (size_t k = 0; k < m->n_after; k++)
+        if (y->flows[m->after[k]].stage != ENDED || y->f->moves[m->after[k]].never)
+            return false;
+    return true;
+}
+
 static void give_turns(struct play *y)
 {
     y->active = 0;
@@ -163,7 +174,7 @@ static void give_turns(struct play *y)
     size_t kept = 0;
     for (size_t k = 0; k < y->n_waiting; k++) {
         int i = y->waiting[k];
-        if (may_start(y, &y->flows[i]))
+        if (is_free(y, i) && may_start(y, &y->flows[i]))
             begin(y, i);
         else
             y->waiting[kept++] = i;
@@ -299,12 +310,23 @@ static void find_blind(struct play *y)
             *(int *)vec_add(&f->blind, &f->n_blind) = (int)h;
 }
 
+static size_t n_waits(const struct plan *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_moves; i++)
+        n += p->moves[i].n_after;
+    return n;
+}
+
 static int64_t bound_us(const struct play *y)
 {
     size_t n_sides = 2 * y->s->n_hosts;
     cleanup(freep) struct tt_link *links = xcalloc(n_sides + 1, sizeof(*links));
     cleanup(freep) struct tt_move *moves = xcalloc(y->n + 1, sizeof(*moves));
     cleanup(freep) int *uses = xcalloc(3 * y->n + 1, sizeof(*uses));
+    cleanup(freep) int *number = xcalloc(y->n + 1, sizeof(*number)); /* among those that copy */
+    cleanup(freep) int *after = xcalloc(n_waits(y->plan) + 1, sizeof(*after));
+    int *wait = after;
     struct tt_problem p = {.moves = moves, .links = links, .n_links = (int)n_sides + 1};
     for (size_t i = 0; i <= n_sides; i++) /* the last: of the run as such */
         links[i] = (struct tt_link){.Bps = i < n_sides ? payload_Bps(y->sides[i].turns.link_bps)
@@ -314,7 +336,11 @@ static int64_t bound_us(const struct play *y)
         const struct flow *w = &y->flows[i];
         if (!w->live)
             continue;
-        int *use = &uses[3 * p.n_moves];
+        int *use = &uses[3 * p.n_moves], *first = wait;
+        number[i] = p.n_moves;
+        for (size_t k = 0; k < y->plan->moves[i].n_after; k++)
+            if (y->flows[y->plan->moves[i].after[k]].live)
+                *wait++ = number[y->plan->moves[i].after[k]];
         use[0] = side_of(w, false);
         use[1] = side_of(w, true);
         use[2] = (int)n_sides;
@@ -324,6 +350,8 @@ static int64_t bound_us(const struct play *y)
                                               .max_Bps = w->cap_Bps,
                                               .links = use,
                                               .n_links = 3,
+                                              .after = first,
+                                              .n_after = (int)(wait - first),
                                               .from = -1,
                                               .to = -1};
     }
@@ -356,7 +384,8 @@ static void sum_up(struct play *y)
 void forecast_make(const struct snapshot *s, const struct policy *p, const struct plan *plan,
                    const struct forecast_how *how, struct forecast *ret)
 {
-    struct play y = {.s = s, .p = p, .lead_us = how->lead_us, .n = plan->n_moves, .f = ret};
+    struct play y = {
+        .s = s, .p = p, .plan = plan, .lead_us = how->lead_us, .n = plan->n_moves, .f = ret};
     y.limit = how->parallel > 0 ? how->parallel : p->migration.parallel;
     cleanup(freep) struct flow *flows = y.flows = xcalloc(y.n + 1, sizeof(*flows));
     cleanup(freep) struct side *sides = y.sides = xcalloc(2 * s->n_hosts + 1, sizeof(*sides));

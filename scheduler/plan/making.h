@@ -4,6 +4,7 @@
 #include "scheduler/plan/classes.h"
 
 struct making {
+    const struct plan_index *x;
     struct plan_world w;
     const struct plan_request *r;
     uint64_t seed;
@@ -26,6 +27,9 @@ void making_put(struct making *k, const int *to);
 /* Nothing is planned any more. */
 void making_take_back(struct making *k);
 
+void plan_moves_done(struct plan *p);
+void plan_stay_done(struct plan_stay *s);
+
 /* ---- balance.c -------------------------------------------------------------------------------- */
 /* What is asked of the engine. plan->before and live are known. */
 struct translate_goal plan_balance_goal(const struct making *k);
@@ -46,3 +50,8 @@ char *plan_consolidate_why(const struct making *k, int vm, int to);
 /* ---- fit.c ------------------------------------------------------------------------------------ */
 /* GOAL_ROOM: as plan_balance. */
 void plan_fit(struct making *k);
+
+/* ---- handon.c --------------------------------------------------------------------------------- */
+/* A plan is written: where it leaves something undone, put a better one in its place whose moves wait
+ * for each other. True: done. */
+bool plan_handon(struct making *k);

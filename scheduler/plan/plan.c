@@ -383,7 +383,7 @@ void making_begin(struct making *k, int *planned)
 void plan_make_from(const struct plan_index *x, const struct plan_request *r, uint64_t seed,
                     struct plan *ret)
 {
-    struct making k = {.r = r, .seed = seed, .plan = ret};
+    struct making k = {.x = x, .r = r, .seed = seed, .plan = ret};
     *ret = (struct plan){0};
     plan_world_init(&k.w, x, r, NULL, 0);
     size_t most = r->goal == GOAL_LEAVE || r->vms ? r->n_vms : k.w.s->n_vms;
@@ -400,7 +400,7 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
     else if (k.n)
         plan_balance(&k);
     write_plan(&k);
-    if (!r->rank)
+    if (!r->rank && (!k.n || !plan_handon(&k)))
         plan_order(k.w.s, k.w.p, ret->moves, ret->n_moves);
     free(k.list);
     free(k.was_bytes);
@@ -416,13 +416,27 @@ void plan_make(const struct snapshot *s, const struct policy *p, const struct pl
     plan_index_free(x);
 }
 
+void plan_moves_done(struct plan *p)
+{
+    for (size_t i = 0; i < p->n_moves; i++) {
+        free(p->moves[i].why);
+        free(p->moves[i].after);
+    }
+    free(p->moves);
+    p->moves = NULL;
+    p->n_moves = 0;
+}
+
+void plan_stay_done(struct plan_stay *s)
+{
+    reasons_done(s->reasons, s->n_reasons);
+}
+
 void plan_done(struct plan *p)
 {
-    for (size_t i = 0; i < p->n_moves; i++)
-        free(p->moves[i].why);
-    free(p->moves);
+    plan_moves_done(p);
     for (size_t i = 0; i < p->n_stays; i++)
-        reasons_done(p->stays[i].reasons, p->stays[i].n_reasons);
+        plan_stay_done(&p->stays[i]);
     free(p->stays);
     free(p->emptied);
     *p = (struct plan){0};

@@ -2,9 +2,15 @@
  * Purpose  A function of (snapshot, policy, request, seed): the same inputs give the same plan.
  * Shapes   ids are indices of the snapshot.   Owner: plan_done releases.   Thread any.
  * Errors   plan_make never fails: what cannot move is in stays[] with host-by-host reasons.
- * Safety   every move of a plan counts on both ends for the whole plan, so capacity and hard rules hold
- *          whatever moves are in flight together, and in whatever order they end. (Affinity groups are
- *          apart while they move; they end together.)
+ * Safety   a move counts on both ends until it has ended, so capacity and hard rules hold whatever moves
+ *          are in flight together, and in whatever order they end. (Affinity groups are apart while
+ *          they move; they end together.) Most plans count every move on both ends for the whole plan,
+ *          and nothing waits. Where such a plan leaves something undone, room is handed on: a move
+ *          starts once those of its `after` have ended, and uses what they gave up. A VM may then move
+ *          twice: it is parked on a third host.
+ * Others   a LEAVE moves VMs that were not asked for only with make_room: those that run, move live and
+ *          are of no maintenance_only rule; at most balance.max_moves of such moves, and none to a host
+ *          that is being left.
  * Kinds    a running VM moves live; a shut-off one as its definition (live=false), which needs no
  *          memory or CPU; with allow_cold a running VM may be stopped, moved and started again
  *          (live=false). Cold lifts two reasons only, R_CACHE_MODE and R_MIGRATE_FAILED: paused,
@@ -13,7 +19,8 @@
  *          live=false, from where they were; nothing is held there.
  * Layers   plan.c puts together: movable.c filter.c room.c (who may move, who may go where), world.h (what
  *          is planned), classes.c translate.c (the problem), scheduler/solve (the engine), balance.c
- *          fit.c (other goals), order.c explain.c; forecast.h; plan_verify: verify.c verify_move.c alone. */
+ *          fit.c (other goals), handon.c replay.c (moves that wait), order.c explain.c; forecast.h;
+ *          plan_verify: verify.c verify_wait.c verify_move.c alone. */
 #pragma once
 
 #include "lib/model/reason.h"
@@ -56,11 +63,14 @@ struct plan_request {
     bool allow_cold; /* VMs that cannot move live but can cold are placed too (live=false) */
     bool quick; /* LEAVE: only the question whether there is a plan. Gives up early, does not look
                       * for the best, and stays come without reasons about hosts */
+    bool make_room; /* LEAVE: others may move where nothing else helps */
 };
 struct plan_move {
     int vm, from, to;
-    bool live; /* false: shut off (definition only), or cold */
-    char *why; /* "most free memory of 3 allowed hosts: 61 GiB" */
+    bool live;  /* false: shut off (definition only), or cold */
+    char *why;  /* "most free memory of 3 allowed hosts: 61 GiB" */
+    int *after; /* moves of the plan that must have ended before; ascending, each before this one */
+    size_t n_after;
 };
 /* The reasons of a stay are sorted: the host with the nearest way out (its cure) comes first. */
 struct plan_stay {
@@ -138,7 +148,7 @@ bool plan_vm_movable(const struct snapshot *s, const struct policy *p, int vm,
 bool plan_cold_lifts(int code);
 
 /* Replay the plan move by move (each counted on both ends while in flight) and check every hard rule
- * and capacity at every moment. Shares no code with plan_make and plan_allows. Returns true, or false
+ * and capacity at every moment that the waits allow. Shares no code with plan_make and plan_allows. Returns true, or false
  * and the first violation. */
 bool plan_verify(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
                  const struct plan *plan, struct reason *ret_violation);

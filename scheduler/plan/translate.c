@@ -164,27 +164,11 @@ static void size_items(struct work *k)
 
 /* ---- hosts ------------------------------------------------------------------------------------ */
 
-/* What moves that are under way will take from each host. It takes room there still, but is no load to be
- * evened out or relieved: else a host that cools down already would be made to send more away. */
-static struct plan_load *leaving(const struct plan_world *w)
-{
-    struct plan_load *l = xcalloc(w->s->n_hosts, sizeof(*l));
-    for (size_t i = 0; i < w->s->n_vms; i++) {
-        if (w->f.to[i] < 0 || w->f.at[i] < 0 || !plan_counts(w->s, (int)i))
-            continue;
-        struct plan_load need = plan_need(w->s->vms[i].v), *at = &l[w->f.at[i]];
-        at->mem_bytes += need.mem_bytes;
-        at->vcpus += need.vcpus;
-        at->huge_bytes += need.huge_bytes;
-    }
-    return l;
-}
-
 static void make_machines(struct work *k)
 {
     const struct plan_world *w = k->w;
     struct problem *p = &k->t->p;
-    cleanup(freep) struct plan_load *less = leaving(w);
+    cleanup(freep) struct plan_load *less = plan_leaving(w);
     int64_t *cap = array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*cap));
     int64_t *base = array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*base));
     for (size_t h = 0; h < n_hosts(k); h++) {
@@ -209,12 +193,14 @@ static void make_machines(struct work *k)
             base[(size_t)p->home[i] * (size_t)k->n_res + (size_t)r] -=
                 r == RES_WEIGHT ? p->size[(size_t)i * (size_t)k->n_res + RES_MEM]
                                 : p->size[(size_t)i * (size_t)k->n_res + (size_t)r];
+    if (k->g->handed)
+        plan_slack(w, k->list, k->n, base, (size_t)k->n_res);
     p->n_machines = (int)n_hosts(k);
     p->n_res = k->n_res;
     p->n_variants = 1;
     p->cap = cap;
     p->base = base;
-    p->held_res = k->g->room ? 0 : ((1u << k->n_res) - 1) & ~(1u << RES_WEIGHT);
+    p->held_res = k->g->room || k->g->handed ? 0 : ((1u << k->n_res) - 1) & ~(1u << RES_WEIGHT);
 }
 
 /* Capacity that is exceeded already, and hosts that are fuller than they should be. */
@@ -256,6 +242,8 @@ static void make_terms(struct work *k)
         int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
         mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : 1;
         cpus[h] = v > 0 ? v : v < 0 ? INT64_MAX / 4 : 1;
+        if (cap <= 0 && k->g->leave && k->g->handed) /* not known: as if it were full */
+            mem[h] = plan_pages_up(k->w->load[h].mem_bytes) + 1;
     }
     size_t n = add_overload(k, mem, cpus, t);
     if (k->g->leave || (k->g->balance && pol->balance.weight_mem))
@@ -352,7 +340,9 @@ static bool group_for(const struct rule *r, const struct rule_match *m, struct s
     return true;
 }
 
-static void fill_group(struct work *k, const struct rule_match *m, struct solve_group g)
+/* in_flight: others that move count on both ends. */
+static void fill_group(struct work *k, const struct rule_match *m, struct solve_group g,
+                       bool in_flight)
 {
     const struct plan_world *w = k->w;
     int group = add_group(k, g);
@@ -363,7 +353,7 @@ static void fill_group(struct work *k, const struct rule_match *m, struct solve_
         } else if (!w->name_shared[vm] || plan_counts(w->s, vm)) {
             /* a definition left behind elsewhere may be one of an item: filter.c knows */
             add_fixed(k, group, plan_end(w, vm));
-            if (g.held && w->f.to[vm] >= 0)
+            if (in_flight && w->f.to[vm] >= 0)
                 add_fixed(k, group, w->f.at[vm]);
         }
     }
@@ -381,15 +371,16 @@ static void make_rule_groups(struct work *k)
         if (!any || !group_for(&w->p->rules[r], m, &g))
             continue;
         g.level = level_of(k, &w->p->rules[r], m);
-        g.held = g.held && !k->g->room;
+        bool held = g.held && !k->g->room;
+        g.held = held && !k->g->handed;
         bool also_end = g.held && !k->g->leave;
         if (also_end) /* on the way it must become no worse; what counts is how it ends */
             g.weight = 0;
-        fill_group(k, m, g);
+        fill_group(k, m, g, held);
         if (also_end) {
             g.weight = 1;
             g.held = false;
-            fill_group(k, m, g);
+            fill_group(k, m, g, false);
         }
     }
 }

@@ -29,7 +29,8 @@ static inline int64_t plan_pages_up(int64_t bytes)
 struct plan_classes;
 struct translate_goal {
     const struct plan_classes *classes; /* of the list: where each may be */
-    bool leave; /* the VMs leave their hosts; else they may, and what is broken or uneven counts */
+    bool leave;  /* the VMs leave their hosts; else they may, and what is broken or uneven counts */
+    bool handed; /* room is handed on: both ends of a move do not count for the whole plan */
     bool balance; /* even load of memory and CPU, by the policy's weights */
     /* what a move costs beside the balance, where SOLVE_UNIT is what one full host costs */
     int64_t price_per_move, price_per_gib;
@@ -48,3 +49,11 @@ struct translation {
 void translate(const struct plan_world *w, const struct plan_wanted *list, size_t n,
                const struct translate_goal *g, struct translation *ret);
 void translation_done(struct translation *t);
+
+/* ---- load.c ----------------------------------------------------------------------------------- */
+/* What moves that are under way will take from each host. It takes room there still, but is no load to be
+ * evened out or relieved: else a host that cools down already would be made to send more away. Gives. */
+struct plan_load *plan_leaving(const struct plan_world *w);
+/* Sizes are rounded up, so an item that leaves would give up more room than it had: adds that. */
+void plan_slack(const struct plan_world *w, const struct plan_wanted *list, size_t n, int64_t *base,
+                size_t stride);

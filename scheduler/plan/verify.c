@@ -1,6 +1,7 @@
 /* An independent replay of a plan: it reads the snapshot, the policy's text and the request, and none
  * of the planner's code. Written for plainness: everything is recomputed from the list of places a VM
- * counts at. Two lists keep it fast in large fleets: who may ever be at a host, and whom a rule names. */
+ * counts at, and from when till when (verify_wait.c). Two lists keep it fast in large fleets: who may
+ * ever be at a host, and whom a rule names. */
 #include <string.h>
 
 #include "lib/base/limits.h"
@@ -30,6 +31,7 @@ struct catch
     int hosts[LIM_SPREAD];
     int n, enough;
 };
+enum { MOST_PLACES = 8 }; /* of one VM: parked twice, and on its way */
 
 char *replay_name(const struct replay *v, int vm)
 {
@@ -46,6 +48,36 @@ static bool requested(const struct replay *v, int vm)
     return false;
 }
 
+/* Those that only make room: few, live, and never in the way of those that leave; the same for a host
+ * on which a VM is only parked. */
+static bool others_ok(struct replay *v)
+{
+    const struct plan *p = v->plan;
+    cleanup(freep) bool *left = xcalloc(v->s->n_hosts, sizeof(*left));
+    int64_t n = 0;
+    for (size_t i = 0; v->r->make_room && i < v->r->n_vms; i++)
+        left[v->s->vms[v->r->vms[i]].host] = true;
+    for (size_t i = 0; v->r->goal == GOAL_LEAVE && i < p->n_moves; i++) {
+        const struct plan_move *m = &p->moves[i];
+        bool asked = requested(v, m->vm);
+        n += !asked;
+        if (!asked && (!m->live || replay_vm(v, m->vm)->state != VM_RUNNING))
+            return replay_bad(v, R_VM_STATE, m->to, replay_name(v, m->vm),
+                              xstrdup("not asked for, and not moved live"));
+        if ((!asked || m->from != v->s->vms[m->vm].host) && left[m->to])
+            return replay_bad(v, R_HOST_NOT_UP, m->to, replay_name(v, m->vm),
+                              xstrdup("moved to a host that is being left"));
+        for (size_t k = 0; !asked && k < v->p->n_rules; k++)
+            if (v->p->rules[k].kind == RULE_MAINTENANCE_ONLY &&
+                replay_rule_has(&v->p->rules[k], replay_vm(v, m->vm)))
+                return replay_bad(v, R_MAINTENANCE_ONLY, m->to, replay_name(v, m->vm),
+                                  xstrdup(v->p->rules[k].name));
+    }
+    return n <= v->p->balance.max_moves ||
+           replay_bad(v, R_CHECK_FAILED, -1, xasprintf("%lld moves of others", (long long)n),
+                      xasprintf("at most %lld", (long long)v->p->balance.max_moves));
+}
+
 /* ---- the shape of the plan -------------------------------------------------------------------- */
 
 static bool whole(struct replay *v)
@@ -59,17 +91,15 @@ static bool whole(struct replay *v)
         if ((size_t)m->vm >= n || (size_t)m->to >= v->s->n_hosts)
             return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("move %zu", i),
                               xstrdup("no such VM or host"));
-        if (!requested(v, m->vm))
+        if (!requested(v, m->vm) && !v->r->make_room)
             return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, m->vm),
                               xstrdup("moved, but not asked for"));
-        if (seen[m->vm]++)
-            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, m->vm), xstrdup("named twice"));
-        if (m->from != v->s->vms[m->vm].host)
-            return replay_bad(v, R_CHECK_FAILED, -1, replay_name(v, m->vm),
-                              xstrdup("not on its source"));
-        if (m->to == m->from)
+        seen[m->vm] = 1;
+        if (m->to == m->from || m->to == v->s->vms[m->vm].host)
             return replay_bad(v, R_SAME_HOST, m->to, replay_name(v, m->vm), NULL);
     }
+    if (!replay_waits(v) || !others_ok(v))
+        return false;
     int64_t most = v->r->max_moves ? v->r->max_moves : v->p->balance.max_moves;
     if (v->r->goal != GOAL_LEAVE && (int64_t)p->n_moves > most)
         return replay_bad(v, R_CHECK_FAILED, -1, xasprintf("%zu moves", p->n_moves),
@@ -95,28 +125,12 @@ static const struct crowd *rule_vms(struct replay *v, const struct rule *r)
     struct crowd *c = &v->rule[r - v->p->rules];
     for (size_t i = 0; !c->known && i < v->s->n_vms; i++)
         if (replay_rule_has(r, v->s->vms[i].v))
-            *vec_add(&c->vms, &c->n) = (int)i;
+            *vec_add(&c->list, &c->n) = (int)i;
     c->known = true;
     return c;
 }
 
 /* ---- everything together, at one moment ------------------------------------------------------- */
-
-/* -1: it is to be started. */
-static int rest(const struct replay *v, int vm)
-{
-    return v->s->vms[vm].nowhere ? -1 : v->s->vms[vm].host;
-}
-
-static int end_of(const struct replay *v, int vm, const int *second)
-{
-    return second[vm] >= 0 ? second[vm] : rest(v, vm);
-}
-
-bool replay_here(const struct replay *v, int vm, int host)
-{
-    return rest(v, vm) == host || v->second[vm] == host;
-}
 
 /* Domains of two hosts: can it be ruled out that they are the same? */
 static bool maybe_same(int across, const struct host *a, const struct host *b)
@@ -152,20 +166,41 @@ static __int128 memory_limit(const struct replay *v, size_t host)
            v->p->capacity.mem_reserve_bytes;
 }
 
-static bool capacity_ok(struct replay *v, size_t host, bool pages)
+enum { MEMORY, CPUS, HUGE };
+
+static int64_t size_of(const struct vm *vm, int resource)
+{
+    switch (resource) {
+    case MEMORY:
+        return vm->mem_bytes + vm->mem_overhead_bytes;
+    case CPUS:
+        return vm->vcpus > 0 ? vm->vcpus : 0; /* not known: nothing to hold against the limit */
+    default:
+        return vm->hugepage_bytes;
+    }
+}
+
+/* The most that VMs can take of the host from the start of this move on. */
+static int64_t most_on(const struct replay *v, size_t host, int move, int resource)
+{
+    struct presence *list = NULL;
+    size_t n = 0;
+    for (size_t k = 0; k < v->at[host].n; k++) {
+        const struct spell *x = &v->spells[v->at[host].list[k]];
+        const struct snap_vm *o = &v->s->vms[x->vm];
+        if (o->v->state != VM_SHUTOFF || o->will_start)
+            *vec_add(&list, &n) = (struct presence){size_of(o->v, resource), x->from, x->till};
+    }
+    int64_t most = replay_most(v, list, n, move);
+    free(list);
+    return most;
+}
+
+static bool capacity_ok(struct replay *v, size_t host, int move, bool pages)
 {
     const struct host *h = v->s->hosts[host].h;
-    int64_t mem = 0, cpus = 0, huge = 0;
-    for (size_t k = 0; k < v->at[host].n; k++) {
-        size_t i = (size_t)v->at[host].vms[k];
-        const struct vm *vm = v->s->vms[i].v;
-        if (!replay_here(v, (int)i, (int)host) ||
-            (vm->state == VM_SHUTOFF && !v->s->vms[i].will_start))
-            continue;
-        mem += vm->mem_bytes + vm->mem_overhead_bytes;
-        cpus += vm->vcpus > 0 ? vm->vcpus : 0; /* not known: nothing to hold against the limit */
-        huge += vm->hugepage_bytes;
-    }
+    int64_t mem = most_on(v, host, move, MEMORY), cpus = most_on(v, host, move, CPUS);
+    int64_t huge = pages ? most_on(v, host, move, HUGE) : 0;
     __int128 limit = memory_limit(v, host);
     if (mem > limit || h->mem_bytes < 0)
         return replay_bad(v, R_MEMORY, (int)host, NULL,
@@ -173,10 +208,24 @@ static bool capacity_ok(struct replay *v, size_t host, bool pages)
     if (h->cpus >= 0 &&
         (__int128)cpus * 1000000 > (__int128)h->cpus * v->p->capacity.vcpu_overcommit_ppm)
         return replay_bad(v, R_VCPU, (int)host, NULL, xasprintf("%lld vCPUs", (long long)cpus));
-    if (pages && huge > h->hugepage_total_bytes)
+    if (huge > h->hugepage_total_bytes)
         return replay_bad(v, R_HUGEPAGES, (int)host, NULL,
                           xasprintf("%lld bytes", (long long)huge));
     return true;
+}
+
+static int number_of(const struct replay *v, const struct plan_move *m)
+{
+    return (int)(m - v->plan->moves);
+}
+
+/* What begins with the move. */
+static const struct spell *spell_of(const struct replay *v, const struct plan_move *m)
+{
+    const struct spell *x = &v->spells[v->spell_start[m->vm]];
+    while (x->from != number_of(v, m))
+        x++;
+    return x;
 }
 
 /* Capacity is judged where the moved VM adds to it: other hosts may be over their limit already. */
@@ -190,19 +239,21 @@ static bool fits_ok(struct replay *v, const struct plan_move *m)
         vm->hugepage_size_bytes != h->hugepage_size_bytes)
         return replay_bad(v, R_HUGEPAGES, m->to, replay_name(v, m->vm),
                           xstrdup("pages of another size"));
-    return capacity_ok(v, (size_t)m->to, vm->hugepage_bytes > 0) && replay_numa(v, m);
+    return capacity_ok(v, (size_t)m->to, number_of(v, m), vm->hugepage_bytes > 0) &&
+           replay_numa(v, m);
 }
 
 static bool names_ok(struct replay *v, const struct plan_move *m)
 {
     const struct vm *vm = replay_vm(v, m->vm);
+    const struct spell *mine = spell_of(v, m);
     for (size_t k = 0; k < v->at[m->to].n; k++) {
-        size_t i = (size_t)v->at[m->to].vms[k];
-        const struct vm *o = v->s->vms[i].v;
-        if ((int)i == m->vm || !replay_here(v, (int)i, m->to))
+        const struct spell *x = &v->spells[v->at[m->to].list[k]];
+        const struct vm *o = v->s->vms[x->vm].v;
+        if (x->vm == m->vm || !replay_may_meet(v, mine, x))
             continue;
         if (!strcmp(o->uuid, vm->uuid)) {
-            if (o->state != VM_SHUTOFF || v->s->vms[i].will_start)
+            if (o->state != VM_SHUTOFF || v->s->vms[x->vm].will_start)
                 return replay_bad(v, R_UUID_TAKEN, m->to, replay_name(v, m->vm), NULL);
         } else if (!strcmp(o->name, vm->name)) {
             return replay_bad(v, R_NAME_TAKEN, m->to, replay_name(v, m->vm), NULL);
@@ -211,59 +262,85 @@ static bool names_ok(struct replay *v, const struct plan_move *m)
     return true;
 }
 
-/* At one of its ends the VM is on a host that may be in the same place as `to`. hosts: only those that
- * the rule names count. */
-static bool near_by(const struct replay *v, const struct rule *r, int vm, int to, bool hosts)
+static bool other(const struct replay *v, int vm, const struct plan_move *m)
 {
-    int ends[2] = {rest(v, vm), v->second[vm]};
-    for (int e = 0; e < 2; e++)
-        if (ends[e] >= 0 && (!hosts || replay_rule_names_host(r, v->s->hosts[ends[e]].h)) &&
-            maybe_same(r->across, v->s->hosts[ends[e]].h, v->s->hosts[to].h))
-            return true;
-    return false;
+    return vm != m->vm && strcmp(replay_vm(v, vm)->uuid, replay_vm(v, m->vm)->uuid) != 0;
 }
 
-/* Others of the rule that are near by. */
-static int64_t others_near(struct replay *v, const struct rule *r, const struct plan_move *m,
-                           bool hosts)
+/* From when till when the VM is near the host: on a host that the rule names and that may be in the
+ * same place. Neighbouring spells are one. */
+static void add_near(const struct replay *v, const struct rule *r, int vm, int to,
+                     struct presence **list, size_t *n)
 {
-    const struct crowd *c = rule_vms(v, r);
-    int64_t n = 0;
-    for (size_t k = 0; k < c->n; k++)
-        n += c->vms[k] != m->vm &&
-             strcmp(replay_vm(v, c->vms[k])->uuid, replay_vm(v, m->vm)->uuid) &&
-             near_by(v, r, c->vms[k], m->to, hosts);
-    return n;
+    bool was = false;
+    for (size_t k = v->spell_start[vm]; k < v->spell_start[vm + 1]; k++) {
+        const struct spell *x = &v->spells[k];
+        bool near = replay_rule_names_host(r, v->s->hosts[x->host].h) &&
+                    maybe_same(r->across, v->s->hosts[x->host].h, v->s->hosts[to].h);
+        if (near && was)
+            (*list)[*n - 1].till = x->till;
+        else if (near)
+            *vec_add(list, n) = (struct presence){1, x->from, x->till};
+        was = near;
+    }
 }
 
 static bool limit_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
+    const struct crowd *c = rule_vms(v, r);
+    struct presence *list = NULL;
+    size_t n = 0;
     if (!replay_rule_names_host(r, v->s->hosts[m->to].h))
         return true;
-    return others_near(v, r, m, true) + 1 <= r->max ||
+    for (size_t k = 0; k < c->n; k++)
+        if (c->list[k] == m->vm || other(v, c->list[k], m))
+            add_near(v, r, c->list[k], m->to, &list, &n);
+    int64_t most = replay_most(v, list, n, number_of(v, m));
+    free(list);
+    return most <= r->max ||
            replay_bad(v, R_MAX_VMS, m->to, replay_name(v, m->vm), xstrdup(r->name));
 }
 
 static bool apart_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
-    return !others_near(v, r, m, false) ||
-           replay_bad(v, R_ANTI_AFFINITY, m->to, replay_name(v, m->vm), xstrdup(r->name));
+    const struct crowd *c = rule_vms(v, r);
+    const struct spell *mine = spell_of(v, m);
+    for (size_t i = 0; i < c->n; i++)
+        for (size_t k = v->spell_start[c->list[i]]; k < v->spell_start[c->list[i] + 1]; k++) {
+            const struct spell *x = &v->spells[k];
+            if (other(v, x->vm, m) && replay_may_meet(v, mine, x) &&
+                maybe_same(r->across, v->s->hosts[x->host].h, v->s->hosts[m->to].h))
+                return replay_bad(v, R_ANTI_AFFINITY, m->to, replay_name(v, m->vm),
+                                  xstrdup(r->name));
+        }
+    return true;
+}
+
+/* Where the VM may be while move m is under way (−1: before the plan). */
+static int places(const struct replay *v, int vm, int m, int *ret)
+{
+    int n = 0;
+    for (size_t k = v->spell_start[vm]; k < v->spell_start[vm + 1] && n < MOST_PLACES; k++) {
+        const struct spell *x = &v->spells[k];
+        bool over = replay_ended(v, x->till, m), to_come = replay_ended(v, m, x->from);
+        if (m < 0 ? x->from < 0 : !over && !to_come)
+            ret[n++] = x->host;
+    }
+    return n;
 }
 
 /* The fewest places that VMs of the rule can be caught in, of those from i on, when some hosts are
- * caught already. First those that are at rest, then the others, each at either of its ends. */
-static int caught(struct replay *v, const struct rule *r, size_t i, const int *second,
-                  struct catch *c)
+ * caught already. First those that can be at one place only, then the others, wherever it helps least. */
+static int caught(struct replay *v, const struct rule *r, size_t i, int m, struct catch *c)
 {
     const struct crowd *of = rule_vms(v, r);
     for (; i < 2 * of->n && c->n < c->enough; i++) {
-        int vm = of->vms[i % of->n];
-        int ends[2] = {rest(v, vm), end_of(v, vm, second)};
-        if ((ends[0] == ends[1]) != (i < of->n))
+        int vm = of->list[i % of->n], at[MOST_PLACES], n = places(v, vm, m, at);
+        if ((n == 1) != (i < of->n))
             continue;
-        bool counted = ends[0] < 0; /* perhaps not started yet */
-        for (int e = 0; e < 2 && !counted; e++) {
-            const struct host *h = v->s->hosts[ends[e]].h;
+        bool counted = v->s->vms[vm].nowhere; /* perhaps not started yet */
+        for (int e = 0; e < n && !counted; e++) {
+            const struct host *h = v->s->hosts[at[e]].h;
             counted |= !named(r->across, h); /* may be anywhere: helps nobody */
             for (int k = 0; k < c->n; k++)
                 counted |= surely_same(r->across, v->s->hosts[c->hosts[k]].h, h);
@@ -271,9 +348,9 @@ static int caught(struct replay *v, const struct rule *r, size_t i, const int *s
         if (counted)
             continue;
         int least = c->enough;
-        for (int e = 0; e < 2; e++) {
-            c->hosts[c->n++] = ends[e];
-            int got = caught(v, r, i + 1, second, c);
+        for (int e = 0; e < n; e++) {
+            c->hosts[c->n++] = at[e];
+            int got = caught(v, r, i + 1, m, c);
             c->n--;
             least = got < least ? got : least;
         }
@@ -286,8 +363,8 @@ static int caught(struct replay *v, const struct rule *r, size_t i, const int *s
 static bool spread_ok(struct replay *v, const struct rule *r, const struct plan_move *m)
 {
     struct catch c = {.enough = (int)r->min};
-    c.enough = caught(v, r, 0, v->start, &c);
-    return caught(v, r, 0, v->second, &c) >= c.enough ||
+    c.enough = caught(v, r, 0, -1, &c);
+    return caught(v, r, 0, number_of(v, m), &c) >= c.enough ||
            replay_bad(v, R_SPREAD, m->to, replay_name(v, m->vm), xstrdup(r->name));
 }
 
@@ -321,9 +398,9 @@ static bool together_ok(struct replay *v, const struct plan_move *m)
             continue;
         const struct crowd *c = rule_vms(v, r);
         for (size_t i = 0; i < c->n; i++) {
-            int vm = c->vms[i], end = end_of(v, vm, v->second);
-            if (end >= 0 && strcmp(replay_vm(v, vm)->uuid, replay_vm(v, m->vm)->uuid) &&
-                !surely_same(r->across, v->s->hosts[end].h, v->s->hosts[m->to].h))
+            int vm = c->list[i], end = v->last[vm];
+            if (end >= 0 && other(v, vm, m) &&
+                !surely_same(r->across, v->s->hosts[end].h, v->s->hosts[v->last[m->vm]].h))
                 return replay_bad(v, R_AFFINITY, m->to, replay_name(v, m->vm), xstrdup(r->name));
         }
     }
@@ -345,10 +422,10 @@ static bool emptied_ok(struct replay *v)
         empty[h] = true;
     }
     for (size_t i = 0; i < v->s->n_vms; i++) {
-        int end = end_of(v, (int)i, v->second);
+        int end = v->last[i];
         if (end < 0)
             continue;
-        if (empty[end] || (v->start[i] >= 0 && empty[v->s->vms[i].host]))
+        if (empty[end] || (v->s->vms[i].moving_to >= 0 && empty[v->s->vms[i].host]))
             return replay_bad(v, R_CHECK_FAILED, end, replay_name(v, (int)i),
                               xstrdup("is on a host that is to be empty"));
     }
@@ -361,7 +438,7 @@ static bool emptied_ok(struct replay *v)
 
 /* Bytes that would have no host if the worst `spare_hosts` were lost: each takes its VMs and its own
  * room away. */
-static __int128 homeless(const struct replay *v, const int *second, const bool *off)
+static __int128 homeless(const struct replay *v, const int *end, const bool *off)
 {
     size_t n = v->s->n_hosts;
     int64_t left = v->p->capacity.spare_hosts;
@@ -370,9 +447,8 @@ static __int128 homeless(const struct replay *v, const int *second, const bool *
     __int128 missing = 0;
     for (size_t i = 0; i < v->s->n_vms; i++) {
         const struct snap_vm *o = &v->s->vms[i];
-        int end = end_of(v, (int)i, second);
-        if (end >= 0 && (o->v->state != VM_SHUTOFF || o->will_start))
-            used[end] += o->v->mem_bytes + o->v->mem_overhead_bytes;
+        if (end[i] >= 0 && (o->v->state != VM_SHUTOFF || o->will_start))
+            used[end[i]] += o->v->mem_bytes + o->v->mem_overhead_bytes;
     }
     for (size_t h = 0; h < n; h++) {
         __int128 free_bytes = memory_limit(v, h) - used[h];
@@ -399,14 +475,10 @@ static __int128 homeless(const struct replay *v, const int *second, const bool *
 static bool spare_ok(struct replay *v)
 {
     cleanup(freep) bool *off = xcalloc(v->s->n_hosts, sizeof(*off));
-    cleanup(freep) int *was = xmemdup(v->start, v->s->n_vms * sizeof(*was));
-    for (size_t i = 0; i < v->s->n_vms; i++)
-        if (v->s->vms[i].nowhere && v->s->vms[i].host >= 0) /* it ran, and needed its room */
-            was[i] = v->second[i];
-    __int128 before = homeless(v, was, off);
+    __int128 before = homeless(v, v->first, off);
     for (size_t i = 0; i < v->plan->n_emptied; i++)
         off[v->plan->emptied[i]] = true;
-    return homeless(v, v->second, off) <= before ||
+    return homeless(v, v->last, off) <= before ||
            replay_bad(v, R_SPARE, -1, NULL, xstrdup("too little room if hosts are lost"));
 }
 
@@ -437,30 +509,19 @@ static bool room_ok(struct replay *v)
     return plan_verify(&end, v->p, &r, &(struct plan){.moves = &come, .n_moves = 1}, v->ret);
 }
 
-static void may_be_at(struct replay *v, int host, int vm)
-{
-    if (host >= 0)
-        *vec_add(&v->at[host].vms, &v->at[host].n) = vm;
-}
-
 static bool replay(struct replay *v)
 {
     const struct plan *p = v->plan;
     if (!whole(v))
         return false;
-    for (size_t i = 0; i < v->s->n_vms; i++) {
-        const struct snap_vm *o = &v->s->vms[i];
-        may_be_at(v, rest(v, (int)i), (int)i);
-        may_be_at(v, o->moving_to == o->host ? -1 : o->moving_to, (int)i);
+    replay_spells(v);
+    for (size_t k = 0; k < v->spell_start[v->s->n_vms]; k++) {
+        struct crowd *at = &v->at[v->spells[k].host];
+        *vec_add(&at->list, &at->n) = (int)k;
     }
-    for (size_t i = 0; i < p->n_moves; i++)
-        may_be_at(v, p->moves[i].to, p->moves[i].vm);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct plan_move *m = &p->moves[i];
-        if (!replay_move(v, m))
-            return false;
-        v->second[m->vm] = m->to; /* nothing before it has ended: the worst moment */
-        if (!fits_ok(v, m) || !names_ok(v, m) || !rules_ok(v, m))
+        if (!replay_move(v, m) || !fits_ok(v, m) || !names_ok(v, m) || !rules_ok(v, m))
             return false;
     }
     for (size_t i = 0; i < p->n_moves; i++)
@@ -472,27 +533,22 @@ static bool replay(struct replay *v)
 static void crowds_free(struct crowd *c, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        free(c[i].vms);
+        free(c[i].list);
     free(c);
 }
 
 bool plan_verify(const struct snapshot *s, const struct policy *p, const struct plan_request *r,
                  const struct plan *plan, struct reason *ret_violation)
 {
-    cleanup(freep) int *second = xcalloc(s->n_vms, sizeof(*second));
-    cleanup(freep) int *start = xcalloc(s->n_vms, sizeof(*start));
-    for (size_t i = 0; i < s->n_vms; i++)
-        second[i] = start[i] = s->vms[i].moving_to;
     struct replay v = {.s = s,
                        .p = p,
                        .r = r,
                        .plan = plan,
-                       .second = second,
-                       .start = start,
                        .at = xcalloc(s->n_hosts, sizeof(*v.at)),
                        .rule = xcalloc(p->n_rules, sizeof(*v.rule)),
                        .ret = ret_violation};
     bool ok = replay(&v);
+    replay_forget(&v);
     crowds_free(v.at, s->n_hosts);
     crowds_free(v.rule, p->n_rules);
     return ok;

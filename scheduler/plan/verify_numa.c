@@ -36,20 +36,25 @@ static void must_be_in(const struct replay *v, const struct plan_move *m, uint64
                        int64_t ret[2])
 {
     const struct host *h = v->s->hosts[m->to].h;
-    ret[0] = ret[1] = 0;
+    struct presence *mem = NULL, *huge = NULL;
+    size_t n_mem = 0, n_huge = 0;
     for (size_t k = 0; k < v->at[m->to].n; k++) {
-        int vm = v->at[m->to].vms[k];
-        const struct vm *x = replay_vm(v, vm);
-        bool asleep = x->state == VM_SHUTOFF && !v->s->vms[vm].will_start;
-        for (size_t i = 0; !asleep && replay_here(v, vm, m->to) && i < x->n_binds; i++) {
+        const struct spell *sp = &v->spells[v->at[m->to].list[k]];
+        const struct vm *x = replay_vm(v, sp->vm);
+        bool asleep = x->state == VM_SHUTOFF && !v->s->vms[sp->vm].will_start;
+        for (size_t i = 0; !asleep && i < x->n_binds; i++) {
             const struct numa_bind *b = &x->binds[i];
-            uint64_t own = set_of(h, b->cells, vm == m->vm ? any : -1);
+            uint64_t own = set_of(h, b->cells, sp->vm == m->vm ? any : -1);
             if (!own || (own & ~set))
                 continue;
-            ret[0] += b->mem_bytes;
-            ret[1] += b->hugepage_bytes;
+            *vec_add(&mem, &n_mem) = (struct presence){b->mem_bytes, sp->from, sp->till};
+            *vec_add(&huge, &n_huge) = (struct presence){b->hugepage_bytes, sp->from, sp->till};
         }
     }
+    ret[0] = replay_most(v, mem, n_mem, (int)(m - v->plan->moves));
+    ret[1] = replay_most(v, huge, n_huge, (int)(m - v->plan->moves));
+    free(mem);
+    free(huge);
 }
 
 static bool set_ok(const struct replay *v, const struct plan_move *m, uint64_t set, int any,

@@ -271,7 +271,8 @@ void plan_ways_find(const struct plan_index *x, const struct plan_request *r,
     cleanup(freep) int *planned = xcalloc(r->n_vms, sizeof(*planned));
     begin(&f, planned);
     find_all(&f);
-    plan_shortages(x, r, r->vms, r->n_vms, ret);
+    if (!r->make_room) /* they count on the others staying where they are */
+        plan_shortages(x, r, r->vms, r->n_vms, ret);
     plan_world_done(&f.w);
     plan_world_done(&f.now);
     free(f.found);

@@ -2,8 +2,9 @@
  *   README       the story        fleet.json   docs/snapshot.md        policy.yaml   docs/policy.md
  *   expect       questions ("$ drain h1") and, below each, the answer: moves and stays by VM, in order,
  *                for each stay the ways out that were tried, and what counting proves
- * Questions: drain HOST...: these hosts are being drained. balance VM...: these VMs should go elsewhere,
- * and it is no maintenance. repair, relieve, even: the whole fleet, as the goals of plan.h. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
+ * Questions: drain HOST... [make-room]: these hosts are being drained; others may move for it. balance
+ * VM...: these VMs should go elsewhere, and it is no maintenance. repair, relieve, even: the whole
+ * fleet, as the goals of plan.h. home VM@HOST...: these VMs should go there. consolidate MOVES: hosts are to be
  * emptied with at most so many moves. failover HOST...: these hosts are dead; the label tier says who comes
  * first. room VM, room SIZE KEY=VALUE: room for one that is there, or for a new one with a label.
  * The label numa=any binds it to one NUMA cell.
@@ -47,6 +48,10 @@ static int find(const struct snap *f, const char *name, bool host)
 static void ask_drain(struct question *q, char *words)
 {
     for (char *w; (w = strsep(&words, " ")) != NULL;) {
+        if (str_eq(w, "make-room")) {
+            q->r.make_room = true;
+            continue;
+        }
         int host = find(q->f, w, true);
         q->f->s.hosts[host].state = HOST_DRAINING;
         for (size_t i = 0; i < q->f->s.n_vms; i++)
@@ -180,10 +185,18 @@ static char *answer(const struct question *q, const struct plan *plan, uint64_t 
         for (size_t i = 0; i < plan->n_moves; i++)
             if (plan->moves[i].vm == vm) {
                 const struct plan_move *m = &plan->moves[i];
-                cleanup(freep) char *line =
+                char *line =
                     xasprintf("%s: %s -> %s", q->f->s.vms[vm].v->name,
                               q->f->s.hosts[m->from].h->name, q->f->s.hosts[m->to].h->name);
+                for (size_t k = 0; k < m->n_after; k++) {
+                    int other = plan->moves[m->after[k]].vm;
+                    char *more =
+                        xasprintf("%s%s%s", line, k ? ", " : " after ", q->f->s.vms[other].v->name);
+                    free(line);
+                    line = more;
+                }
                 say(&text, line);
+                free(line);
             }
         for (size_t i = 0; i < plan->n_stays; i++)
             if (plan->stays[i].vm == vm)
