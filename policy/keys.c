@@ -72,6 +72,8 @@ static const struct key drain_keys[] = {
     {"order", KT_ENUM, AT(drain.order), NAMES(drain_order_names), .doc = "Which VMs leave first."},
     {"bring_home", KT_BOOL, AT(drain.bring_home),
      .doc = "On resume, bring back the VMs that the drain moved away."},
+    {"make_room", KT_BOOL, AT(drain.make_room),
+     .doc = "Move VMs of other hosts where the host cannot be emptied otherwise."},
     {"shutdown_timeout", KT_DURATION, AT(drain.shutdown_timeout_us), .example = "3m", .min = SEC,
      .max = 86400 * SEC, .doc = "Time for a VM that is to be shut down; then it runs on."},
 };

@@ -41,6 +41,7 @@ void policy_default(struct policy *p)
         .drain = {.on_blocked = BLOCKED_REFUSE,
                   .order = ORDER_FASTEST,
                   .bring_home = false,
+                  .make_room = false, /* who is not on the host is not to notice */
                   .shutdown_timeout_us = 180 * SEC},
         .balance = {.imbalance_ppm = 200000,
                     .sustained = 3,

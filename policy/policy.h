@@ -89,6 +89,7 @@ struct policy {
         int on_blocked; /* enum on_blocked */
         int order;      /* enum drain_order */
         bool bring_home;
+        bool make_room; /* VMs of other hosts may move where nothing else empties the host */
         int64_t shutdown_timeout_us; /* for a guest that was asked to; it is never destroyed */
     } drain;
     struct {

@@ -26,6 +26,7 @@ _drover()
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
     local -r drain="--dry-run --reason --to --avoid --parallel --deadline --on-blocked --allow-shutdown --confirm
+        --make-room
         --yes --detailed-exitcode --snapshot --policy --picture --why-not $follow"
     COMPREPLY=()
     cur=${COMP_WORDS[COMP_CWORD]}

@@ -69,7 +69,8 @@
     X(R_CANCELLED, "cancelled", "the run was cancelled")                                           \
     X(R_UNREACHABLE_SOURCE, "source_unreachable", "its host's agent is not connected")             \
     X(R_PEER, "peer", "the two hosts cannot reach each other's libvirtd")                          \
-    X(R_DST_BUSY, "dst_busy", "memory there is reserved by moves in flight")
+    X(R_DST_BUSY, "dst_busy", "memory there is reserved by moves in flight")                       \
+    X(R_ROOM_LOST, "room_lost", "another VM was to make room for it, and did not")
 
 enum reason_code {
 #define X(code, token, text) code,

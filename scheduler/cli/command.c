@@ -32,6 +32,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --avoid HOST         not to this host (may be repeated)\n"                                  \
     "  --parallel N|auto    moves in flight at once\n"                                             \
     "  --deadline D         start no move after this time; never stops a VM\n"                     \
+    "  --make-room          VMs of other hosts may move, if it cannot be emptied otherwise\n"      \
     "  --on-blocked WHAT    when a VM cannot leave: refuse (change nothing), leave (it stays),\n"  \
     "                       cold (stop, move, start), shutdown (it is shut off)\n"                 \
     "  --allow-shutdown VM  this VM may be shut off if it cannot move live (may be repeated)\n"    \

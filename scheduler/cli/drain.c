@@ -27,6 +27,7 @@ enum drain_option {
     O_ON_BLOCKED,
     O_ALLOW,
     O_CONFIRM,
+    O_MAKE_ROOM,
     O_DETAILED,
     O_SNAPSHOT,
     O_POLICY,
@@ -46,6 +47,7 @@ static const struct option options[] = {
     {"on-blocked", required_argument, NULL, O_ON_BLOCKED},
     {"allow-shutdown", required_argument, NULL, O_ALLOW},
     {"confirm", required_argument, NULL, O_CONFIRM},
+    {"make-room", no_argument, NULL, O_MAKE_ROOM},
     {"detailed-exitcode", no_argument, NULL, O_DETAILED},
     {"snapshot", required_argument, NULL, O_SNAPSHOT},
     {"policy", required_argument, NULL, O_POLICY},
@@ -93,6 +95,8 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
         return true;
     case O_DETACH:
         return d->detach = true;
+    case O_MAKE_ROOM:
+        return r->make_room = true;
     case O_DETAILED:
         return d->detailed = true;
     case O_SNAPSHOT:

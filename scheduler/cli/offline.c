@@ -143,10 +143,20 @@ static struct stay *add_stay(struct run *r, const struct vm *v, const struct pla
     return st;
 }
 
-static void add_moves(const struct offline *o, const struct plan *p, struct run_view *ret)
+static bool is_asked(const struct asked *a, int vm)
+{
+    bool any = false;
+    for (size_t i = 0; i < a->vms.n; i++)
+        any = any || a->vms.list[i] == vm;
+    return any;
+}
+
+static void add_moves(const struct offline *o, const struct asked *a, const struct plan *p,
+                      struct run_view *ret)
 {
     struct run *r = &ret->run;
     struct forecast f;
+    cleanup(freep) int64_t *ids = xcalloc(p->n_moves + 1, sizeof(*ids));
     planned_forecast(r, &o->fleet.s, &o->policy, p, -1, &f);
     for (size_t i = 0; i < p->n_moves; i++) {
         const struct vm *v = o->fleet.s.vms[p->moves[i].vm].v;
@@ -158,9 +168,11 @@ static void add_moves(const struct offline *o, const struct plan *p, struct run_
         struct move *m = vec_add(&ret->moves, &ret->n_moves);
         shape_init(&move_shape, m);
         planned_move(m, &o->fleet.s, &p->moves[i]);
-        m->id = (int64_t)ret->n_moves;
+        m->id = ids[i] = (int64_t)ret->n_moves;
+        m->aside = !is_asked(a, p->moves[i].vm);
         m->forecast = planned_move_forecast(&f.moves[i]);
-        r->vms += !off;
+        planned_waits(m, &o->fleet.s, p, i, ids);
+        r->vms += !off && !m->aside && p->moves[i].from == o->fleet.s.vms[p->moves[i].vm].host;
         r->queued++;
     }
     forecast_done(&f);
@@ -175,7 +187,7 @@ static void tell(const struct offline *o, const struct plan_index *x, const stru
     plan_ways_find(x, &a->r, p, 0, &ways);
     planned_ways(&ret->run, 0, &ways);
     plan_ways_done(&ways);
-    add_moves(o, p, ret);
+    add_moves(o, a, p, ret);
     ret->run.blocked = (int64_t)stays_of(&ret->run, FATE_BLOCKED);
     ret->run.message =
         xasprintf("%lld of %s would be blocked; nothing was changed", (long long)ret->run.blocked,
@@ -204,10 +216,13 @@ int offline_plan(struct cli *c, const struct offline *o, struct request *req, st
     a.r.to = a.to.list, a.r.n_to = a.to.n;
     a.r.avoid = a.avoid.list, a.r.n_avoid = a.avoid.n;
     a.r.allow_cold = ret->run.on_blocked == BLOCKED_COLD;
+    a.r.make_room = ret->run.make_room;
     struct plan_index *x = plan_index_new(&o->fleet.s, &o->policy);
     plan_make_from(x, &a.r, 0, &p);
     if (plan_verify(&o->fleet.s, &o->policy, &a.r, &p, &bad)) {
         tell(o, x, &a, &p, ret);
+        if (ret->run.blocked && ret->run.kind == RUN_DRAIN)
+            ret->run.room_moves = planned_room_moves(&o->fleet.s, &o->policy, &a.r);
     } else {
         cleanup(freep) char *why = reason_line(&bad);
         ret->run.state = RUN_FAILED;
@@ -247,11 +262,13 @@ int fleet_plan_make(struct cli *c, const struct offline *o, const struct snapsho
         code = cli_error(c, X_FAILED, "the planner's answer did not pass verification: %s", why);
     }
     planned_forecast(&ret->v.run, &o->fleet.s, &o->policy, &ret->p, -1, &f);
+    cleanup(freep) int64_t *ids = xcalloc(ret->p.n_moves + 1, sizeof(*ids));
     for (size_t i = 0; i < ret->p.n_moves; i++) {
         struct move *m = vec_add(&ret->v.moves, &ret->v.n_moves);
         shape_init(&move_shape, m);
         planned_move(m, &o->fleet.s, &ret->p.moves[i]);
-        m->id = (int64_t)ret->v.n_moves;
+        m->id = ids[i] = (int64_t)ret->v.n_moves;
+        planned_waits(m, &o->fleet.s, &ret->p, i, ids);
         m->forecast = planned_move_forecast(&f.moves[i]);
     }
     forecast_done(&f);

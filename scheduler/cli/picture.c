@@ -38,6 +38,7 @@ struct picture {
     const struct snapshot *s;
     const struct run_view *v;
     const struct move **move; /* per VM, or NULL */
+    int *via;                 /* per VM: where it is parked on its way; -1 */
     bool *blocked;            /* per VM */
     int *to;                  /* per VM: where it ends */
     int *colour;              /* per host: of the palette, -1 none */
@@ -89,9 +90,12 @@ static void apply_plan(struct picture *p)
     p->blocked = xcalloc(p->s->n_vms, sizeof(*p->blocked));
     p->to = xcalloc(p->s->n_vms, sizeof(*p->to));
     p->colour = xcalloc(p->s->n_hosts, sizeof(*p->colour));
+    p->via = xcalloc(p->s->n_vms, sizeof(*p->via));
     p->touched = xcalloc(p->s->n_hosts, sizeof(*p->touched));
-    for (size_t i = 0; i < p->s->n_vms; i++)
+    for (size_t i = 0; i < p->s->n_vms; i++) {
         p->to[i] = p->s->vms[i].host;
+        p->via[i] = -1;
+    }
     for (size_t i = 0; i < p->s->n_hosts; i++) {
         p->colour[i] = -1;
         p->touched[i] = str_eq(p->s->hosts[i].h->name, p->v->run.host);
@@ -101,6 +105,7 @@ static void apply_plan(struct picture *p)
         int vm = find_vm(p->s, m->vm, m->vm_name), to = find_host(p->s, m->to);
         if (vm < 0 || to < 0)
             continue;
+        p->via[vm] = p->move[vm] ? p->to[vm] : -1;
         p->move[vm] = m;
         p->to[vm] = to;
         p->touched[to] = p->touched[p->s->vms[vm].host] = true;
@@ -228,6 +233,10 @@ static void put_title(const struct picture *p, const struct seg *g)
         fputs("  ", p->f);
         put_text(p->f, p->s->hosts[v->host].h->name);
         fputs(" → ", p->f);
+        if (p->via[g->vm] >= 0) {
+            put_text(p->f, p->s->hosts[p->via[g->vm]].h->name);
+            fputs(" → ", p->f);
+        }
         put_text(p->f, p->s->hosts[g->to].h->name);
     }
     fputs(g->look == BLOCKED    ? "  cannot leave</title>"
@@ -446,6 +455,7 @@ static void picture_done(struct picture *p)
             free(p->rows[i].side[side].segs);
     free(p->rows);
     free(p->move);
+    free(p->via);
     free(p->blocked);
     free(p->to);
     free(p->colour);

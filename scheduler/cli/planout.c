@@ -20,6 +20,28 @@ static void forecast_cells(struct table *t, const struct move_forecast *f)
     table_text(t, C_NONE, f->pause_us < 0 ? "?" : fmt_duration(pause, f->pause_us));
 }
 
+enum { WAITS_SHOWN = 3 };
+
+char *waits_text(const struct move *m)
+{
+    char *s = NULL;
+    for (size_t i = 0; i < m->n_after && i < WAITS_SHOWN; i++)
+        text_add(&s, "%svm/%s", i ? ", " : "", m->after[i].vm);
+    if (m->n_after > WAITS_SHOWN)
+        text_add(&s, " and %zu more", m->n_after - WAITS_SHOWN);
+    return s;
+}
+
+/* "after vm/x: into the room that vm/x gives up" */
+static void why_cell(struct table *t, const struct move *m)
+{
+    cleanup(freep) char *waits = waits_text(m);
+    if (waits)
+        table_fmt(t, C_NONE, "after %s: %s", waits, m->why ? m->why : "");
+    else
+        table_text(t, C_NONE, m->why);
+}
+
 int plan_moves_print(struct cli *c, const struct run_view *v)
 {
     static const struct column cols[] = {
@@ -39,7 +61,7 @@ int plan_moves_print(struct cli *c, const struct run_view *v)
                    m->live      ? "live"
                    : m->offline ? "shut off"
                                 : "COLD");
-        table_text(&t, C_NONE, m->why);
+        why_cell(&t, m);
         forecast_cells(&t, &m->forecast);
         table_text(&t, C_NONE, m->vm);
     }

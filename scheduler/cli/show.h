@@ -50,6 +50,8 @@ int run_exit(const struct run *r);
 char *drain_command(const struct run *r);
 
 /* Only the table of moves. Gives an exit code. */
+/* "vm/a, vm/b and 3 more": what the move waits for; NULL: nothing. Gives. */
+char *waits_text(const struct move *m);
 int plan_moves_print(struct cli *c, const struct run_view *v);
 /* Only "Plan: 22 moves, ..." without what is blocked or stopped. */
 void plan_total_print(FILE *f, const struct run_view *v);

@@ -35,6 +35,8 @@ char *drain_command(const struct run *r)
         add_word(&s, "--to ", r->to[i]);
     for (size_t i = 0; i < r->n_avoid; i++)
         add_word(&s, "--avoid ", r->avoid[i]);
+    if (r->make_room)
+        text_add(&s, " --make-room");
     if (r->parallel > 0)
         text_add(&s, " --parallel %lld", (long long)r->parallel);
     if (r->reason)
@@ -43,7 +45,7 @@ char *drain_command(const struct run *r)
 }
 
 struct ways {
-    char *list[CURES_SHOWN + WAIVERS_SHOWN + 1]; /* a command or what to do; what it is good for */
+    char *list[CURES_SHOWN + WAIVERS_SHOWN + 2]; /* a command or what to do; what it is good for */
     size_t n, left_out;
 };
 
@@ -127,6 +129,18 @@ static void add_cures(struct ways *w, const struct run *r, const struct stay *st
     }
 }
 
+/* A plan that was found: others move out of the way. */
+static void add_room(struct ways *w, const struct run *r)
+{
+    if (r->room_moves <= 0 || r->make_room)
+        return;
+    cleanup(freep) char *again = drain_command(r);
+    add_way(w,
+            xasprintf("%s --make-room   all leave, after %s of other hosts", again,
+                      text_count(r->room_moves, "move of a VM", "moves of VMs")),
+            ARRAY_LEN(w->list));
+}
+
 /* All but the VMs that cannot move. */
 static void add_leave(struct ways *w, const struct run *r)
 {
@@ -190,8 +204,10 @@ void ways_out_print(FILE *f, const struct run *r)
     bool none = false;
     for (size_t i = 0; i < r->n_stays && r->ways_cut; i++)
         none = none || (stay_fate(r, &r->stays[i]) == FATE_BLOCKED && !r->stays[i].n_ways);
-    if (leaves && whole)
+    if (leaves && whole) {
+        add_room(&w, r);
         add_leave(&w, r);
+    }
     for (size_t i = 0, shown = w.n; leaves && (whole || r->state == RUN_PARTLY) && i < r->n_stays &&
                                     w.n < shown + WAIVERS_SHOWN;
          i++)

@@ -123,6 +123,7 @@ static void run_slot_free(struct run_slot *r)
     for (size_t i = 0; i < r->n_refusals; i++) {
         free(r->refusals[i].vm);
         free(r->refusals[i].host);
+        free(r->refusals[i].from);
         shape_done(&reason_shape, &r->refusals[i].why);
     }
     for (size_t i = 0; i < r->n_known; i++) {

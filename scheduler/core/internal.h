@@ -1,7 +1,8 @@
 /* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
  * Map   world.c inventory and snapshots · ask.c commands and their answers · check.c what answers of
  *       the real checks mean · run.c life of a run · planned.c plans as data · runplan.c planning
- *       with the real checks · admit.c whose turn it is · move.c life of a move ·
+ *       with the real checks · admit.c whose turn it is · waits.c moves that wait · move.c life of a
+ *       move · heard.c what is heard of it ·
  *       settle.c where a VM is, from evidence · request.c operator verbs · view.c queries ·
  *       core.c dispatch.
  * Thread core only.   PURE. */
@@ -57,6 +58,7 @@ struct ask { /* a command whose answer is awaited */
 
 struct refusal { /* learnt by asking; part of every further plan of the run */
     char *vm, *host; /* uuid, host name; host NULL: nowhere */
+    char *from;      /* vm NULL: of all VMs on this host */
     struct reason why;
     bool tried;      /* a migration failed there: may be tried again when nothing else is left */
 };
@@ -199,6 +201,10 @@ void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...
     __attribute__((format(printf, 4, 5)));
 void run_cancel(struct core *c, struct run_slot *r, const char *actor);
 void run_count(struct core *c, struct run_slot *r);
+/* The VM of this move stays, and why. */
+void run_stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why);
+/* Does the move take a VM of the run's own away from where it was? */
+bool run_owns(const struct run *r, const struct move *m);
 void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m);
 void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 
@@ -215,6 +221,15 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
 bool admit_now(const struct core *c, const struct run *r, const struct move_slot *m);
 void admit_flows(struct core *c, struct move_slot *m); /* its first bytes were seen */
 
+/* waits.c: moves that wait for others of their run */
+/* Some move that it waits for has not ended yet; its note says which. */
+bool waits_on(const struct core *c, struct move_slot *m);
+bool waits_still(const struct core *c, const struct move_slot *m); /* the same, without the note */
+/* What waits for a move that did not move is taken back and planned anew, or becomes a stay. */
+void waits_settle(struct core *c, struct run_slot *r);
+/* Where a parked VM goes on from. */
+void waits_follow(struct core *c, const struct move_slot *m);
+
 /* move.c */
 struct move_slot *move_new(struct core *c, struct run_slot *r, const struct snapshot *s,
                            const struct plan_move *pm);
@@ -224,6 +239,8 @@ void move_answer(struct core *c, const struct ask *a, const struct msg *m, struc
 void move_progress(struct core *c, const char *host, const struct progress *p);
 void move_host_down(struct core *c, const char *host);
 bool move_active(const struct move_slot *m);
+void move_prep_note(struct move_slot *m, enum reason_code code, const char *host,
+                    const char *have);
 struct move_slot *move_of_vm(const struct core *c, const char *uuid);
 void move_failed_reason(const struct move_slot *m, struct reason *ret);
 

@@ -26,6 +26,7 @@ void planned_run(struct run *r, const struct policy *p, const struct request *re
     copy_strs(&r->avoid, &r->n_avoid, req->avoid, req->n_avoid);
     copy_strs(&r->allow_shutdown, &r->n_allow_shutdown, req->allow_shutdown, req->n_allow_shutdown);
     r->stop_all = req->confirm && str_eq(req->confirm, req->host);
+    r->make_room = req->make_room || p->drain.make_room;
     r->policy_commit = xstrdup(p->commit);
     r->policy_clean = p->clean;
 }
@@ -44,6 +45,39 @@ void planned_move(struct move *m, const struct snapshot *s, const struct plan_mo
     m->mem_bytes = vm_need_bytes(v);
     for (size_t i = 0; i < v->n_disks; i++)
         shape_copy(&disk_shape, vec_add(&m->disks, &m->n_disks), &v->disks[i]);
+}
+
+void planned_waits(struct move *m, const struct snapshot *s, const struct plan *p, size_t i,
+                   const int64_t *ids)
+{
+    for (size_t k = 0; k < p->moves[i].n_after; k++) {
+        int a = p->moves[i].after[k];
+        if (ids[a])
+            *vec_add(&m->after, &m->n_after) =
+                (struct move_wait){.move = ids[a], .vm = xstrdup(s->vms[p->moves[a].vm].v->name)};
+    }
+    for (size_t k = i + 1; k < p->n_moves; k++)
+        m->parks = m->parks || p->moves[k].vm == p->moves[i].vm;
+}
+
+int64_t planned_room_moves(const struct snapshot *s, const struct policy *p,
+                           const struct plan_request *r)
+{
+    struct plan_request more = *r;
+    struct plan plan;
+    int64_t n = 0;
+    if (r->make_room)
+        return 0;
+    more.make_room = more.quick = true;
+    plan_make(s, p, &more, 0, &plan);
+    bool holds = !plan.n_stays && plan_verify(s, p, &more, &plan, NULL);
+    cleanup(freep) bool *asked = xcalloc(s->n_vms, sizeof(*asked));
+    for (size_t i = 0; i < r->n_vms; i++)
+        asked[r->vms[i]] = true;
+    for (size_t i = 0; i < plan.n_moves && holds; i++)
+        n += !asked[plan.moves[i].vm];
+    plan_done(&plan);
+    return n;
 }
 
 void planned_forecast(struct run *r, const struct snapshot *s, const struct policy *p,

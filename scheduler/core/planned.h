@@ -11,6 +11,14 @@
 /* What was asked for, by whom, under which policy. */
 void planned_run(struct run *r, const struct policy *p, const struct request *req);
 void planned_move(struct move *m, const struct snapshot *s, const struct plan_move *p);
+/* What the i-th move of the plan waits for, and whether it is one of two. ids: of its moves; 0: it is
+ * not made. */
+void planned_waits(struct move *m, const struct snapshot *s, const struct plan *p, size_t i,
+                   const int64_t *ids);
+/* The request leaves VMs where they are: how many moves of other VMs would let all of them go? 0: no
+ * such plan was found, or none is wanted. */
+int64_t planned_room_moves(const struct snapshot *s, const struct policy *p,
+                           const struct plan_request *r);
 /* Of the whole plan into r; gives *ret for planned_move_forecast. lead_us: from a move's turn to its
  * first byte; -1: what is assumed before one was seen. */
 void planned_forecast(struct run *r, const struct snapshot *s, const struct policy *p,

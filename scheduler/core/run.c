@@ -68,16 +68,18 @@ void run_count(struct core *c, struct run_slot *s)
 {
     struct run *r = &s->run;
     r->moved = r->moving = r->queued = r->stopped = r->bytes = 0;
-    r->definitions = r->unmeasured = 0;
+    r->definitions = r->unmeasured = r->aside = 0;
     for (size_t i = 0; i < c->n_moves; i++) {
         const struct move *m = &c->moves[i]->m;
         if (m->run != r->id)
             continue;
         r->queued += m->state == JOB_QUEUED;
         r->moving += job_holds_dst((enum job_state)m->state);
-        r->moved += m->state == JOB_DONE && !m->offline;
+        bool mine = run_owns(r, m);
+        r->moved += m->state == JOB_DONE && !m->offline && mine;
         if (m->state != JOB_DONE)
             continue;
+        r->aside += m->aside;
         r->definitions += m->offline;
         r->unmeasured += m->live && (m->bytes < 0 || m->downtime_us < 0);
         r->stopped += !m->live && !m->offline;
@@ -132,40 +134,6 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
 
 /* ---- moves of a running run ------------------------------------------------------------------------ */
 
-/* The last try says nothing of where it was to go, all of where it is. */
-static void lost_reason(const struct move_slot *m, struct reason *ret)
-{
-    bool libvirt = str_eq(m->m.code, reason_tokens[R_LIBVIRT_DOWN]);
-    cleanup(freep) char *what = xasprintf("host %s", m->m.from);
-    cleanup(freep) char *cure = xasprintf("start it on %s: systemctl start %s; then drain again",
-                                          m->m.from, libvirt ? "libvirtd" : "drover-agent");
-    reason_set(ret, reason_from_token(m->m.code), NULL, what, NULL, NULL, cure);
-}
-
-static void stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why)
-{
-    struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
-    st->vm = xstrdup(m->m.vm);
-    st->name = xstrdup(m->m.vm_name);
-    st->off = m->m.offline;
-    r->dirty = true;
-    if (m->source_lost)
-        lost_reason(m, vec_add(&st->reasons, &st->n_reasons));
-    for (size_t i = 0; !m->source_lost && i < m->m.n_tried; i++) {
-        const struct attempt *t = &m->m.tried[i];
-        struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
-        reason_set(reason, reason_from_token(t->code), t->to, NULL, NULL, t->error, NULL);
-    }
-    if (!st->n_reasons) {
-        struct reason *reason = vec_add(&st->reasons, &st->n_reasons);
-        enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
-        reason_set(reason, code, NULL, NULL, NULL, code == R_DEADLINE ? NULL : why, NULL);
-    }
-    st->cold = planned_cold_lifts(st);
-    say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked",
-        "vm/%s stays on %s: %s", m->m.vm_name, m->m.from, why);
-}
-
 static const struct host_slot *host_with(const struct core *c, const char *vm)
 {
     for (size_t i = 0; i < c->n_hosts; i++)
@@ -188,7 +156,7 @@ static void left_by_itself(struct core *c, struct run_slot *r, struct move_slot 
             now ? now->rec.name : "");
     set_str(&m->m.note, NULL);
     m->handled = m->dirty = r->dirty = true;
-    r->run.vms -= !m->m.offline;
+    r->run.vms -= !m->m.offline && run_owns(&r->run, &m->m);
     say(c, (struct about){.m = m}, "vm.foreign", "vm/%s: %s", m->m.vm_name, m->m.error);
 }
 
@@ -222,6 +190,14 @@ static bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m
     struct reason why = {0};
     snapshot_make(c, r->run.id, m->m.id, &snap);
     int vm = snap_vm_id(&snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
+    for (size_t i = 0; i < c->n_moves; i++) { /* their room is not there yet, so they have none */
+        const struct move_slot *o = c->moves[i];
+        int other = o->m.run == m->m.run && waits_still(c, o) && move_of_vm(c, o->m.vm) == o
+                        ? snap_vm_id(&snap.s, o->m.vm)
+                        : -1;
+        if (other >= 0)
+            snap.vms[other].moving_to = -1;
+    }
     bool ok = vm >= 0 && to >= 0 && plan_allows(&snap.s, &c->policy, vm, to, &why) &&
               (!m->m.live || plan_vm_movable(&snap.s, &c->policy, vm, &why));
     snapshot_done(&snap);
@@ -241,7 +217,7 @@ static bool agents_ready(const struct core *c, const struct move_slot *m)
 
 static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
 {
-    if (m->not_before_us > c->now_us || !still_wanted(c, r, m))
+    if (m->not_before_us > c->now_us)
         return;
     if (r->run.deadline_wall_us && c->wall_us > r->run.deadline_wall_us) {
         set_str(&m->m.code, reason_tokens[R_DEADLINE]);
@@ -249,6 +225,8 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
         move_event(c, m, JEV_REFUSED);
         return;
     }
+    if (waits_on(c, m) || !still_wanted(c, r, m))
+        return;
     if (!agents_ready(c, m)) {
         cleanup(freep) char *note = xasprintf("waiting for the agent or libvirtd of %s", m->m.from);
         set_str(&m->m.note, note);
@@ -258,7 +236,7 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
         return;
     if (!target_holds(c, r, m)) {
         cleanup(freep) char *was = xstrdup(m->m.to);
-        if (!run_replan_move(c, r, m, false)) {
+        if (m->m.parks || !run_replan_move(c, r, m, false)) {
             if (!m->blocked_since_us)
                 m->blocked_since_us = c->now_us;
             if (c->now_us - m->blocked_since_us > GIVE_UP_US) {
@@ -281,7 +259,8 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
 /* No live try is left: the operator's word for that case, --on-blocked cold, if it covers this VM. */
 static bool go_cold(struct core *c, struct run_slot *r, struct move_slot *m, enum reason_code code)
 {
-    if (!m->m.live || code != R_MIGRATE_FAILED || r->run.on_blocked != BLOCKED_COLD ||
+    bool whole = run_owns(&r->run, &m->m) && !m->m.parks;
+    if (!whole || !m->m.live || code != R_MIGRATE_FAILED || r->run.on_blocked != BLOCKED_COLD ||
         !planned_may_stop(&r->run, m->m.vm_name))
         return false;
     m->m.live = false; /* asks the planner for a place where it may be started */
@@ -310,8 +289,9 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     /* what a check said of the VM itself may pass (a backup job); of a host only after a change */
     run_refuse(r, m->m.vm, m->m.to, &why, true);
     shape_done(&reason_shape, &why);
-    bool elsewhere = !last && run_replan_move(c, r, m, false);
-    bool again = elsewhere || (!last && run_replan_move(c, r, m, true));
+    /* others wait for the very place where a VM is parked, and it for theirs */
+    bool elsewhere = !last && !m->m.parks && run_replan_move(c, r, m, false);
+    bool again = elsewhere || (!last && (m->m.parks || run_replan_move(c, r, m, true)));
     bool busy = !last && m->no_target == R_VM_BUSY; /* libvirt's job of the failed try; it ends */
     bool cold = !again && !busy && go_cold(c, r, m, code);
     if (!again && !busy && !cold)
@@ -357,7 +337,7 @@ static void handle_failed(struct core *c, struct run_slot *r, struct move_slot *
     if (wait_out(c, r, m) || retry(c, r, m))
         return;
     m->handled = true;
-    stay_after(c, r, m, m->m.error ? m->m.error : "unknown error");
+    run_stay_after(c, r, m, m->m.error ? m->m.error : "unknown error");
 }
 
 static bool drive_moves(struct core *c, struct run_slot *r)
@@ -375,6 +355,7 @@ static bool drive_moves(struct core *c, struct run_slot *r)
             m->handled = true;
         open |= !job_final((enum job_state)m->m.state);
     }
+    waits_settle(c, r);
     return open;
 }
 
@@ -459,17 +440,22 @@ static void end_drain(struct core *c, struct run_slot *r)
     struct host_slot *h = host_find(c, r->run.host);
     run_count(c, r);
     const struct proof *p = &r->run.proof;
+    cleanup(freep) char *aside =
+        r->run.aside ? xasprintf("; %lld move%s of others made room", (long long)r->run.aside,
+                                 r->run.aside == 1 ? "" : "s")
+                     : NULL;
     if (p->running == 0 && p->jobs == 0 && r->run.blocked == 0) {
         cleanup(freep) char *why =
             xasprintf("drained by run/%lld%s%s", (long long)r->run.id, r->run.reason ? ": " : "",
                       r->run.reason ? r->run.reason : "");
         host_set_state(c, h, HOST_MAINTENANCE, r->run.id, r->run.actor, why);
-        run_end(c, r, RUN_DONE,
-                "host/%s drained: %lld of %lld VMs moved, %lld stopped; proven empty: %lld domains "
-                "run, %lld libvirt jobs, %lld image watchers; %lld shut off",
-                r->run.host, (long long)r->run.moved, (long long)r->run.vms,
-                (long long)r->run.stopped, (long long)p->running, (long long)p->jobs,
-                (long long)p->watchers, (long long)p->defined);
+        run_end(
+            c, r, RUN_DONE,
+            "host/%s drained: %lld of %lld VMs moved, %lld stopped%s; proven empty: %lld domains "
+            "run, %lld libvirt jobs, %lld image watchers; %lld shut off",
+            r->run.host, (long long)r->run.moved, (long long)r->run.vms, (long long)r->run.stopped,
+            aside ? aside : "", (long long)p->running, (long long)p->jobs, (long long)p->watchers,
+            (long long)p->defined);
         return;
     }
     cleanup(freep) char *why = xasprintf("drain run/%lld left %lld VM%s here", (long long)r->run.id,

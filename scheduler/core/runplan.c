@@ -32,6 +32,7 @@ struct wanted {
     size_t n_vms, n_wish, n_to, n_avoid, n_refusals;
     struct plan_refusal *refusals;
     struct plan_request req; /* borrows the lists */
+    bool others;             /* of other hosts may move too, if the run allows it */
 };
 
 static void wanted_done(struct wanted *w)
@@ -70,13 +71,14 @@ static void refusals_for(const struct run_slot *r, const struct snapshot *s, boo
                 add_refusal(w, vm, host, &f->why);
             continue;
         }
-        for (size_t k = 0; k < w->n_vms; k++)
-            add_refusal(w, w->vms[k], host, &f->why);
+        for (int k = 0; k < (int)s->n_vms; k++)
+            if (!f->from || str_eq(s->hosts[s->vms[k].host].h->name, f->from))
+                add_refusal(w, k, host, &f->why);
     }
 }
 
-static void make_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
-                      struct wanted *w, bool forget_tried, struct plan *ret)
+static void fill_request(const struct run_slot *r, const struct snapshot *s, struct wanted *w,
+                         bool forget_tried)
 {
     host_ids(s, r->run.to, r->run.n_to, &w->to, &w->n_to);
     host_ids(s, r->run.avoid, r->run.n_avoid, &w->avoid, &w->n_avoid);
@@ -87,8 +89,7 @@ static void make_plan(struct core *c, struct run_slot *r, const struct snapshot 
         *(int *)vec_add(&w->to, &w->n_to) = home;
     }
     refusals_for(r, s, forget_tried, w);
-    struct plan_request *req = &w->req;
-    *req = (struct plan_request){
+    w->req = (struct plan_request){
         .vms = w->vms,
         .n_vms = w->n_vms,
         .to = w->to,
@@ -99,7 +100,14 @@ static void make_plan(struct core *c, struct run_slot *r, const struct snapshot 
         .refusals = w->refusals,
         .n_refusals = w->n_refusals,
         .allow_cold = r->run.on_blocked == BLOCKED_COLD,
+        .make_room = w->others && r->run.make_room && r->run.kind == RUN_DRAIN,
     };
+}
+
+/* False: the verifier threw it away. */
+static bool make_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
+                      const struct plan_request *req, struct plan *ret)
+{
     plan_make(s, &c->policy, req, c->cfg.seed, ret);
     struct reason bad = {0};
     bool holds = plan_verify(s, &c->policy, req, ret, &bad);
@@ -108,9 +116,9 @@ static void make_plan(struct core *c, struct run_slot *r, const struct snapshot 
         say(c, (struct about){.r = r}, "plan.refused_by_verify",
             "the plan of run/%lld was refused by its own verifier: %s", (long long)r->run.id, text);
         plan_done(ret); /* moves nothing */
-        memset(ret, 0, sizeof(*ret));
     }
     shape_done(&reason_shape, &bad);
+    return holds;
 }
 
 /* ---- which VMs ------------------------------------------------------------------------------------ */
@@ -150,7 +158,8 @@ static bool left_home(const struct core *c, int64_t drain, const char *uuid, con
 {
     for (size_t i = 0; i < c->n_moves; i++) {
         const struct move *m = &c->moves[i]->m;
-        if (m->run == drain && m->state == JOB_DONE && str_eq(m->vm, uuid) && str_eq(m->to, now_on))
+        if (m->run == drain && m->state == JOB_DONE && !m->aside && str_eq(m->vm, uuid) &&
+            str_eq(m->to, now_on))
             return true;
     }
     return false;
@@ -222,7 +231,9 @@ static void ask_host(struct core *c, struct run_slot *r, const struct snapshot *
             break;
         const struct plan_move *mv = &p->moves[i];
         const struct vm *v = s->vms[mv->vm].v;
-        if (!str_eq(s->hosts[source ? mv->from : mv->to].h->name, host) ||
+        bool parked =
+            mv->from != s->vms[mv->vm].host; /* not there yet: nothing to ask its source */
+        if (!str_eq(s->hosts[source ? mv->from : mv->to].h->name, host) || (source && parked) ||
             known_find(r, v->uuid, host))
             continue;
         struct known *k = vec_add(&r->known, &r->n_known);
@@ -279,6 +290,7 @@ static void peer_answer(struct run_slot *r, const struct ask *a, const struct ms
     reason_set(&why, R_PEER, a->vm, NULL, NULL,
                d && d->error ? d->error : "the source's agent did not answer", NULL);
     run_refuse(r, NULL, a->vm, &why, false);
+    r->refusals[r->n_refusals - 1].from = xstrdup(a->host);
     shape_done(&reason_shape, &why);
 }
 
@@ -362,12 +374,27 @@ static void note_unnamed(struct core *c, struct run_slot *r, const struct snapsh
     }
 }
 
+static void say_joins(struct core *c, const struct move_slot *m)
+{
+    bool before = false;
+    for (size_t i = 0; i < c->n_moves; i++)
+        before = before || (c->moves[i] != m && c->moves[i]->m.run == m->m.run &&
+                            str_eq(c->moves[i]->m.vm, m->m.vm));
+    if (before || m->m.aside)
+        say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go from %s to %s: %s",
+            m->m.vm_name, m->m.from, m->m.to, m->m.why ? m->m.why : "?");
+    else
+        say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
+            m->m.vm_name, m->m.from);
+}
+
 /* Those that join a run under way are in no forecast. */
 static void create_moves(struct core *c, struct run_slot *r, const struct snapshot *s,
                          const struct plan *p)
 {
     struct forecast f = {0};
     bool joins = r->run.state == RUN_RUNNING;
+    cleanup(freep) int64_t *ids = xcalloc(p->n_moves + 1, sizeof(*ids));
     if (!joins)
         planned_forecast(&r->run, s, &c->policy, p, c->lead_us, &f);
     for (size_t i = 0; i < p->n_moves; i++) {
@@ -376,9 +403,12 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
         if (has_stay(r, v->uuid))
             continue;
         struct move_slot *m = move_new(c, r, s, mv);
+        ids[i] = m->m.id;
+        planned_waits(&m->m, s, p, i, ids);
+        m->m.aside =
+            r->run.kind == RUN_DRAIN && !str_eq(s->hosts[s->vms[mv->vm].host].h->name, r->run.host);
         if (joins)
-            say(c, (struct about){.m = m}, "vm.came", "vm/%s came to %s meanwhile; it leaves too",
-                v->name, m->m.from);
+            say_joins(c, m);
         else
             m->m.forecast = planned_move_forecast(&f.moves[i]);
     }
@@ -420,6 +450,14 @@ static void find_ways(const struct core *c, struct run_slot *r, const struct sna
     planned_ways(&r->run, r->run.n_stays - p->n_stays, &ways);
     plan_ways_done(&ways);
     plan_index_free(x);
+    r->run.room_moves = planned_room_moves(s, &c->policy, &w->req);
+}
+
+/* Of the VMs that are the run's, and not of one that was parked. */
+static bool takes_away(const struct run_slot *r, const struct snapshot *s,
+                       const struct plan_move *m)
+{
+    return r->run.kind != RUN_DRAIN || str_eq(s->hosts[m->from].h->name, r->run.host);
 }
 
 /* Every pair is confirmed. First round: decide whether to begin at all. Later: VMs that came while
@@ -436,7 +474,7 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
         r->run.vms += vm_active(s->vms[p->stays[i].vm].v->state);
     for (size_t i = 0; i < p->n_moves;
          i++) /* also when the run is refused: "1 of 23 cannot leave" */
-        r->run.vms += vm_active(s->vms[p->moves[i].vm].v->state);
+        r->run.vms += vm_active(s->vms[p->moves[i].vm].v->state) && takes_away(r, s, &p->moves[i]);
     size_t blocked = stays_of(&r->run, FATE_BLOCKED);
     if (r->run.state == RUN_RUNNING) {
         create_moves(c, r, s, p);
@@ -468,15 +506,16 @@ void run_plan(struct core *c, struct run_slot *r)
     snapshot_make(c, r->run.id, 0, &snap);
     judge_answers(c, r, &snap.s);
     collect_vms(c, r, &snap.s, &w);
-    make_plan(c, r, &snap.s, &w, false, &p);
-    bool lost = p.n_moves + p.n_stays < w.n_vms; /* the verifier threw the plan away */
-    if (lost)
+    w.others = true;
+    fill_request(r, &snap.s, &w, false);
+    if (!make_plan(c, r, &snap.s, &w.req, &p)) {
         run_end(c, r, RUN_FAILED,
                 "the planner's answer did not pass verification; nothing was moved");
-    else if (r->rounds++ < PLAN_ROUNDS && ask_unknown(c, r, &snap.s, &p))
+    } else if (r->rounds++ < PLAN_ROUNDS && ask_unknown(c, r, &snap.s, &p)) {
         set_str(&r->run.message, "asking libvirt and Ceph on both ends of every move");
-    else
+    } else {
         settle_plan(c, r, &snap.s, &w, &p);
+    }
     plan_done(&p);
     wanted_done(&w);
     snapshot_done(&snap);
@@ -510,13 +549,15 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
     bool found = false;
     if (vm >= 0) {
         *(int *)vec_add(&w.vms, &w.n_vms) = vm;
-        make_plan(c, r, &snap.s, &w, forget_tried, &p);
+        fill_request(r, &snap.s, &w, forget_tried);
+        make_plan(c, r, &snap.s, &w.req, &p);
         bool cold_ok = p.n_moves == 1 && (p.moves[0].live || m->m.offline || !m->m.live);
         found = p.n_moves == 1 && cold_ok;
         if (found) {
             set_str(&m->m.to, snap.s.hosts[p.moves[0].to].h->name);
             set_str(&m->m.why, p.moves[0].why);
             m->dirty = true;
+            waits_follow(c, m);
         } else if (p.n_stays == 1) {
             const struct reason *why = why_waiting(&p.stays[0], m->m.to);
             cleanup(freep) char *text = why ? reason_sentence(why) : xstrdup("?");

@@ -119,10 +119,13 @@ static bool lock_taken(struct move_slot *m)
 
 static enum job_event runs_at_destination(struct core *c, struct move_slot *m, int s)
 {
-    if (s == SEEN_PAUSED || s == SEEN_OTHER) /* its libvirtd died while it handed over: it never will */
+    if (s == SEEN_PAUSED ||
+        s == SEEN_OTHER) /* its libvirtd died while it handed over: it never will */
         return m->probe_rounds <= GIVEN_UP_ROUNDS
                    ? wait_for(m, "%s has not let go of its stopped copy yet", m->m.from)
-                   : wait_for(m, "it runs on %s; its stopped copy on %s needs a person: virsh destroy %s there",
+                   : wait_for(m,
+                              "it runs on %s; its stopped copy on %s needs a person: virsh destroy "
+                              "%s there",
                               m->m.to, m->m.from, m->m.vm_name);
     if (!only_writer(c, m, false) || !leftover_gone(c, m, s) || !lock_taken(m))
         return JEV_UNPROVEN;

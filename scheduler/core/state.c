@@ -33,23 +33,27 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_ENUM(T, state, run_state_names), SF_STR(T, host), SF_STR(T, actor), SF_STR(T, reason),
       SF_BOOL(T, dry_run), SF_ENUM(T, on_blocked, on_blocked_names), SF_INT(T, parallel),
       SF_INT(T, deadline_wall_us), SF_ENUM(T, host_was, host_state_names), SF_STRS(T, to),
-      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_BOOL(T, stop_all), SF_STR(T, policy_commit),
-      SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us), SF_INT(T, started_wall_us),
-      SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved), SF_INT(T, moving),
-      SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped), SF_INT(T, definitions),
-      SF_INT(T, unmeasured), SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1),
-      SF_INT_OR(T, bound_us, -1), SF_INT_OR(T, eta_wall_us, -1),
-      SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message), SF_LIST(T, stays, &stay_shape),
-      SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape),
-      SF_OBJ(T, proof, &proof_shape));
+      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_BOOL(T, stop_all), SF_BOOL(T, make_room),
+      SF_STR(T, policy_commit), SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us),
+      SF_INT(T, started_wall_us), SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved),
+      SF_INT(T, moving), SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped),
+      SF_INT(T, definitions), SF_INT(T, aside), SF_INT(T, room_moves), SF_INT(T, unmeasured),
+      SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1),
+      SF_INT_OR(T, eta_wall_us, -1), SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message),
+      SF_LIST(T, stays, &stay_shape), SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut),
+      SF_LIST(T, shortages, &shortage_shape), SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
 #undef T
+#define T struct move_wait
+SHAPE(move_wait_shape, T, SF_INT_REQ(T, move), SF_STR(T, vm));
+#undef T
 #define T struct move
 SHAPE(move_shape, T, SF_INT_REQ(T, id), SF_INT_REQ(T, run), SF_STR_REQ(T, vm), SF_STR(T, vm_name),
       SF_STR(T, from), SF_STR(T, to), SF_ENUM(T, state, job_state_names), SF_BOOL(T, live),
-      SF_BOOL(T, offline), SF_INT(T, attempt), SF_STR(T, why), SF_INT(T, mem_bytes),
+      SF_BOOL(T, offline), SF_INT(T, attempt), SF_STR(T, why), SF_LIST(T, after, &move_wait_shape),
+      SF_BOOL(T, aside), SF_BOOL(T, parks), SF_INT(T, mem_bytes),
       SF_OBJ(T, forecast, &move_forecast_shape), SF_LIST(T, disks, &disk_shape),
       SF_INT(T, queued_wall_us), SF_INT(T, prepared_wall_us), SF_INT(T, copy_wall_us),
       SF_INT(T, ended_wall_us), SF_OBJ(T, progress, &progress_shape), SF_INT(T, sent_wall_us),
@@ -74,8 +78,9 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
 #define T struct request
 SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
       SF_STR(T, host2), SF_INT(T, run), SF_BOOL(T, dry_run), SF_BOOL(T, bring_home),
-      SF_STR(T, on_blocked), SF_INT(T, parallel), SF_INT(T, deadline_us), SF_STRS(T, to),
-      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, confirm), SF_STR(T, reason));
+      SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_INT(T, parallel), SF_INT(T, deadline_us),
+      SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, confirm),
+      SF_STR(T, reason));
 #undef T
 #define T struct reply
 SHAPE(reply_shape, T, SF_INT(T, http), SF_INT(T, exit), SF_STR(T, code), SF_STR(T, message),

@@ -76,11 +76,14 @@ struct run {
     char **allow_shutdown;   /* names of VMs that may be shut off */
     size_t n_allow_shutdown;
     bool stop_all;           /* every one that cannot move may be */
+    bool make_room;          /* VMs of other hosts may move where nothing else helps */
     char *policy_commit;
     bool policy_clean;
     int64_t created_wall_us, started_wall_us, ended_wall_us;
     int64_t vms, moved, moving, queued, blocked, stopped; /* counts; vms: that were to move */
     int64_t definitions;     /* of shut-off VMs, that moved */
+    int64_t aside;           /* moves of others, to make room, that were made */
+    int64_t room_moves;      /* refused: so many of them would empty the host; 0 not known */
     int64_t unmeasured;      /* live moves of which libvirt said no bytes or no pause */
     int64_t bytes;           /* sent so far by ended moves */
     int64_t longest_pause_us;
@@ -101,6 +104,10 @@ struct attempt { /* one try that ended without the VM having moved */
     char *to, *code, *error;
     int64_t wall_us;
 };
+struct move_wait { /* a move of the same run that must have ended before */
+    int64_t move;
+    char *vm; /* its VM's name */
+};
 struct move {
     int64_t id, run;
     char *vm, *vm_name, *from, *to;
@@ -108,6 +115,10 @@ struct move {
     bool live, offline;      /* offline: shut off VM, its definition moves; !live && !offline: cold */
     int64_t attempt;         /* 1.. */
     char *why;               /* the planner's reason for this target */
+    struct move_wait *after;
+    size_t n_after;
+    bool aside;              /* a VM that is not the run's: it makes room */
+    bool parks;              /* only for a while: another move of the VM goes on from there */
     int64_t mem_bytes;       /* reserved at the destination */
     struct move_forecast forecast;
     struct disk *disks;      /* as they were at the start: probes need them */
@@ -161,7 +172,7 @@ struct request {
     char *actor;         /* set by the API from the peer's credentials, never from the body */
     char *host, *host2;
     int64_t run;         /* VERB_CANCEL */
-    bool dry_run, bring_home;
+    bool dry_run, bring_home, make_room;
     char *on_blocked;    /* NULL: policy */
     int64_t parallel, deadline_us; /* deadline from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
@@ -249,7 +260,8 @@ struct explain_view {
     size_t n_shortages;
 };
 
-extern const struct shape stay_shape, proof_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape, move_shape,
+extern const struct shape stay_shape, proof_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
+    move_wait_shape, move_shape,
     host_rec_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
     hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,
     explain_view_shape;

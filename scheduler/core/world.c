@@ -285,6 +285,7 @@ static bool move_reserves(const struct core *c, const struct move_slot *m)
 static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
                        struct snapshot_store *out)
 {
+    const struct move_slot *skip = move_find(c, skip_move);
     for (size_t i = 0; i < c->n_moves; i++) {
         const struct move_slot *m = c->moves[i];
         if (job_final((enum job_state)m->m.state) || !move_reserves(c, m))
@@ -299,7 +300,9 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
         if (job_holds_dst((enum job_state)m->m.state) && from >= 0)
             v->host = from; /* until it is settled the VM is at its source */
         int to = snap_host_id(&out->s, m->m.to);
-        if (m->m.id != skip_move && to != v->host)
+        bool own =
+            skip && str_eq(skip->m.vm, m->m.vm); /* of two moves of a VM neither is in the way */
+        if (!own && to != v->host && v->moving_to < 0)
             v->moving_to = to;
     }
 }

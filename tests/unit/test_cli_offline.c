@@ -39,6 +39,29 @@ static void expect(struct outcome *o, const char *line, int code)
     assert_string_equal(fake_log, ""); /* nobody was asked */
 }
 
+/* The story of a golden case, in the words of the command. */
+static void others_make_room(void **state)
+{
+    (void)state;
+    static const char fleet[] = " --snapshot tests/golden/room-of-a-neighbour/fleet.json --policy "
+                                "tests/golden/room-of-a-neighbour";
+    struct outcome o = {0};
+    cleanup(freep) char *without = xasprintf("plan drain h1%s", fleet);
+    cleanup(freep) char *with = xasprintf("plan drain h1 --make-room%s", fleet);
+    cleanup(freep) char *data = xasprintf("plan drain h1 --make-room -o json%s", fleet);
+    expect(&o, without, X_BLOCKED);
+    contains(o.out, "drover drain h1 --make-room   all leave, after 1 move of a VM of other hosts");
+    expect(&o, with, X_DONE);
+    contains(o.out, "makes room on h2 for vm/big");
+    contains(o.out, "after vm/x: into the room that vm/x gives up");
+    contains(o.out, "Plan: 2 moves, 0 blocked, 0 stopped");
+    contains(o.err, "drover drain h1 --make-room does it");
+    expect(&o, data, X_DONE);
+    contains(o.out, "\"after\"");
+    contains(o.out, "\"aside\"");
+    outcome_done(&o);
+}
+
 static void plans(void **state)
 {
     (void)state;
@@ -370,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),
+        cmocka_unit_test(others_make_room),
         cmocka_unit_test(balances),
         cmocka_unit_test(hosts_that_die),
         cmocka_unit_test(data),

@@ -264,7 +264,7 @@ static const char *const every_key =
     "   compressed: true, auto_converge: false, post_copy: true, multifd: 8,\n"
     "   bandwidth: 8Gbit, downtime: 250ms}\n"
     "drain: {on_blocked: leave, order: smallest-first, bring_home: true, "
-    "shutdown_timeout: 10m}\n"
+    "make_room: true, shutdown_timeout: 10m}\n"
     "balance:\n"
     "  {mode: make-room, imbalance: 12.5%, min_gain: 1%, max_moves: 50, weights: {cpu: 0, memory: "
     "3},\n"
@@ -316,7 +316,7 @@ static void test_every_key(void **state)
     assert_int_equal(p.migration.downtime_us, 250 * MSEC);
     assert_int_equal(p.drain.on_blocked, BLOCKED_LEAVE);
     assert_int_equal(p.drain.order, ORDER_SMALLEST_FIRST);
-    assert_true(p.drain.bring_home);
+    assert_true(p.drain.bring_home && p.drain.make_room);
     assert_int_equal(p.drain.shutdown_timeout_us, 600 * SEC);
     expect_balance(&p);
     policy_done(&p);
@@ -481,6 +481,7 @@ static void test_reference_names_every_key(void **state)
         "on_blocked",
         "order",
         "bring_home",
+        "make_room",
         "shutdown_timeout",
         "mode",
         "imbalance",
