@@ -30,8 +30,8 @@ static struct turns_link link_of(const struct core *c, const char *host, bool in
 {
     const struct host_slot *h = host_find(c, host);
     struct turns_link l = {.link_bps = h ? h->rec.last.link_bps : -1};
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move_slot *m = c->moves[i];
+    for (size_t i = 0; i < c->n_open_moves; i++) {
+        const struct move_slot *m = c->open_moves[i];
         if (!move_active(m) || m->m.offline || !str_eq(in ? m->m.to : m->m.from, host))
             continue;
         l.active++;
@@ -51,8 +51,8 @@ static bool link_has_room(const struct core *c, const char *host, bool in)
 static bool below_limit(const struct core *c, const struct move_slot *m, int64_t limit)
 {
     int64_t out = 0, in = 0, mine = 0;
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move_slot *o = c->moves[i];
+    for (size_t i = 0; i < c->n_open_moves; i++) {
+        const struct move_slot *o = c->open_moves[i];
         if (!move_active(o) || o->m.offline)
             continue;
         mine += o->m.run == m->m.run;

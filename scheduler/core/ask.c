@@ -44,6 +44,8 @@ static void deliver(struct core *c, const struct ask *a, const struct msg *m)
 {
     struct run_slot *r = run_find(c, a->run);
     struct move_slot *mv = move_find(c, a->move);
+    run_wake(c, r);
+    move_wake(c, mv);
     switch (a->what) {
     case ASK_PLAN_SRC:
     case ASK_PLAN_DST:
@@ -86,20 +88,35 @@ static void take_out(struct core *c, size_t i, const struct msg *m)
     ask_release(&a);
 }
 
+static size_t ask_place(const struct core *c, int64_t id)
+{
+    size_t lo = 0, hi = c->n_asks;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (c->asks[mid].id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 void ask_answered(struct core *c, struct host_slot *h, const struct msg *m)
 {
-    for (size_t i = 0; i < c->n_asks; i++)
-        if (c->asks[i].id == m->re && str_eq(c->asks[i].host, h->rec.name)) {
-            take_out(c, i, m);
-            return;
-        }
+    size_t i = ask_place(c, m->re);
+    if (i < c->n_asks && c->asks[i].id == m->re && str_eq(c->asks[i].host, h->rec.name)) {
+        take_out(c, i, m);
+        return;
+    }
     /* A result that came late (agent reconnected, scheduler restarted): its job may still care. */
     if (m->type == MSG_MIGRATED) {
         const struct migrated *r = m->body;
         struct move_slot *mv = move_find(c, r->job);
         struct ask late = {.what = ASK_MIGRATE, .host = h->rec.name, .move = r->job};
-        if (mv && mv->m.attempt == r->attempt && str_eq(mv->m.from, h->rec.name))
+        if (mv && mv->m.attempt == r->attempt && str_eq(mv->m.from, h->rec.name)) {
+            move_wake(c, mv);
             move_answer(c, &late, m, mv);
+        }
     }
 }
 

@@ -93,23 +93,34 @@ uint64_t core_effects_digest(const struct core_effects *fx, size_t from)
 /* ids only grow, so both arrays are sorted */
 struct run_slot *run_find(const struct core *c, int64_t id)
 {
-    for (size_t i = c->n_runs; id && i-- > 0;)
-        if (c->runs[i]->run.id == id)
-            return c->runs[i];
-    return NULL;
+    size_t lo = 0, hi = c->n_runs;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (c->runs[mid]->run.id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < c->n_runs && c->runs[lo]->run.id == id ? c->runs[lo] : NULL;
 }
 
 struct move_slot *move_find(const struct core *c, int64_t id)
 {
-    for (size_t i = c->n_moves; id && i-- > 0;)
-        if (c->moves[i]->m.id == id)
-            return c->moves[i];
-    return NULL;
+    size_t lo = 0, hi = c->n_moves;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (c->moves[mid]->m.id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < c->n_moves && c->moves[lo]->m.id == id ? c->moves[lo] : NULL;
 }
 
 struct core *core_new(const struct core_config *cfg)
 {
     struct core *c = xcalloc(1, sizeof(*c));
+    c->order = xcalloc(1, sizeof(*c->order));
     c->lead_us = LEAD_FIRST_US;
     c->cfg = *cfg;
     c->next_seq = c->next_run = c->next_move = 1;
@@ -118,7 +129,7 @@ struct core *core_new(const struct core_config *cfg)
     return c;
 }
 
-static void run_slot_free(struct run_slot *r)
+void run_forget_checks(struct run_slot *r)
 {
     for (size_t i = 0; i < r->n_refusals; i++) {
         free(r->refusals[i].vm);
@@ -133,14 +144,21 @@ static void run_slot_free(struct run_slot *r)
     }
     for (size_t i = 0; i < r->n_peers; i++)
         free(r->peers[i]);
-    free(r->refusals);
-    free(r->known);
-    free(r->peers);
+    free(take(r->refusals));
+    free(take(r->known));
+    free(take(r->peers));
+    r->n_refusals = r->n_known = r->n_peers = 0;
+}
+
+void run_slot_free(struct run_slot *r)
+{
+    run_forget_checks(r);
+    free(r->moves);
     shape_done(&run_shape, &r->run);
     free(r);
 }
 
-static void move_slot_free(struct move_slot *m)
+void move_slot_free(struct move_slot *m)
 {
     shape_done(&move_shape, &m->m);
     shape_done(&reason_shape, &m->prep_why);
@@ -153,8 +171,10 @@ static void host_slot_free(struct host_slot *h)
 {
     shape_done(&host_rec_shape, &h->rec);
     free(h->instance);
-    for (size_t i = 0; i < h->n_vms; i++)
-        shape_done(&vm_shape, &h->vms[i].vm);
+    for (size_t i = 0; i < h->n_vms; i++) {
+        shape_done(&vm_shape, &h->vms[i]->vm);
+        free(h->vms[i]);
+    }
     free(h->vms);
     free(h);
 }
@@ -163,6 +183,7 @@ void core_free(struct core *c)
 {
     if (!c)
         return;
+    fleet_forget(c);
     for (size_t i = 0; i < c->n_hosts; i++)
         host_slot_free(c->hosts[i]);
     for (size_t i = 0; i < c->n_runs; i++)
@@ -178,6 +199,13 @@ void core_free(struct core *c)
     free(c->hosts);
     free(c->runs);
     free(c->moves);
+    free(c->open_runs);
+    free(c->open_moves);
+    lookup_done(&c->vms);
+    lookup_done(&c->moved);
+    free(c->order->sorted);
+    free(c->order->added);
+    free(c->order);
     free(c->asks);
     free(c->pending);
     policy_done(&c->policy);
@@ -191,6 +219,7 @@ void core_restore_host(struct core *c, const struct host_rec *rec)
     struct host_slot *h = host_get(c, rec->name);
     shape_done(&host_rec_shape, &h->rec);
     shape_copy(&host_rec_shape, &h->rec, rec);
+    c->names++;
     if (!h->rec.last.name)
         h->rec.last.name = xstrdup(rec->name);
 }
@@ -198,16 +227,14 @@ void core_restore_host(struct core *c, const struct host_rec *rec)
 void core_restore_vm(struct core *c, const char *host, const struct vm *v, int64_t since_wall_us)
 {
     struct host_slot *h = host_get(c, host);
-    struct vm_slot *s = vec_add(&h->vms, &h->n_vms);
-    shape_copy(&vm_shape, &s->vm, v);
-    s->since_wall_us = since_wall_us;
+    vm_add(c, h, v)->since_wall_us = since_wall_us;
 }
 
 void core_restore_run(struct core *c, const struct run *run)
 {
     struct run_slot *r = xcalloc(1, sizeof(*r));
     shape_copy(&run_shape, &r->run, run);
-    *(struct run_slot **)vec_add(&c->runs, &c->n_runs) = r;
+    run_link(c, r);
     if (run->id >= c->next_run)
         c->next_run = run->id + 1;
 }
@@ -216,7 +243,7 @@ void core_restore_move(struct core *c, const struct move *move)
 {
     struct move_slot *m = xcalloc(1, sizeof(*m));
     shape_copy(&move_shape, &m->m, move);
-    *(struct move_slot **)vec_add(&c->moves, &c->n_moves) = m;
+    move_link(c, m);
     if (move->id >= c->next_move)
         c->next_move = move->id + 1;
 }
@@ -273,6 +300,7 @@ static void on_agent_up(struct core *c, const struct core_event *ev)
     struct host_slot *h = host_get(c, ev->host);
     bool restarted = h->instance && !str_eq(h->instance, ev->instance);
     h->connected = true;
+    c->n_reported -= h->reported;
     h->reported = false;
     set_str(&h->instance, ev->instance);
     h->rec.seen_wall_us = c->wall_us;
@@ -291,6 +319,7 @@ static void on_agent_down(struct core *c, const struct core_event *ev)
     struct host_slot *h = host_find(c, ev->host);
     if (!h || !h->connected)
         return;
+    c->n_reported -= h->reported;
     h->connected = h->reported = false;
     say(c, (struct about){.host = ev->host}, "agent.down",
         "agent of host/%s is gone; its VMs are shown as last seen", ev->host);
@@ -353,23 +382,24 @@ static void on_note(struct core *c, const struct entry *note)
 /* Let everything that can go on go on, then save what changed. */
 static void finish_step(struct core *c)
 {
-    for (size_t i = 0; i < c->n_moves; i++)
-        if (!job_final((enum job_state)c->moves[i]->m.state))
-            move_tick(c, c->moves[i]);
-    for (size_t i = 0; i < c->n_runs; i++)
-        if (!run_ended(c->runs[i]->run.state))
-            run_step(c, c->runs[i]);
-    for (size_t i = 0; i < c->n_moves; i++)
-        if (c->moves[i]->dirty) {
-            c->moves[i]->dirty = false;
-            fx_add(c, FX_SAVE_MOVE)->id = c->moves[i]->m.id;
+    for (size_t i = 0; i < c->n_open_moves; i++)
+        if (!job_final((enum job_state)c->open_moves[i]->m.state))
+            move_tick(c, c->open_moves[i]);
+    for (size_t i = 0; i < c->n_open_runs; i++)
+        if (!run_ended(c->open_runs[i]->run.state))
+            run_step(c, c->open_runs[i]);
+    for (size_t i = 0; i < c->n_open_moves; i++)
+        if (c->open_moves[i]->dirty) {
+            c->open_moves[i]->dirty = false;
+            fx_add(c, FX_SAVE_MOVE)->id = c->open_moves[i]->m.id;
         }
-    for (size_t i = 0; i < c->n_runs; i++)
-        if (c->runs[i]->dirty) {
-            c->runs[i]->dirty = false;
-            run_count(c, c->runs[i]);
-            fx_add(c, FX_SAVE_RUN)->id = c->runs[i]->run.id;
+    for (size_t i = 0; i < c->n_open_runs; i++)
+        if (c->open_runs[i]->dirty) {
+            c->open_runs[i]->dirty = false;
+            run_count(c, c->open_runs[i]);
+            fx_add(c, FX_SAVE_RUN)->id = c->open_runs[i]->run.id;
         }
+    lists_settle(c);
     c->fx = NULL;
 }
 
@@ -393,6 +423,7 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
         request_do(c, ev->request_id, ev->request);
         break;
     case CEV_POLICY:
+        fleet_forget(c);
         policy_done(&c->policy);
         c->policy = *ev->policy;
         memset(ev->policy, 0, sizeof(*ev->policy));
@@ -405,7 +436,11 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
         ask_expire(c);
         break;
     }
-    finish_step(c);
+    /* a large fleet's heartbeats are most of what comes, and change nothing: the next tick is near */
+    if (ev->type == CEV_MSG && ev->msg->type == MSG_HEARTBEAT)
+        c->fx = NULL;
+    else
+        finish_step(c);
 }
 
 /* ---- what effects name ------------------------------------------------------------------------- */

@@ -4,12 +4,13 @@
  *       with the real checks · admit.c whose turn it is · waits.c moves that wait · move.c life of a
  *       move · heard.c what is heard of it ·
  *       settle.c where a VM is, from evidence · request.c operator verbs · view.c queries ·
- *       core.c dispatch.
+ *       core.c dispatch · lists.c what is found without a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/base/lookup.h"
 #include "scheduler/core/core.h"
 #include "scheduler/core/planned.h"
 #include "scheduler/plan/plan.h"
@@ -28,6 +29,8 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, GIVEN_UP_ROUNDS = 20, PLAN_ROUNDS = 6
 
 struct vm_slot {
     struct vm vm;
+    struct host_slot *host;
+    struct vm_slot *twin; /* the next with its UUID (on another host), in a ring: itself when alone */
     int64_t since_wall_us;
     bool gone; /* its host says so while a move of it is not settled: kept until it is */
 };
@@ -35,8 +38,21 @@ struct host_slot {
     struct host_rec rec;
     bool connected, reported; /* reported: a full report came over this connection */
     char *instance;
-    struct vm_slot *vms;
+    struct vm_slot **vms;
     size_t n_vms;
+    size_t no; /* of c->hosts */
+};
+struct vm_order { /* all VMs by name, then UUID; those that are new come in when it is next needed */
+    struct vm_slot **sorted, **added;
+    size_t n_sorted, n_added;
+};
+
+/* The planner's index of a fleet with these names, labels and rules, from which the present one is made:
+ * where VMs are changes all the time, and who is asked for by which rule hardly ever. */
+struct known_fleet {
+    struct snapshot_store snap; /* as it was; only for its counts */
+    struct plan_index *index;   /* NULL: none */
+    int64_t names;
 };
 
 enum ask_for {
@@ -69,6 +85,9 @@ struct known { /* what one host said about one VM while planning; the VM's own h
 };
 struct run_slot {
     struct run run;
+    struct move_slot **moves; /* its own, by id */
+    size_t n_moves, n_open;   /* open: of its moves */
+    bool open;                /* in c->open_runs */
     struct refusal *refusals;
     size_t n_refusals;
     struct known *known;
@@ -85,6 +104,8 @@ struct run_slot {
 };
 struct move_slot {
     struct move m;
+    struct move_slot *before; /* of the same VM */
+    bool open;                /* in c->open_moves */
     int64_t not_before_us, admitted_us, copy_start_us, flow_since_us, progress_us;
     int prep_waiting;
     bool prep_bad;
@@ -117,12 +138,22 @@ struct core {
     struct core_config cfg;
     struct policy policy;
     struct host_slot **hosts; /* sorted by name */
-    size_t n_hosts;
-    struct run_slot **runs;   /* by id */
+    size_t n_hosts, n_reported;
+    struct lookup vms;         /* UUID: a vm_slot */
+    struct vm_order *order;
+    struct known_fleet known;
+    int64_t names; /* grows with every change of a name, a label, a failure domain */
+    struct run_slot **runs;   /* by id: those that are open, and the newest LIM_RUNS_KEPT */
     size_t n_runs;
-    struct move_slot **moves; /* by id */
+    struct move_slot **moves; /* by id: theirs */
     size_t n_moves;
-    struct ask *asks;
+    struct lookup moved;       /* UUID: its newest move */
+    /* Those for which anything can still happen, by id: all that a step has to look at. */
+    struct run_slot **open_runs;
+    size_t n_open_runs;
+    struct move_slot **open_moves;
+    size_t n_open_moves;
+    struct ask *asks; /* by id */
     size_t n_asks;
     struct pending *pending;
     size_t n_pending;
@@ -146,6 +177,24 @@ void set_str(char **slot, const char *value);             /* copies */
 void set_fmt(char **slot, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct run_slot *run_find(const struct core *c, int64_t id);
 struct move_slot *move_find(const struct core *c, int64_t id);
+void run_slot_free(struct run_slot *r);
+void move_slot_free(struct move_slot *m);
+void run_forget_checks(struct run_slot *r); /* what was learnt for its plans */
+
+/* lists.c */
+struct vm_slot *vm_add(struct core *c, struct host_slot *h, const struct vm *v);
+void vm_update(struct core *c, struct vm_slot *s, const struct vm *v); /* of the same UUID */
+void vm_livelier(struct core *c, const struct vm_slot *s); /* its state or job was set */
+void vm_remove(struct core *c, struct vm_slot *s);
+void vms_sort(struct vm_order *o);
+void run_link(struct core *c, struct run_slot *r); /* new, or from the store; open */
+void move_link(struct core *c, struct move_slot *m);
+void run_wake(struct core *c, struct run_slot *r); /* something came for it; NULL: nothing */
+void move_wake(struct core *c, struct move_slot *m);
+/* For the planner. s: of this core, now. Give it back to plan_index_free before the next change. */
+struct plan_index *fleet_index(struct core *c, const struct snapshot *s);
+void fleet_forget(struct core *c); /* before the policy changes */
+void lists_settle(struct core *c); /* what rests is open no more, the oldest is forgotten */
 
 /* world.c */
 struct host_slot *host_find(const struct core *c, const char *name);
@@ -161,7 +210,7 @@ void vm_stayed(struct core *c, const struct move_slot *m); /* settled at the sou
 void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
                    struct snapshot_store *ret);
 int snap_host_id(const struct snapshot *s, const char *name);   /* -1 unknown */
-int snap_vm_id(const struct snapshot *s, const char *uuid);
+int snap_vm_id(const struct core *c, const struct snapshot *s, const char *uuid);
 bool vm_active(int state); /* has a QEMU process */
 
 /* ask.c */

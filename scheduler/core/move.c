@@ -19,11 +19,9 @@ bool move_active(const struct move_slot *m)
 struct move_slot *move_of_vm(const struct core *c, const char *uuid)
 {
     struct move_slot *first = NULL;
-    for (size_t i = c->n_moves; i-- > 0;) {
-        struct move_slot *m = c->moves[i];
+    for (struct move_slot *m = lookup_get(&c->moved, uuid); m; m = m->before) {
         const struct run_slot *r = run_find(c, m->m.run);
-        if (job_final((enum job_state)m->m.state) || !r || run_ended(r->run.state) ||
-            !str_eq(m->m.vm, uuid))
+        if (job_final((enum job_state)m->m.state) || !r || run_ended(r->run.state))
             continue;
         if (m->m.state != JOB_QUEUED)
             return m;
@@ -36,11 +34,11 @@ struct move_slot *move_new(struct core *c, struct run_slot *r, const struct snap
                            const struct plan_move *pm)
 {
     struct move_slot *m = xcalloc(1, sizeof(*m));
-    *(struct move_slot **)vec_add(&c->moves, &c->n_moves) = m;
     shape_init(&move_shape, &m->m);
     m->m.id = c->next_move++;
     m->m.run = r->run.id;
     planned_move(&m->m, s, pm);
+    move_link(c, m);
     m->m.queued_wall_us = c->wall_us;
     m->dirty = r->dirty = true;
     return m;
@@ -442,8 +440,8 @@ void move_tick(struct core *c, struct move_slot *m)
 
 void move_host_down(struct core *c, const char *host)
 {
-    for (size_t i = 0; i < c->n_moves; i++) {
-        struct move_slot *m = c->moves[i];
+    for (size_t i = 0; i < c->n_open_moves; i++) {
+        struct move_slot *m = c->open_moves[i];
         if (m->m.state == JOB_COPYING && str_eq(m->m.to, host))
             say(c, (struct about){.m = m, .host = host}, "move.peer_silent",
                 "vm/%s: the agent of %s fell silent; libvirt on %s goes on copying, as far as is "

@@ -5,6 +5,7 @@
 
 void core_restore_policy(struct core *c, struct policy *p)
 {
+    fleet_forget(c);
     policy_done(&c->policy);
     c->policy = *p;
     memset(p, 0, sizeof(*p));
@@ -12,6 +13,7 @@ void core_restore_policy(struct core *c, struct policy *p)
 
 void core_take_policy(struct core *c, struct policy *ret)
 {
+    fleet_forget(c);
     *ret = c->policy;
     memset(&c->policy, 0, sizeof(c->policy));
     policy_default(&c->policy);

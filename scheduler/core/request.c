@@ -54,6 +54,8 @@ static bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n
 static bool name_stops(struct core *c, int64_t id, const struct host_slot *h, struct request *req)
 {
     struct snapshot_store snap;
+    if (!req->n_allow_shutdown)
+        return true;
     snapshot_make(c, 0, 0, &snap);
     const char *odd = planned_name_stops(req, &snap.s, snap_host_id(&snap.s, h->rec.name));
     snapshot_done(&snap);
@@ -61,7 +63,7 @@ static bool name_stops(struct core *c, int64_t id, const struct host_slot *h, st
         return true;
     cleanup(freep) const char **here = xcalloc(h->n_vms, sizeof(*here));
     for (size_t i = 0; i < h->n_vms; i++)
-        here[i] = h->vms[i].vm.name;
+        here[i] = h->vms[i]->vm.name;
     const char *near = str_did_you_mean(odd, here, h->n_vms);
     answer_text(c, id, 404, 6, "unknown_vm", 0,
                 "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
@@ -326,8 +328,8 @@ static void both_have(struct reply *r, const char *name, struct named a, struct 
 static bool uses_secret(const struct host_slot *h, const struct secret *s)
 {
     for (size_t i = 0; i < h->n_vms; i++)
-        for (size_t k = 0; k < h->vms[i].vm.n_disks; k++) {
-            const struct disk *d = &h->vms[i].vm.disks[k];
+        for (size_t k = 0; k < h->vms[i]->vm.n_disks; k++) {
+            const struct disk *d = &h->vms[i]->vm.disks[k];
             if (d->secret_uuid ? str_eq(d->secret_uuid, s->uuid)
                                : d->secret_usage && str_eq(d->secret_usage, s->usage))
                 return true;

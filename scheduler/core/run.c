@@ -14,10 +14,10 @@ enum { CENSUS_ROUNDS = 10 };
 
 struct run_slot *run_active_on(const struct core *c, const char *host)
 {
-    for (size_t i = 0; i < c->n_runs; i++) {
-        const struct run *r = &c->runs[i]->run;
+    for (size_t i = 0; i < c->n_open_runs; i++) {
+        const struct run *r = &c->open_runs[i]->run;
         if (!run_ended(r->state) && !r->dry_run && str_eq(r->host, host))
-            return c->runs[i];
+            return c->open_runs[i];
     }
     return NULL;
 }
@@ -25,10 +25,10 @@ struct run_slot *run_active_on(const struct core *c, const char *host)
 struct run_slot *run_new(struct core *c, int kind, const struct request *req)
 {
     struct run_slot *s = xcalloc(1, sizeof(*s));
-    *(struct run_slot **)vec_add(&c->runs, &c->n_runs) = s;
     struct run *r = &s->run;
     shape_init(&run_shape, r);
     r->id = c->next_run++;
+    run_link(c, s);
     r->kind = kind;
     planned_run(r, &c->policy, req);
     r->deadline_wall_us = req->deadline_us > 0 ? c->wall_us + req->deadline_us : 0;
@@ -47,12 +47,13 @@ static int64_t link_bound(const struct core *c, const struct run *r)
 }
 
 /* Bytes still to send over the rate of what is being sent now (or was, on average). */
-static int64_t estimate_end(const struct core *c, const struct run *r)
+static int64_t estimate_end(const struct core *c, const struct run_slot *s)
 {
+    const struct run *r = &s->run;
     int64_t rest = 0, rate = 0;
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move_slot *m = c->moves[i];
-        if (m->m.run != r->id || job_final((enum job_state)m->m.state) || !m->m.live)
+    for (size_t i = 0; i < s->n_moves; i++) {
+        const struct move_slot *m = s->moves[i];
+        if (job_final((enum job_state)m->m.state) || !m->m.live)
             continue;
         rest += m->flowing ? m->m.progress.remaining_bytes : m->m.mem_bytes;
         if (m->m.state == JOB_COPYING && m->m.progress.rate_Bps > 0)
@@ -69,10 +70,8 @@ void run_count(struct core *c, struct run_slot *s)
     struct run *r = &s->run;
     r->moved = r->moving = r->queued = r->stopped = r->bytes = 0;
     r->definitions = r->unmeasured = r->aside = 0;
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move *m = &c->moves[i]->m;
-        if (m->run != r->id)
-            continue;
+    for (size_t i = 0; i < s->n_moves; i++) {
+        const struct move *m = &s->moves[i]->m;
         r->queued += m->state == JOB_QUEUED;
         r->moving += job_holds_dst((enum job_state)m->state);
         bool mine = run_owns(r, m);
@@ -90,7 +89,7 @@ void run_count(struct core *c, struct run_slot *s)
     r->stopped += (int64_t)stays_of(r, FATE_STOPPED);
     r->blocked = (int64_t)stays_of(r, FATE_BLOCKED);
     r->bound_us = link_bound(c, r);
-    r->eta_wall_us = r->state == RUN_RUNNING ? estimate_end(c, r) : -1;
+    r->eta_wall_us = r->state == RUN_RUNNING ? estimate_end(c, s) : -1;
 }
 
 void run_end(struct core *c, struct run_slot *r, int state, const char *fmt, ...)
@@ -120,9 +119,9 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
     r->run.state = RUN_CANCELLING;
     set_str(&r->run.message, "moves in flight are aborted and settled; no new move starts");
     r->dirty = true;
-    for (size_t i = 0; i < c->n_moves; i++) {
-        struct move_slot *m = c->moves[i];
-        if (m->m.run != r->run.id || job_final((enum job_state)m->m.state))
+    for (size_t i = 0; i < r->n_moves; i++) {
+        struct move_slot *m = r->moves[i];
+        if (job_final((enum job_state)m->m.state))
             continue;
         m->m.cancel = true;
         m->dirty = true;
@@ -136,10 +135,11 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
 
 static const struct host_slot *host_with(const struct core *c, const char *vm)
 {
-    for (size_t i = 0; i < c->n_hosts; i++)
-        if (vm_find(c->hosts[i], vm))
-            return c->hosts[i];
-    return NULL;
+    const struct vm_slot *first = lookup_get(&c->vms, vm), *v = first;
+    const struct host_slot *h = first ? first->host : NULL;
+    while (v && (v = v->twin) != first)
+        h = v->host->no < h->no ? v->host : h;
+    return h;
 }
 
 static bool on_source(const struct core *c, const struct move_slot *m)
@@ -189,17 +189,18 @@ static bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m
     struct snapshot_store snap;
     struct reason why = {0};
     snapshot_make(c, r->run.id, m->m.id, &snap);
-    int vm = snap_vm_id(&snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
-    for (size_t i = 0; i < c->n_moves; i++) { /* their room is not there yet, so they have none */
-        const struct move_slot *o = c->moves[i];
-        int other = o->m.run == m->m.run && waits_still(c, o) && move_of_vm(c, o->m.vm) == o
-                        ? snap_vm_id(&snap.s, o->m.vm)
-                        : -1;
+    int vm = snap_vm_id(c, &snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
+    for (size_t i = 0; i < r->n_moves; i++) { /* their room is not there yet, so they have none */
+        const struct move_slot *o = r->moves[i];
+        int other =
+            waits_still(c, o) && move_of_vm(c, o->m.vm) == o ? snap_vm_id(c, &snap.s, o->m.vm) : -1;
         if (other >= 0)
             snap.vms[other].moving_to = -1;
     }
-    bool ok = vm >= 0 && to >= 0 && plan_allows(&snap.s, &c->policy, vm, to, &why) &&
+    struct plan_index *x = fleet_index(c, &snap.s);
+    bool ok = vm >= 0 && to >= 0 && plan_allows_from(x, vm, to, &why) &&
               (!m->m.live || plan_vm_movable(&snap.s, &c->policy, vm, &why));
+    plan_index_free(x);
     snapshot_done(&snap);
     if (!ok && why.code) {
         cleanup(freep) char *text = reason_sentence(&why);
@@ -343,10 +344,8 @@ static void handle_failed(struct core *c, struct run_slot *r, struct move_slot *
 static bool drive_moves(struct core *c, struct run_slot *r)
 {
     bool open = false;
-    for (size_t i = 0; i < c->n_moves; i++) {
-        struct move_slot *m = c->moves[i];
-        if (m->m.run != r->run.id)
-            continue;
+    for (size_t i = 0; i < r->n_moves; i++) {
+        struct move_slot *m = r->moves[i];
         if (m->m.state == JOB_QUEUED && r->run.state == RUN_RUNNING)
             start_move(c, r, m);
         if (m->m.state == JOB_FAILED && !m->handled)
@@ -420,13 +419,13 @@ static void send_census(struct core *c, struct run_slot *r)
         set_str(&r->run.message, "waiting for the host's agent, to prove that no VM is left");
 }
 
-static int64_t watchers_left(const struct core *c, const struct run *r)
+static int64_t watchers_left(const struct core *c, const struct run_slot *r)
 {
-    const struct host_slot *h = host_find(c, r->host);
+    const struct host_slot *h = host_find(c, r->run.host);
     int64_t n = 0;
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move *m = &c->moves[i]->m;
-        if (m->run != r->id || m->state != JOB_DONE)
+    for (size_t i = 0; i < r->n_moves; i++) {
+        const struct move *m = &r->moves[i]->m;
+        if (m->state != JOB_DONE)
             continue;
         for (size_t k = 0; k < m->n_ceph_after; k++)
             for (size_t w = 0; w < m->ceph_after[k].n_watchers; w++)
@@ -471,13 +470,13 @@ static void end_drain(struct core *c, struct run_slot *r)
 /* A VM that comes to the host while it is emptied, by whoever's hand: it is to be moved on, not left. */
 static const char *on_its_way(const struct core *c, const char *host)
 {
-    for (size_t i = 0; i < c->n_moves; i++)
-        if (move_active(c->moves[i]) && str_eq(c->moves[i]->m.to, host))
-            return c->moves[i]->m.vm_name;
+    for (size_t i = 0; i < c->n_open_moves; i++)
+        if (move_active(c->open_moves[i]) && str_eq(c->open_moves[i]->m.to, host))
+            return c->open_moves[i]->m.vm_name;
     const struct host_slot *h = host_find(c, host);
     for (size_t i = 0; h && i < h->n_vms; i++)
-        if (h->vms[i].vm.job == VM_JOB_MIGRATING_IN)
-            return h->vms[i].vm.name;
+        if (h->vms[i]->vm.job == VM_JOB_MIGRATING_IN)
+            return h->vms[i]->vm.name;
     return NULL;
 }
 
@@ -500,7 +499,7 @@ void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
                                   .running = (int64_t)n->n_running,
                                   .defined = (int64_t)n->n_defined,
                                   .jobs = n->jobs,
-                                  .watchers = watchers_left(c, &r->run)};
+                                  .watchers = watchers_left(c, r)};
     const char *coming = on_its_way(c, r->run.host);
     if (coming) {
         set_fmt(&r->run.message,
@@ -543,12 +542,7 @@ static void end_cancelled(struct core *c, struct run_slot *r)
 
 static bool fleet_known(const struct core *c)
 {
-    if (c->now_us - c->start_us > STARTUP_GRACE_US)
-        return true;
-    for (size_t i = 0; i < c->n_hosts; i++)
-        if (!c->hosts[i]->connected || !c->hosts[i]->reported)
-            return false;
-    return true;
+    return c->now_us - c->start_us > STARTUP_GRACE_US || c->n_reported == c->n_hosts;
 }
 
 static void plan_step(struct core *c, struct run_slot *r)

@@ -57,8 +57,8 @@ static void add_refusal(struct wanted *w, int vm, int host, const struct reason 
         (struct plan_refusal){.vm = vm, .host = host, .why = why};
 }
 
-static void refusals_for(const struct run_slot *r, const struct snapshot *s, bool forget_tried,
-                         struct wanted *w)
+static void refusals_for(const struct core *c, const struct run_slot *r, const struct snapshot *s,
+                         bool forget_tried, struct wanted *w)
 {
     for (size_t i = 0; i < r->n_refusals; i++) {
         const struct refusal *f = &r->refusals[i];
@@ -66,7 +66,7 @@ static void refusals_for(const struct run_slot *r, const struct snapshot *s, boo
         if ((f->tried && forget_tried) || (f->host && host < 0))
             continue;
         if (f->vm) {
-            int vm = snap_vm_id(s, f->vm);
+            int vm = snap_vm_id(c, s, f->vm);
             if (vm >= 0)
                 add_refusal(w, vm, host, &f->why);
             continue;
@@ -77,8 +77,8 @@ static void refusals_for(const struct run_slot *r, const struct snapshot *s, boo
     }
 }
 
-static void fill_request(const struct run_slot *r, const struct snapshot *s, struct wanted *w,
-                         bool forget_tried)
+static void fill_request(const struct core *c, const struct run_slot *r, const struct snapshot *s,
+                         bool forget_tried, struct wanted *w)
 {
     host_ids(s, r->run.to, r->run.n_to, &w->to, &w->n_to);
     host_ids(s, r->run.avoid, r->run.n_avoid, &w->avoid, &w->n_avoid);
@@ -88,7 +88,7 @@ static void fill_request(const struct run_slot *r, const struct snapshot *s, str
             *(int *)vec_add(&w->wish, &w->n_wish) = home;
         *(int *)vec_add(&w->to, &w->n_to) = home;
     }
-    refusals_for(r, s, forget_tried, w);
+    refusals_for(c, r, s, forget_tried, w);
     w->req = (struct plan_request){
         .vms = w->vms,
         .n_vms = w->n_vms,
@@ -108,7 +108,9 @@ static void fill_request(const struct run_slot *r, const struct snapshot *s, str
 static bool make_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
                       const struct plan_request *req, struct plan *ret)
 {
-    plan_make(s, &c->policy, req, c->cfg.seed, ret);
+    struct plan_index *x = fleet_index(c, s);
+    plan_make_from(x, req, c->cfg.seed, ret);
+    plan_index_free(x);
     struct reason bad = {0};
     bool holds = plan_verify(s, &c->policy, req, ret, &bad);
     if (!holds) {
@@ -131,12 +133,11 @@ static bool has_stay(const struct run_slot *r, const char *uuid)
     return false;
 }
 
-static bool has_open_move(const struct core *c, const struct run_slot *r, const char *uuid)
+static bool has_open_move(const struct run_slot *r, const char *uuid)
 {
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move_slot *m = c->moves[i];
-        if (m->m.run == r->run.id && str_eq(m->m.vm, uuid) &&
-            (!job_final((enum job_state)m->m.state) || !m->handled))
+    for (size_t i = 0; i < r->n_moves; i++) {
+        const struct move_slot *m = r->moves[i];
+        if (str_eq(m->m.vm, uuid) && (!job_final((enum job_state)m->m.state) || !m->handled))
             return true;
     }
     return false;
@@ -156,12 +157,10 @@ static int64_t last_drain_of(const struct core *c, const char *host)
 /* Did the last drain take this VM from the host, and is it still where it was put? */
 static bool left_home(const struct core *c, int64_t drain, const char *uuid, const char *now_on)
 {
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move *m = &c->moves[i]->m;
-        if (m->run == drain && m->state == JOB_DONE && !m->aside && str_eq(m->vm, uuid) &&
-            str_eq(m->to, now_on))
+    const struct move_slot *m = lookup_get(&c->moved, uuid);
+    for (; m; m = m->before)
+        if (m->m.run == drain && m->m.state == JOB_DONE && !m->m.aside && str_eq(m->m.to, now_on))
             return true;
-    }
     return false;
 }
 
@@ -171,7 +170,7 @@ static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t dra
     const char *on = s->hosts[v->host].h->name;
     bool concerned =
         r->run.kind == RUN_DRAIN ? str_eq(on, r->run.host) : left_home(c, drain, v->v->uuid, on);
-    return concerned && !has_stay(r, v->v->uuid) && !has_open_move(c, r, v->v->uuid);
+    return concerned && !has_stay(r, v->v->uuid) && !has_open_move(r, v->v->uuid);
 }
 
 static void collect_vms(struct core *c, const struct run_slot *r, const struct snapshot *s,
@@ -189,9 +188,9 @@ bool run_has_unplanned(struct core *c, const struct run_slot *r)
     if (r->run.kind != RUN_DRAIN || !h)
         return false;
     for (size_t i = 0; i < h->n_vms; i++) {
-        const struct vm *v = &h->vms[i].vm;
+        const struct vm *v = &h->vms[i]->vm;
         if (vm_active(v->state) && v->job != VM_JOB_MIGRATING_IN && !has_stay(r, v->uuid) &&
-            !has_open_move(c, r, v->uuid))
+            !has_open_move(r, v->uuid))
             return true;
     }
     return false;
@@ -324,7 +323,7 @@ static void judge_answers(struct core *c, struct run_slot *r, const struct snaps
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < r->n_known; i++) {
             struct known *k = &r->known[i];
-            int vm = snap_vm_id(s, k->vm);
+            int vm = snap_vm_id(c, s, k->vm);
             if (k->judged || !k->answered || k->source != (pass == 0) || vm < 0)
                 continue;
             k->judged = true;
@@ -377,9 +376,8 @@ static void note_unnamed(struct core *c, struct run_slot *r, const struct snapsh
 static void say_joins(struct core *c, const struct move_slot *m)
 {
     bool before = false;
-    for (size_t i = 0; i < c->n_moves; i++)
-        before = before || (c->moves[i] != m && c->moves[i]->m.run == m->m.run &&
-                            str_eq(c->moves[i]->m.vm, m->m.vm));
+    for (const struct move_slot *o = lookup_get(&c->moved, m->m.vm); o; o = o->before)
+        before = before || (o != m && o->m.run == m->m.run);
     if (before || m->m.aside)
         say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go from %s to %s: %s",
             m->m.vm_name, m->m.from, m->m.to, m->m.why ? m->m.why : "?");
@@ -439,13 +437,13 @@ static void start_run(struct core *c, struct run_slot *r)
 }
 
 /* Only before anything has moved: later the fleet is another one at every look. */
-static void find_ways(const struct core *c, struct run_slot *r, const struct snapshot *s,
+static void find_ways(struct core *c, struct run_slot *r, const struct snapshot *s,
                       const struct wanted *w, const struct plan *p)
 {
     struct plan_ways ways;
     if (!p->n_stays || r->run.kind != RUN_DRAIN || r->run.state != RUN_PLANNING)
         return;
-    struct plan_index *x = plan_index_new(s, &c->policy);
+    struct plan_index *x = fleet_index(c, s);
     plan_ways_find(x, &w->req, p, c->cfg.seed, &ways);
     planned_ways(&r->run, r->run.n_stays - p->n_stays, &ways);
     plan_ways_done(&ways);
@@ -507,7 +505,7 @@ void run_plan(struct core *c, struct run_slot *r)
     judge_answers(c, r, &snap.s);
     collect_vms(c, r, &snap.s, &w);
     w.others = true;
-    fill_request(r, &snap.s, &w, false);
+    fill_request(c, r, &snap.s, false, &w);
     if (!make_plan(c, r, &snap.s, &w.req, &p)) {
         run_end(c, r, RUN_FAILED,
                 "the planner's answer did not pass verification; nothing was moved");
@@ -545,11 +543,11 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
     struct wanted w = {0};
     struct plan p = {0};
     snapshot_make(c, r->run.id, m->m.id, &snap);
-    int vm = snap_vm_id(&snap.s, m->m.vm);
+    int vm = snap_vm_id(c, &snap.s, m->m.vm);
     bool found = false;
     if (vm >= 0) {
         *(int *)vec_add(&w.vms, &w.n_vms) = vm;
-        fill_request(r, &snap.s, &w, forget_tried);
+        fill_request(c, r, &snap.s, forget_tried, &w);
         make_plan(c, r, &snap.s, &w.req, &p);
         bool cold_ok = p.n_moves == 1 && (p.moves[0].live || m->m.offline || !m->m.live);
         found = p.n_moves == 1 && cold_ok;

@@ -10,30 +10,31 @@ static void copy_labels(struct label **dst, size_t *n_dst, const struct label *s
         shape_copy(&label_shape, vec_add(dst, n_dst), &src[i]);
 }
 
-static void add_residents(const struct snapshot *s, int id, struct host_view *v, int64_t *used)
+static void add_residents(const struct snapshot *s, struct host_view *hosts, int64_t *used)
 {
     for (size_t i = 0; i < s->n_vms; i++) {
         const struct snap_vm *sv = &s->vms[i];
-        bool here = sv->host == id, coming = sv->moving_to == id;
-        bool active = vm_active(sv->v->state);
-        v->vms += here;
-        v->moving_in += coming;
-        v->moving_out += here && sv->moving_to >= 0;
-        if (!active || (!here && !coming))
+        struct host_view *here = &hosts[sv->host];
+        struct host_view *next = sv->moving_to >= 0 ? &hosts[sv->moving_to] : NULL;
+        here->vms++;
+        here->moving_out += next != NULL;
+        if (next)
+            next->moving_in++;
+        if (!vm_active(sv->v->state))
             continue;
-        v->running += here;
-        v->vcpus += here ? sv->v->vcpus : 0;
-        *used += vm_need_bytes(sv->v);
-        if (coming)
-            v->mem_reserved_bytes += vm_need_bytes(sv->v);
+        here->running++;
+        here->vcpus += sv->v->vcpus;
+        used[sv->host] += vm_need_bytes(sv->v);
+        if (!next)
+            continue;
+        used[sv->moving_to] += vm_need_bytes(sv->v);
+        next->mem_reserved_bytes += vm_need_bytes(sv->v);
     }
 }
 
-static void fill_host(const struct core *c, const struct snapshot *s, int id, struct host_view *v)
+static void fill_host(const struct core *c, const struct host_slot *h, struct host_view *v)
 {
-    const struct host_slot *h = c->hosts[id];
     const struct host *l = &h->rec.last;
-    int64_t used = 0;
     shape_init(&host_view_shape, v);
     v->name = xstrdup(h->rec.name);
     v->state = h->rec.state;
@@ -52,13 +53,16 @@ static void fill_host(const struct core *c, const struct snapshot *s, int id, st
     v->zone = xstrdup(l->zone);
     v->rack = xstrdup(l->rack);
     copy_labels(&v->labels, &v->n_labels, l->labels, l->n_labels);
-    add_residents(s, id, v, &used);
-    if (l->mem_bytes >= 0) {
-        int64_t usable =
-            (int64_t)((double)l->mem_bytes * (double)c->policy.capacity.mem_overcommit_ppm / 1e6) -
-            c->policy.capacity.mem_reserve_bytes;
-        v->mem_free_bytes = usable > used ? usable - used : 0;
-    }
+}
+
+static void fill_free(const struct core *c, struct host_view *v, int64_t used)
+{
+    if (v->mem_bytes < 0)
+        return;
+    int64_t usable =
+        (int64_t)((double)v->mem_bytes * (double)c->policy.capacity.mem_overcommit_ppm / 1e6) -
+        c->policy.capacity.mem_reserve_bytes;
+    v->mem_free_bytes = usable > used ? usable - used : 0;
 }
 
 void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret)
@@ -67,7 +71,11 @@ void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *r
     snapshot_make(c, 0, 0, &snap);
     *ret = (struct hosts_view){.wall_us = wall_us};
     for (size_t i = 0; i < c->n_hosts; i++)
-        fill_host(c, &snap.s, (int)i, vec_add(&ret->hosts, &ret->n_hosts));
+        fill_host(c, c->hosts[i], vec_add(&ret->hosts, &ret->n_hosts));
+    cleanup(freep) int64_t *used = xcalloc(c->n_hosts, sizeof(*used));
+    add_residents(&snap.s, ret->hosts, used);
+    for (size_t i = 0; i < c->n_hosts; i++)
+        fill_free(c, &ret->hosts[i], used[i]);
     snapshot_done(&snap);
 }
 
@@ -152,9 +160,8 @@ int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_
     shape_init(&run_view_shape, ret);
     ret->wall_us = wall_us;
     shape_copy(&run_shape, &ret->run, &r->run);
-    for (size_t i = 0; i < c->n_moves; i++)
-        if (c->moves[i]->m.run == id)
-            shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &c->moves[i]->m);
+    for (size_t i = 0; i < r->n_moves; i++)
+        shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &r->moves[i]->m);
     return 0;
 }
 
@@ -239,10 +246,11 @@ int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
         return id;
     }
     vm_history(c, &snap.s, id, &ret->vm);
-    for (size_t i = c->n_moves; i-- > 0;) {
-        const struct run_slot *r = run_find(c, c->moves[i]->m.run);
-        if (r && !r->run.dry_run && str_eq(c->moves[i]->m.vm, ret->vm.uuid))
-            shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &c->moves[i]->m);
+    const struct move_slot *m = lookup_get(&c->moved, ret->vm.uuid);
+    for (; m; m = m->before) {
+        const struct run_slot *r = run_find(c, m->m.run);
+        if (r && !r->run.dry_run)
+            shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &m->m);
     }
     snapshot_done(&snap);
     return 0;

@@ -35,14 +35,12 @@ bool waits_on(const struct core *c, struct move_slot *m)
 
 void waits_follow(struct core *c, const struct move_slot *m)
 {
-    for (size_t i = 0; i < c->n_moves; i++) {
-        struct move_slot *o = c->moves[i];
-        if (o != m && o->m.run == m->m.run && o->m.state == JOB_QUEUED &&
-            str_eq(o->m.vm, m->m.vm)) {
+    for (struct move_slot *o = lookup_get(&c->moved, m->m.vm); o; o = o->before)
+        if (o != m && o->m.run == m->m.run && o->m.state == JOB_QUEUED) {
             set_str(&o->m.from, m->m.to);
             o->dirty = true;
+            move_wake(c, o);
         }
-    }
 }
 
 static bool has_failed(const struct move_slot *o)
@@ -68,12 +66,12 @@ static bool waits_for(const struct move_slot *m, int64_t id)
 }
 
 /* It only makes room, and all whom the room was for will not come. */
-static bool is_pointless(const struct core *c, const struct run *r, const struct move_slot *m)
+static bool is_pointless(const struct run_slot *r, const struct move_slot *m)
 {
     bool any = false;
-    for (size_t i = 0; m->m.aside && i < c->n_moves; i++) {
-        const struct move_slot *o = c->moves[i];
-        if (o->m.run != r->id || !waits_for(o, m->m.id))
+    for (size_t i = 0; m->m.aside && i < r->n_moves; i++) {
+        const struct move_slot *o = r->moves[i];
+        if (!waits_for(o, m->m.id))
             continue;
         if (!has_failed(o))
             return false;
@@ -102,12 +100,12 @@ void waits_settle(struct core *c, struct run_slot *r)
 {
     for (bool again = r->run.state == RUN_RUNNING; again;) {
         again = false;
-        for (size_t i = 0; i < c->n_moves; i++) {
-            struct move_slot *m = c->moves[i];
-            if (m->m.run != r->run.id || m->m.state != JOB_QUEUED)
+        for (size_t i = 0; i < r->n_moves; i++) {
+            struct move_slot *m = r->moves[i];
+            if (m->m.state != JOB_QUEUED)
                 continue;
             int vain = in_vain(c, m);
-            if (vain < 0 && !is_pointless(c, &r->run, m))
+            if (vain < 0 && !is_pointless(r, m))
                 continue;
             cleanup(freep) char *why =
                 vain < 0

@@ -49,14 +49,17 @@ struct host_slot *host_get(struct core *c, const char *name)
     h->rec.last.name = xstrdup(name);
     h->rec.since_wall_us = c->wall_us;
     c->hosts[i] = h;
+    c->names++;
+    for (; i < c->n_hosts; i++)
+        c->hosts[i]->no = i;
     return h;
 }
 
 struct vm_slot *vm_find(const struct host_slot *h, const char *uuid)
 {
     for (size_t i = 0; i < h->n_vms; i++)
-        if (str_eq(h->vms[i].vm.uuid, uuid))
-            return &h->vms[i];
+        if (str_eq(h->vms[i]->vm.uuid, uuid))
+            return h->vms[i];
     return NULL;
 }
 
@@ -102,13 +105,11 @@ static bool vm_same_facts(const struct vm *a, const struct vm *b)
 /* Has Drover just brought it here? The host's own reports of that may come after the proof. */
 static bool brought_by_us(const struct core *c, const struct host_slot *h, const char *uuid)
 {
-    for (size_t i = c->n_moves; i-- > 0;) {
-        const struct move *m = &c->moves[i]->m;
-        if (str_eq(m->vm, uuid) && job_final((enum job_state)m->state))
-            return m->state == JOB_DONE && str_eq(m->to, h->rec.name) &&
-                   c->wall_us - m->ended_wall_us < LATE_NEWS_US;
-    }
-    return false;
+    const struct move_slot *m = lookup_get(&c->moved, uuid);
+    while (m && !job_final((enum job_state)m->m.state))
+        m = m->before;
+    return m && m->m.state == JOB_DONE && str_eq(m->m.to, h->rec.name) &&
+           c->wall_us - m->m.ended_wall_us < LATE_NEWS_US;
 }
 
 /* A VM came here without us: tell people, once, in words. */
@@ -119,10 +120,12 @@ static void notice_foreign(struct core *c, const struct host_slot *h, const stru
                    (!before || before->vm.job == VM_JOB_MIGRATING_IN);
     if (!h->reported || !arrived || move_of_vm(c, v->uuid) || brought_by_us(c, h, v->uuid))
         return;
-    const char *from = NULL;
-    for (size_t i = 0; i < c->n_hosts; i++)
-        if (c->hosts[i] != h && vm_find(c->hosts[i], v->uuid))
-            from = c->hosts[i]->rec.name;
+    const struct vm_slot *first = lookup_get(&c->vms, v->uuid), *at = first;
+    const struct host_slot *last = NULL;
+    for (; at; at = at->twin == first ? NULL : at->twin)
+        if (at->host != h && (!last || at->host->no > last->no))
+            last = at->host;
+    const char *from = last ? last->rec.name : NULL;
     say(c, (struct about){.host = h->rec.name, .vm = v->name, .actor = "someone else"},
         "vm.foreign", "vm/%s %s %s%s%s, not by Drover", v->name,
         before || from ? "came to" : "appeared on", h->rec.name, from ? " from " : "",
@@ -134,14 +137,13 @@ static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
     struct vm_slot *slot = vm_find(h, v->uuid);
     bool is_new = !slot;
     notice_foreign(c, h, v, slot);
-    if (is_new) {
-        slot = vec_add(&h->vms, &h->n_vms);
-        slot->since_wall_us = c->wall_us;
-    }
     bool news = is_new || !vm_same_facts(&slot->vm, v);
-    if (!is_new)
-        shape_done(&vm_shape, &slot->vm);
-    shape_copy(&vm_shape, &slot->vm, v);
+    if (is_new) {
+        slot = vm_add(c, h, v);
+        slot->since_wall_us = c->wall_us;
+    } else {
+        vm_update(c, slot, v);
+    }
     slot->gone = false;
     if (!news)
         return;
@@ -155,8 +157,7 @@ static void drop_vm(struct core *c, struct host_slot *h, const char *uuid)
     if (!slot)
         return;
     save_vm(c, h, uuid, FX_DROP_VM);
-    shape_done(&vm_shape, &slot->vm);
-    vec_del(h->vms, &h->n_vms, (size_t)(slot - h->vms));
+    vm_remove(c, slot);
     c->version++;
 }
 
@@ -189,19 +190,20 @@ void world_report(struct core *c, struct host_slot *h, const struct report *r)
         set_str(&h->rec.last.name, h->rec.name); /* identity comes from the certificate */
         if (news) {
             c->version++;
+            c->names++; /* seldom: any fact of a host will do */
             save_host(c, h);
         }
     }
     if (r->full)
         for (size_t i = h->n_vms; i-- > 0;)
-            if (!listed(r, h->vms[i].vm.uuid))
-                vm_gone(c, h, h->vms[i].vm.uuid);
+            if (!listed(r, h->vms[i]->vm.uuid))
+                vm_gone(c, h, h->vms[i]->vm.uuid);
     for (size_t i = 0; i < r->n_vms; i++)
         upsert_vm(c, h, &r->vms[i]);
     for (size_t i = 0; i < r->n_gone; i++)
         vm_gone(c, h, r->gone[i]);
-    if (r->full)
-        h->reported = true;
+    c->n_reported += r->full && !h->reported;
+    h->reported |= r->full;
 }
 
 void vm_moved(struct core *c, const struct move *m)
@@ -222,8 +224,10 @@ void vm_moved(struct core *c, const struct move *m)
     }
     if (now)
         now->since_wall_us = c->wall_us;
-    if (now && now->vm.job == VM_JOB_MIGRATING_IN)
+    if (now && now->vm.job == VM_JOB_MIGRATING_IN) {
         now->vm.job = VM_JOB_NONE;
+        vm_livelier(c, now);
+    }
     /* A definition that was left behind on purpose, and reported, is still there. */
     if (old && (!m->live || m->offline || old->vm.state != VM_SHUTOFF))
         drop_vm(c, from, m->vm);
@@ -234,10 +238,12 @@ void vm_stayed(struct core *c, const struct move_slot *m)
 {
     struct host_slot *from = host_find(c, m->m.from);
     struct vm_slot *slot = from ? vm_find(from, m->m.vm) : NULL;
-    if (slot && slot->gone)
+    if (slot && slot->gone) {
         drop_vm(c, from, m->m.vm);
-    else if (slot && m->began && m->have_src && m->src.vm_job == VM_JOB_NONE)
+    } else if (slot && m->began && m->have_src && m->src.vm_job == VM_JOB_NONE) {
         slot->vm.job = VM_JOB_NONE; /* just read; the report of that may be on its way */
+        vm_livelier(c, slot);
+    }
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------------- */
@@ -253,25 +259,28 @@ static int liveliness(const struct vm *v)
     return v->state == VM_RUNNING ? 3 : 2;
 }
 
-static int cmp_snap_vm(const void *pa, const void *pb)
+static bool better(const struct snap_vm *a, const struct snap_vm *b)
 {
-    const struct snap_vm *a = pa, *b = pb;
-    int d = strcmp(a->v->name, b->v->name);
-    if (!d)
-        d = strcmp(a->v->uuid, b->v->uuid);
-    if (!d)
-        d = liveliness(b->v) - liveliness(a->v); /* the best first: the rest is dropped */
-    return d ? d : a->host - b->host;
+    int d = liveliness(a->v) - liveliness(b->v);
+    return d ? d > 0 : a->host < b->host;
 }
 
-static size_t keep_best(struct snap_vm *vms, size_t n)
+/* By name, then UUID, each once. */
+static size_t list_vms(const struct core *c, struct snap_vm *vms)
 {
-    size_t out = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!out || !str_eq(vms[i].v->uuid, vms[out - 1].v->uuid) ||
-            !str_eq(vms[i].v->name, vms[out - 1].v->name))
-            vms[out++] = vms[i];
-    return out;
+    size_t n = 0;
+    vms_sort(c->order);
+    for (size_t i = 0; i < c->order->n_sorted; i++) {
+        const struct vm_slot *v = c->order->sorted[i];
+        struct snap_vm x = {.v = &v->vm, .host = (int)v->host->no, .moving_to = -1};
+        bool again = v->twin != v && n && str_eq(v->vm.uuid, vms[n - 1].v->uuid) &&
+                     str_eq(v->vm.name, vms[n - 1].v->name);
+        if (!again)
+            vms[n++] = x;
+        else if (better(&x, &vms[n - 1]))
+            vms[n - 1] = x;
+    }
+    return n;
 }
 
 /* Runs still planning hold nothing; a planned dry run never does. */
@@ -286,11 +295,11 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
                        struct snapshot_store *out)
 {
     const struct move_slot *skip = move_find(c, skip_move);
-    for (size_t i = 0; i < c->n_moves; i++) {
-        const struct move_slot *m = c->moves[i];
+    for (size_t i = 0; i < c->n_open_moves; i++) {
+        const struct move_slot *m = c->open_moves[i];
         if (job_final((enum job_state)m->m.state) || !move_reserves(c, m))
             continue;
-        int id = snap_vm_id(&out->s, m->m.vm);
+        int id = snap_vm_id(c, &out->s, m->m.vm);
         if (id < 0)
             continue;
         struct snap_vm *v = &out->vms[id];
@@ -310,27 +319,19 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
 void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
                    struct snapshot_store *ret)
 {
-    size_t n = 0;
     memset(ret, 0, sizeof(*ret));
-    for (size_t i = 0; i < c->n_hosts; i++)
-        n += c->hosts[i]->n_vms;
     ret->hosts = xcalloc(c->n_hosts, sizeof(*ret->hosts));
-    ret->vms = xcalloc(n, sizeof(*ret->vms));
-    n = 0;
+    ret->vms = xcalloc(c->order->n_sorted + c->order->n_added, sizeof(*ret->vms));
     for (size_t i = 0; i < c->n_hosts; i++) {
         const struct host_slot *h = c->hosts[i];
         ret->hosts[i] = (struct snap_host){
             .h = &h->rec.last, .state = h->rec.state, .connected = h->connected && h->reported};
-        for (size_t k = 0; k < h->n_vms; k++)
-            ret->vms[n++] = (struct snap_vm){.v = &h->vms[k].vm, .host = (int)i, .moving_to = -1};
     }
-    qsort(ret->vms, n, sizeof(*ret->vms), cmp_snap_vm);
-    n = keep_best(ret->vms, n);
     ret->s = (struct snapshot){.version = c->version,
                                .hosts = ret->hosts,
                                .n_hosts = c->n_hosts,
                                .vms = ret->vms,
-                               .n_vms = n};
+                               .n_vms = list_vms(c, ret->vms)};
     mark_moves(c, for_run, skip_move, ret);
 }
 
@@ -343,16 +344,48 @@ void snapshot_done(struct snapshot_store *s)
 
 int snap_host_id(const struct snapshot *s, const char *name)
 {
-    for (size_t i = 0; name && i < s->n_hosts; i++)
-        if (str_eq(s->hosts[i].h->name, name))
-            return (int)i;
+    size_t lo = 0, hi = name ? s->n_hosts : 0;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int d = strcmp(s->hosts[mid].h->name, name);
+        if (d == 0)
+            return (int)mid;
+        if (d < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
     return -1;
 }
 
-int snap_vm_id(const struct snapshot *s, const char *uuid)
+/* The place of the VM in the list; -1: it is not there. */
+static int snap_place(const struct snapshot *s, const struct vm *v)
 {
-    for (size_t i = 0; uuid && i < s->n_vms; i++)
-        if (str_eq(s->vms[i].v->uuid, uuid))
-            return (int)i;
+    size_t lo = 0, hi = s->n_vms;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        const struct vm *m = s->vms[mid].v;
+        int d = strcmp(m->name, v->name);
+        if (!d)
+            d = strcmp(m->uuid, v->uuid);
+        if (d == 0)
+            return (int)mid;
+        if (d < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
     return -1;
+}
+
+/* Under two names it is there twice: the first counts. */
+int snap_vm_id(const struct core *c, const struct snapshot *s, const char *uuid)
+{
+    const struct vm_slot *first = uuid ? lookup_get(&c->vms, uuid) : NULL;
+    int id = first ? snap_place(s, &first->vm) : -1;
+    for (const struct vm_slot *v = first ? first->twin : NULL; v != first; v = v->twin) {
+        int other = snap_place(s, &v->vm);
+        id = other >= 0 && (id < 0 || other < id) ? other : id;
+    }
+    return id;
 }

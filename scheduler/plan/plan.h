@@ -121,6 +121,9 @@ void plan_fittings_done(struct plan_fitting *list, size_t n);
  * both. */
 struct plan_index;
 struct plan_index *plan_index_new(const struct snapshot *s, const struct policy *p);
+/* For another snapshot with the same VMs at the same ids, names, labels, hosts and their failure domains,
+ * and the same policy: most of the work is x's. Borrows x and s; of x's own snapshot nothing is read. */
+struct plan_index *plan_index_again(const struct plan_index *x, const struct snapshot *s);
 void plan_index_free(struct plan_index *x);
 void plan_make_from(const struct plan_index *x, const struct plan_request *r, uint64_t seed,
                     struct plan *ret);

@@ -225,6 +225,11 @@ struct plan_index *plan_index_like(const struct plan_index *x, const struct snap
     return y;
 }
 
+struct plan_index *plan_index_again(const struct plan_index *x, const struct snapshot *s)
+{
+    return plan_index_like(x, s, x->w.p, -1);
+}
+
 void plan_index_free(struct plan_index *x)
 {
     if (x && x->like) {
