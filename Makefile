@@ -68,7 +68,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
 .PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
-        clean bench-calibrate bench-drain bench-events bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
+        clean bench-agents bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -173,6 +173,10 @@ demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leave
 bench-plan: $(B)/bench/plan ## time of the planner on large fleets; draws build/plain/bench/plan-growth.svg
 	@$< | tee $(B)/bench/plan.out
 	@tests/bench/plan-growth <$(B)/bench/plan.out >$(B)/bench/plan-growth.svg
+bench-fleet: $(B)/bench/fleet ## time and memory of the core on large fleets: SIZES='100 1000 10000' DRAINS=100 AT_ONCE=4
+	@DRAINS="$(or $(DRAINS),100)" AT_ONCE="$(or $(AT_ONCE),4)" $< $(SIZES)
+$(B)/bench/fleet: $(B)/tests/bench/fleet.o $(call lib,core plan solve policy wire model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (6 min)
 	@$<
 $(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy model base)
@@ -199,6 +203,11 @@ bench-vmr2l: $(B)/bench/vmr2l ## few migrations against fragments, beside proven
 	@$< "$(DATA)" "$(or $(STEPS),8000000)"
 $(B)/bench/vmr2l: $(B)/tests/bench/vmr2l.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
+N ?= 2000
+bench-agents: all $(B)/bench/agents ## CPU and memory of a scheduler with N=2000 agents over TLS, and its restart
+	@tests/bench/agents --agents $(N)
+$(B)/bench/agents: $(B)/tests/bench/agents.o $(call lib,net wire model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE)
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain
 bench-calibrate: all ## the same drains simulated and in the lab
