@@ -88,6 +88,7 @@ struct run_slot {
     struct move_slot **moves; /* its own, by id */
     size_t n_moves, n_open;   /* open: of its moves */
     bool open;                /* in c->open_runs */
+    int64_t closed_us;        /* when it was last taken out of there */
     struct refusal *refusals;
     size_t n_refusals;
     struct known *known;

@@ -6,6 +6,8 @@
 #include "lib/base/limits.h"
 #include "scheduler/core/internal.h"
 
+#define FORGET_US (600 * SEC)
+
 /* ---- VMs ----------------------------------------------------------------------------------------- */
 
 static int cmp_vm(const struct vm *a, const struct vm *b)
@@ -240,10 +242,12 @@ static void move_unlink(struct core *c, struct move_slot *m)
     }
 }
 
-/* Of the oldest, those that a restart would not bring back from the store either. */
+/* Of the oldest, those that a restart would not bring back from the store either. Not at once: what a
+ * step changed is read until it is stored. */
 static bool is_old(const struct core *c, const struct run_slot *r)
 {
-    return !r->open && r->run.id < c->runs[c->n_runs - LIM_RUNS_KEPT]->run.id;
+    return !r->open && c->now_us - r->closed_us > FORGET_US &&
+           r->run.id < c->runs[c->n_runs - LIM_RUNS_KEPT]->run.id;
 }
 
 static void forget_moves(struct core *c)
@@ -271,14 +275,15 @@ static void forget_oldest(struct core *c)
     if (!old)
         return;
     forget_moves(c);
-    for (size_t i = 0; i < c->n_runs; i++) {
+    for (size_t i = 0; i < over; i++) {
         struct run_slot *r = c->runs[i];
-        if (i < over && !r->open)
+        if (is_old(c, r))
             run_slot_free(r);
         else
             c->runs[kept++] = r;
     }
-    c->n_runs = kept;
+    memmove(&c->runs[kept], &c->runs[over], LIM_RUNS_KEPT * sizeof(struct run_slot *));
+    c->n_runs = kept + LIM_RUNS_KEPT;
 }
 
 void lists_settle(struct core *c)
@@ -298,13 +303,13 @@ void lists_settle(struct core *c)
     for (size_t i = 0; i < c->n_open_runs; i++) {
         struct run_slot *r = c->open_runs[i];
         r->open = !run_ended(r->run.state) || r->dirty || r->n_open;
-        if (r->open)
+        if (r->open) {
             c->open_runs[kept++] = r;
-        else
+        } else {
+            r->closed_us = c->now_us;
             run_forget_checks(r);
+        }
     }
-    bool ended = kept < c->n_open_runs;
     c->n_open_runs = kept;
-    if (ended)
-        forget_oldest(c);
+    forget_oldest(c);
 }
