@@ -1,6 +1,7 @@
 /* How the core's cost grows: 100 to 10,000 hosts with 20 VMs each (planfleet.h) behind scripted agents.
  * Each core_step is timed by the CPU time of its thread; steps that asked the planner are counted apart.
- *   build/plain/bench/fleet [HOSTS...]        DRAINS=100 AT_ONCE=4
+ *   build/plain/bench/fleet [HOSTS...]        DRAINS=100 AT_ONCE=4 XML=0
+ * XML: bytes of each of the two XMLs that real reports carry for each VM.
  * Storm: the core begins from a store and every agent connects and reports. Then heartbeats, deltas, ticks,
  * queries; then hosts are drained one after another, AT_ONCE at a time, with the agents' checks, copies,
  * progress, probes and reports, in virtual time.
@@ -508,6 +509,7 @@ static int64_t spent_ns(const struct bench *b)
 /* What a listing does not say and a real report does; names and sizes as in production. */
 static void dress(struct bench *b)
 {
+    long xml = getenv("XML") ? atol(getenv("XML")) : 0;
     for (size_t i = 0; i < b->f.s.n_hosts; i++) {
         struct host *h = &b->f.hosts[i];
         h->migrate_uri = xasprintf("qemu+tls://%s/system", h->name);
@@ -522,6 +524,10 @@ static void dress(struct bench *b)
         v->virt = xstrdup("kvm");
         v->machine = xstrdup("pc-q35-7.2");
         v->emulator = xstrdup("/usr/bin/qemu-system-x86_64");
+        if (xml) {
+            v->xml = xasprintf("%0*zu", (int)xml, i);
+            v->xml_inactive = xasprintf("%0*zu", (int)xml, i);
+        }
         struct nic *nic = vec_add(&v->nics, &v->n_nics);
         nic->mac = xasprintf("52:54:00:%02zx:%02zx:%02zx", i >> 16 & 255, i >> 8 & 255, i & 255);
         nic->kind = NIC_BRIDGE;
