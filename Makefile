@@ -68,7 +68,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
 .PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
-        clean bench-agents bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-tdsc bench-ucc15 bench-vmr2l \
+        clean bench-agents bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-sim bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -178,6 +178,10 @@ bench-fleet: $(B)/bench/fleet ## time and memory of the core on large fleets: SI
 	@DRAINS="$(or $(DRAINS),100)" AT_ONCE="$(or $(AT_ONCE),4)" $< $(SIZES)
 $(B)/bench/fleet: $(B)/tests/bench/fleet.o $(call lib,core plan solve policy wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
+bench-sim: $(B)/bench/simfleet ## what a virtual hour of a large fleet costs: BENCH_HOSTS=10000 DRAINS=100
+	@$< "$(or $(BENCH_HOSTS),10000)" "$(or $(DRAINS),100)" 15
+$(B)/bench/simfleet: $(B)/tests/bench/simfleet.o $(call lib,sim agentcore core snap plan solve policy wire model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -Wl,--wrap=core_step -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) $(LIBS_SNAP) -lcmocka
 bench-plan-long: $(B)/bench/plan_long ## balance plans against a long search of the same problem (6 min)
 	@$<
 $(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy model base)

@@ -52,7 +52,7 @@ static size_t vm_row(const struct brain *b, const char *host, const char *uuid)
     size_t lo = 0, hi = b->n_vms;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (row_cmp(&b->vms[mid], host, uuid) < 0)
+        if (row_cmp(b->vms[mid], host, uuid) < 0)
             lo = mid + 1;
         else
             hi = mid;
@@ -64,27 +64,29 @@ static void row_done(struct kept_vm *r)
 {
     free(r->host);
     shape_done(&vm_shape, &r->vm);
+    free(r);
 }
 
 static void keep_vm(struct brain *b, const char *host, const struct vm *v, int64_t since)
 {
     size_t i = vm_row(b, host, v->uuid);
-    if (i == b->n_vms || row_cmp(&b->vms[i], host, v->uuid) != 0) {
+    if (i == b->n_vms || row_cmp(b->vms[i], host, v->uuid) != 0) {
         vec_add(&b->vms, &b->n_vms);
         memmove(&b->vms[i + 1], &b->vms[i], (b->n_vms - 1 - i) * sizeof(*b->vms));
     } else {
-        row_done(&b->vms[i]);
+        row_done(b->vms[i]);
     }
-    b->vms[i] = (struct kept_vm){.host = xstrdup(host), .since_wall_us = since};
-    shape_copy(&vm_shape, &b->vms[i].vm, v);
+    b->vms[i] = xcalloc(1, sizeof(**b->vms));
+    *b->vms[i] = (struct kept_vm){.host = xstrdup(host), .since_wall_us = since};
+    shape_copy(&vm_shape, &b->vms[i]->vm, v);
 }
 
 static void drop_vm(struct brain *b, const char *host, const char *uuid)
 {
     size_t i = vm_row(b, host, uuid);
-    if (i == b->n_vms || row_cmp(&b->vms[i], host, uuid) != 0)
+    if (i == b->n_vms || row_cmp(b->vms[i], host, uuid) != 0)
         return;
-    row_done(&b->vms[i]);
+    row_done(b->vms[i]);
     vec_del(b->vms, &b->n_vms, i);
 }
 
@@ -242,7 +244,7 @@ static void build(struct sim *s)
     for (size_t i = 0; i < b->n_hosts; i++)
         core_restore_host(b->core, &b->hosts[i]);
     for (size_t i = 0; i < b->n_vms; i++)
-        core_restore_vm(b->core, b->vms[i].host, &b->vms[i].vm, b->vms[i].since_wall_us);
+        core_restore_vm(b->core, b->vms[i]->host, &b->vms[i]->vm, b->vms[i]->since_wall_us);
     for (size_t i = 0; i < b->n_runs; i++)
         if (b->runs[i].id)
             core_restore_run(b->core, &b->runs[i]);
@@ -321,7 +323,7 @@ void brain_free(struct brain *b)
     for (size_t i = 0; i < b->n_hosts; i++)
         shape_done(&host_rec_shape, &b->hosts[i]);
     for (size_t i = 0; i < b->n_vms; i++)
-        row_done(&b->vms[i]);
+        row_done(b->vms[i]);
     for (size_t i = 0; i < b->n_runs; i++)
         shape_done(&run_shape, &b->runs[i]);
     for (size_t i = 0; i < b->n_moves; i++)

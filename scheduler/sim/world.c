@@ -19,18 +19,12 @@ struct sim_times sim_times_default(void)
 
 struct sim_host *host_named(struct sim *s, const char *name)
 {
-    for (size_t i = 0; name && i < s->n_hosts; i++)
-        if (str_eq(s->hosts[i].facts.name, name))
-            return &s->hosts[i];
-    return NULL;
+    return name ? lookup_get(&s->hosts_by, name) : NULL;
 }
 
 struct sim_vm *vm_named(struct sim *s, const char *name)
 {
-    for (size_t i = 0; name && i < s->n_vms; i++)
-        if (str_eq(s->vms[i].facts.uuid, name) || str_eq(s->vms[i].facts.name, name))
-            return &s->vms[i];
-    return NULL;
+    return name ? lookup_get(&s->vms_by, name) : NULL;
 }
 
 struct qemu *qemu_on(const struct sim_vm *v, int host)
@@ -210,6 +204,17 @@ static void add_vm(struct sim *s, const struct snap_vm *from)
     v->lock = q->client;
 }
 
+/* From the end: the first of a name stays. */
+static void index_fleet(struct sim *s)
+{
+    for (size_t i = s->n_hosts; i-- > 0;)
+        lookup_set(&s->hosts_by, s->hosts[i].facts.name, &s->hosts[i]);
+    for (size_t i = s->n_vms; i-- > 0;) {
+        lookup_set(&s->vms_by, s->vms[i].facts.name, &s->vms[i]);
+        lookup_set(&s->vms_by, s->vms[i].facts.uuid, &s->vms[i]);
+    }
+}
+
 struct sim *sim_new(const struct sim_config *cfg)
 {
     struct sim *s = xcalloc(1, sizeof(*s));
@@ -228,6 +233,7 @@ struct sim *sim_new(const struct sim_config *cfg)
         add_host(s, &cfg->fleet->hosts[i]);
     for (size_t i = 0; i < cfg->fleet->n_vms; i++)
         add_vm(s, &cfg->fleet->vms[i]);
+    index_fleet(s);
     for (size_t i = 0; i < s->n_hosts; i++) {
         int64_t over = host_used(s, (int)i) - check_room(s, (int)i);
         s->hosts[i].excess_bytes = over > 0 ? over : 0;
@@ -273,6 +279,8 @@ void sim_free(struct sim *s)
     for (size_t i = 0; i < s->n_faults; i++)
         deed_done(&s->faults[i].d);
     brain_free(&s->brain);
+    lookup_done(&s->hosts_by);
+    lookup_done(&s->vms_by);
     free(s->hosts);
     free(s->vms);
     free(s->copies);

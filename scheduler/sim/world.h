@@ -8,6 +8,7 @@
 #include "agent/core/cmds.h"
 #include "agent/core/reporter.h"
 #include "lib/base/heap.h"
+#include "lib/base/lookup.h"
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
 #include "lib/base/str.h"
@@ -144,7 +145,7 @@ struct brain {
     struct policy policy; /* in force when it goes down */
     struct host_rec *hosts;
     size_t n_hosts;
-    struct kept_vm *vms;
+    struct kept_vm **vms; /* by host, then UUID */
     size_t n_vms;
     struct run *runs; /* by id */
     size_t n_runs;
@@ -180,6 +181,7 @@ struct sim {
     size_t n_hosts;
     struct sim_vm *vms;
     size_t n_vms;
+    struct lookup hosts_by, vms_by; /* name; VMs by UUID, too: the first in the fleet that has it */
     struct sim_copy **copies;
     size_t n_copies;
     struct sim_op *ops;
