@@ -209,8 +209,8 @@ bench-vmr2l: $(B)/bench/vmr2l ## few migrations against fragments, beside proven
 $(B)/bench/vmr2l: $(B)/tests/bench/vmr2l.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE)
 N ?= 2000
-bench-agents: all $(B)/bench/agents ## CPU and memory of a scheduler with N=2000 agents over TLS, and its restart
-	@tests/bench/agents --agents $(N)
+bench-agents: all $(B)/bench/agents ## CPU and memory of a scheduler with N=2000 agents over TLS, and its restart: XML=0
+	@tests/bench/agents --agents $(N) --xml $(or $(XML),0)
 $(B)/bench/agents: $(B)/tests/bench/agents.o $(call lib,net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE)
 bench-drain: all ## drain speed against virsh and the link's bound
