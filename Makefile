@@ -188,8 +188,8 @@ $(B)/bench/plan_long: $(B)/tests/bench/plan_long.o $(call lib,plan solve policy 
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 $(B)/bench/plan: $(B)/tests/bench/plan.o $(call lib,plan solve policy model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
-bench-roadef: $(B)/bench/roadef ## the search against the ROADEF winner: DATA=FOLDER SECONDS=60 THREADS=2 INST='a1_1 b_1'
-	@$< "$(DATA)" "$(or $(SECONDS),60)" "$(or $(THREADS),2)" $(INST)
+bench-roadef: $(B)/bench/roadef ## the search against the ROADEF winner: DATA=FOLDER SECONDS=60 THREADS=2 SEED=1 INST='a1_1 b_1'
+	@$< "$(DATA)" "$(or $(SECONDS),60)" "$(or $(THREADS),2)" "$(or $(SEED),1)" $(INST)
 $(B)/bench/roadef: $(B)/tests/bench/roadef.o $(call lib,solve base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ -lm
 bench-ucc15: $(B)/bench/ucc15 ## timetables of moves against published ones: DATA=FOLDER OUT=FOLDER

@@ -9,6 +9,7 @@
 #include "scheduler/solve/heat.h"
 #include "scheduler/solve/internal.h"
 #include "scheduler/solve/solve.h"
+#include "scheduler/solve/toll.h"
 
 enum {
     ONE_BITS = 20,
@@ -23,7 +24,9 @@ enum {
     AWAKE = 5, /* an item moves while the heat is not above this part of its scale */
     FEW = 20,  /* items move at least */
     HOME_ONE_IN = 8,
-    AWAY_HEATS = 3,
+    AWAY_HEATS = 1,
+    AWAY_COLD = 3, /* the same at the end */
+    HOTTER = 5,
     KEEP_EVERY = 8,
 };
 
@@ -38,9 +41,10 @@ struct walk {
     struct rng rng;
     int64_t steps, heat;
     bool ended, cold;
+    int again;         /* the level at which the pass became hot once more; 0: not yet */
     struct rank *rank; /* items, those that matter most first */
     int awake;         /* so many of them are moved */
-    int64_t first_toll[SOLVE_MAX_RES], toll[SOLVE_MAX_RES];
+    struct tolls tolls;
 };
 
 /* ---- integers instead of floats ---------------------------------------------------------------- */
@@ -118,7 +122,7 @@ static int64_t away_cost(const struct walk *w, int item, int m, int v)
     if (!s->p->held_res && !w->cold)
         return 0;
     return (is_away(s->p, item, m, v) - is_away(s->p, item, s->at[item], s->variant[item])) *
-           AWAY_HEATS * w->heat;
+           (w->cold ? AWAY_COLD : AWAY_HEATS) * w->heat;
 }
 
 static void step(struct walk *w)
@@ -197,57 +201,19 @@ static void rank_alike(struct walk *w, int64_t steps)
         w->rank[i] = (struct rank){.scale = sum, .item = i};
 }
 
-/* And the first tolls: three times an item's mean cost over its mean size. */
 static void rank_items(struct walk *w)
 {
     const struct problem *p = w->s->p;
-    int64_t sum = 0, size[SOLVE_MAX_RES] = {0};
+    int64_t sum = 0;
     for (int i = 0; i < p->n_items; i++) {
         w->rank[i] = (struct rank){.scale = scale_of(w, i), .item = i};
         sum += w->rank[i].scale / p->n_items;
-        for (int r = 0; r < p->n_res; r++)
-            size[r] += solve_size(p, i, w->s->variant[i])[r];
     }
     qsort(w->rank, (size_t)p->n_items, sizeof(*w->rank), by_scale);
-    for (int r = 0; r < p->n_res; r++) {
-        __int128 toll = (__int128)3 * 256 * sum / (size[r] / p->n_items + 1) + 1;
-        w->first_toll[r] = toll > INT32_MAX ? INT32_MAX : (int64_t)toll;
-    }
+    tolls_measure(&w->tolls, w->s, sum);
 }
 
-/* ---- tolls ------------------------------------------------------------------------------------- */
-
-static bool room_for_all(const struct solve_state *s)
-{
-    for (size_t k = 0; k < (size_t)s->p->n_machines * (size_t)s->p->n_res; k++)
-        if (s->room[k] < 0)
-            return false;
-    return true;
-}
-
-static int64_t lacking(const struct solve_state *s, int r)
-{
-    int64_t sum = 0;
-    for (int m = 0; m < s->p->n_machines; m++) {
-        int64_t room = s->room[(size_t)m * (size_t)s->p->n_res + (size_t)r];
-        sum += room < 0 ? -room : 0;
-    }
-    return sum;
-}
-
-/* Heat alone makes each machine pay about as much as the heat. Where more is paid, staying above pays
- * off: dearer. Near the end nothing may be above. */
-static void set_tolls(struct walk *w, bool near_end)
-{
-    const struct problem *p = w->s->p;
-    __int128 by_heat = near_end ? 0 : (__int128)w->heat * p->n_machines / (2 * p->n_res);
-    for (int r = 0; r < p->n_res; r++) {
-        int64_t *toll = &w->toll[r];
-        *toll += (__int128)*toll * lacking(w->s, r) / 256 > by_heat ? *toll / 25 + 1 : -*toll / 100;
-        *toll = *toll > INT32_MAX ? INT32_MAX : *toll;
-    }
-    state_set_toll(w->s, near_end && w->s->toll_sum == 0 ? NULL : w->toll);
-}
+/* ---- back within capacities --------------------------------------------------------------------- */
 
 /* The item whose return to where the pass found it helps most, of those on a machine; −1: none. */
 static int best_return(struct walk *w, int m, struct quote *ret)
@@ -282,17 +248,33 @@ static void give_back(struct walk *w)
 
 /* Nine tenths of the levels from where only the few biggest items move to where little moves, the rest
  * down to nothing. */
-static void set_heat(struct walk *w, int level, int levels)
+static int64_t heat_at(const struct walk *w, int level, int levels)
 {
     int n = w->s->p->n_items, turn = levels * 9 / 10;
     int64_t top = w->rank[n > FEW ? FEW : n - 1].scale / AWAKE + 1;
     int64_t cool = w->rank[n / 2].scale / 512 + 1;
     cool = cool < top ? cool : top;
-    w->cold = level >= turn;
-    w->heat = level < turn ? between(top, cool, level, turn)
-                           : between(cool, 1, level - turn, levels - turn);
+    return level < turn ? between(top, cool, level, turn)
+                        : between(cool, 1, level - turn, levels - turn);
+}
+
+/* Where items had to go back at level `again`, others may follow: it is hotter once more. */
+static void set_heat(struct walk *w, int level, int levels)
+{
+    int n = w->s->p->n_items, again = w->again;
+    w->cold = level >= levels * 9 / 10;
+    w->heat =
+        again ? between(heat_at(w, levels * HOTTER / 10, levels), 1, level - again, levels - again)
+              : heat_at(w, level, levels);
     while (w->awake < n && (w->awake < FEW || w->rank[w->awake].scale / AWAKE + 1 >= w->heat))
         w->awake++;
+}
+
+/* Less and less may be above capacities, in the last third nothing. Of 1024. */
+static int allowed_above(int level, int levels)
+{
+    int end = levels * 7 / 10;
+    return level < end ? 1024 - 1024 * level / end : 0;
 }
 
 static bool same_but_cost(const struct solve_score *a, const struct solve_score *b)
@@ -302,26 +284,30 @@ static bool same_but_cost(const struct solve_score *a, const struct solve_score 
 
 /* Small items are best at home while the big ones settle: every pass begins where the first one did,
  * unless that was worse in more than cost. */
-static void pass(struct walk *w, int64_t steps)
+static void begin_pass(struct walk *w, int levels)
 {
-    const struct problem *p = w->s->p;
-    int64_t start = w->steps, most = steps / (LEVEL_STEPS + 4 * p->n_machines) + 1;
-    int levels = most < LEVELS ? (int)most : LEVELS;
-    w->awake = 0;
+    w->awake = w->again = 0;
     if (!same_but_cost(&w->begin.score, &w->best.score))
         solve_copy(&w->begin, &w->best);
     solve_copy(w->s, &w->begin);
-    if (levels >= TOLL_LEVELS && w->first_toll[0] && room_for_all(w->s)) {
-        memcpy(w->toll, w->first_toll, sizeof(w->toll));
-        state_set_toll(w->s, w->toll);
-    }
+    if (levels >= TOLL_LEVELS && w->tolls.first[0])
+        tolls_begin(&w->tolls, w->s);
+}
+
+static void pass(struct walk *w, int64_t steps)
+{
+    int64_t most = steps / (LEVEL_STEPS + 4 * w->s->p->n_machines) + 1, start = w->steps;
+    int levels = most < LEVELS ? (int)most : LEVELS, last = levels * 8 / 10;
+    begin_pass(w, levels);
     for (int level = 0; level < levels && !w->ended; level++) {
         int64_t end = start + (int64_t)((__int128)steps * (level + 1) / levels);
-        set_heat(w, level, levels);
-        if (w->s->toll && level == levels * 8 / 10)
+        if (w->s->toll_sum && level == last) {
             give_back(w);
+            w->again = level;
+        }
+        set_heat(w, level, levels);
         if (w->s->toll)
-            set_tolls(w, level >= levels * 7 / 10);
+            tolls_turn(&w->tolls, w->s, w->heat, allowed_above(level, levels));
         while (w->steps < end && !ended(w))
             step(w);
         if (level % KEEP_EVERY == 0 || w->ended)
@@ -344,6 +330,7 @@ int64_t solve_improve(struct solve_state *s, const struct solve_limits *l)
     solve_init(&w.begin, s->p);
     solve_copy(&w.best, s);
     solve_copy(&w.begin, s);
+    tolls_init(&w.tolls, s->p);
     w.rank = xcalloc((size_t)s->p->n_items, sizeof(*w.rank));
     int64_t plan = l->expect              ? l->expect
                    : l->steps < INT64_MAX ? l->steps
@@ -355,6 +342,7 @@ int64_t solve_improve(struct solve_state *s, const struct solve_limits *l)
     for (; !ended(&w); plan = l->expect ? plan : 2 * plan)
         pass(&w, plan);
     free(w.rank);
+    tolls_done(&w.tolls);
     solve_done(&w.best);
     solve_done(&w.begin);
     return w.steps;

@@ -78,8 +78,8 @@ void price_table_free(struct price_table *x);
 /* Everything that depends on one machine's load, and on the room left on it, alone. */
 struct solve_score price_machine(const struct solve_state *s, int m, const int64_t *load,
                                  const int64_t *room);
-/* What it pays for room that it lacks; 0 only where it lacks none. */
-int64_t price_toll(const struct solve_state *s, const int64_t *room);
+/* What machine m pays for room that it lacks; 0 only where it lacks none. */
+int64_t price_toll(const struct solve_state *s, int m, const int64_t *room);
 /* TERM_SPREAD, of the sums of all machines' loads (in units) and of their squares. */
 int64_t price_spread(const struct problem *p, const struct solve_term *t, int64_t sum,
                      int64_t sum2);

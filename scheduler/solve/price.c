@@ -105,12 +105,13 @@ struct solve_score price_machine(const struct solve_state *s, int m, const int64
     return c;
 }
 
-int64_t price_toll(const struct solve_state *s, const int64_t *room)
+int64_t price_toll(const struct solve_state *s, int m, const int64_t *room)
 {
     int64_t sum = 0;
+    const int64_t *toll = &s->toll[(size_t)m * (size_t)s->p->n_res];
     for (int r = 0; r < s->p->n_res; r++)
         if (room[r] < 0)
-            sum += (s->toll[r] * -room[r] + 255) / 256;
+            sum += (toll[r] * -room[r] + 255) / 256;
     return sum;
 }
 

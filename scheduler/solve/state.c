@@ -137,7 +137,7 @@ static void then_price(const struct solve_state *s, const struct then *t, struct
     for (int k = 0; k < SOLVE_TIERS; k++)
         q->d.tier[k] += c.tier[k] - s->machine[t->machine].tier[k];
     if (s->toll)
-        q->toll += price_toll(s, t->room) - s->toll_of[t->machine];
+        q->toll += price_toll(s, t->machine, t->room) - s->toll_of[t->machine];
 }
 
 static void then_price_spread(const struct solve_state *s, const struct then *t, int n,
@@ -187,7 +187,7 @@ static void then_apply(struct solve_state *s, const struct then *t, int n)
         if (!s->toll)
             continue;
         s->toll_sum -= s->toll_of[t[i].machine];
-        s->toll_sum += s->toll_of[t[i].machine] = price_toll(s, t[i].room);
+        s->toll_sum += s->toll_of[t[i].machine] = price_toll(s, t[i].machine, t[i].room);
     }
 }
 
@@ -315,7 +315,7 @@ void state_set_toll(struct solve_state *s, const int64_t *toll)
     s->toll = toll;
     s->toll_sum = 0;
     for (int m = 0; m < s->p->n_machines; m++) {
-        s->toll_of[m] = toll ? price_toll(s, &s->room[(size_t)m * (size_t)s->p->n_res]) : 0;
+        s->toll_of[m] = toll ? price_toll(s, m, &s->room[(size_t)m * (size_t)s->p->n_res]) : 0;
         s->toll_sum += s->toll_of[m];
     }
 }

@@ -34,8 +34,8 @@ struct solve_state {
     /* TERM_SPREAD, per term: sums over machines of the load and its square, and its cost; or NULL */
     int64_t *sum, *sum2, *spread;
     struct price_table *prices; /* the terms, laid out for reading */
-    /* A search may walk past capacities and pay for it: per resource 1/256 for each unit above; what
-     * each machine pays, and all. No part of the score. NULL: capacities are walls. */
+    /* A search may walk past capacities and pay for it: per machine and resource 1/256 for each unit
+     * above; what each machine pays, and all. No part of the score. NULL: capacities are walls. */
     const int64_t *toll;
     int64_t *toll_of, toll_sum;
     int64_t *staying; /* per resource: all bits, 0 where an item's home keeps its room */

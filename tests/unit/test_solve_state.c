@@ -144,7 +144,10 @@ static void tolls_are_paid_for_lacking_room(void **state)
         randproblem_init(&r, seed);
         rng_init(&g, seed);
         solve_init(&s, &r.p);
-        state_set_toll(&s, (int64_t[RP_RES]){1, 300, 4000});
+        int64_t toll[RP_MACHINES * RP_RES];
+        for (int x = 0; x < RP_MACHINES * RP_RES; x++)
+            toll[x] = (int64_t[]){1, 300, 4000}[x % 3] + x;
+        state_set_toll(&s, toll);
         for (int k = 0; k < 100; k++) {
             struct quote q = {.limit = INT64_MAX};
             int64_t want = 0;
@@ -161,7 +164,7 @@ static void tolls_are_paid_for_lacking_room(void **state)
             for (int x = 0; x < RP_MACHINES * RP_RES; x++) {
                 int64_t over = plain_load(&r.p, s.at, s.variant, x / RP_RES, x % RP_RES) +
                                plain_held(&r.p, s.at, x / RP_RES, x % RP_RES) - r.p.cap[x];
-                want += over > 0 ? (over * s.toll[x % RP_RES] + 255) / 256 : 0;
+                want += over > 0 ? (over * toll[x] + 255) / 256 : 0;
             }
             assert_int_equal(s.toll_sum, want);
             if (s.toll_sum != before)
