@@ -67,7 +67,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
-.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-verify lint format deps \
+.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-core mutate-verify lint format deps \
         clean bench-agents bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-sim bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
@@ -112,6 +112,7 @@ EXTRA_test_agent_io := $(filter-out agent/io/main.c,$(SRC_agent))
 EXTRA_test_agent_session := $(EXTRA_test_agent_io)
 EXTRA_test_fuzz := $(wildcard tests/fuzz/fuzz_*.c)
 EXTRA_test_replay := scheduler/io/recorder.c scheduler/simcli/replay.c scheduler/simcli/say.c
+EXTRA_test_simcli := scheduler/simcli/scenario.c scheduler/simcli/expect.c $(wildcard scheduler/sim/*.c)
 EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c
 CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
 EXTRA_test_cli_opt := $(CLI_PARTS)
@@ -131,6 +132,8 @@ check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
 mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room numa waits) ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
+mutate-core: $(B)/bin/drover-sim ## lines of the core broken, one at a time: a scenario, soak or a crash must notice (minutes)
+	@tests/mutate-core $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 SEEDS ?= 1..1000
 check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes
 	@$< check tests/sim/*

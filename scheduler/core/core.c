@@ -261,7 +261,7 @@ static void resume_move(struct core *c, struct move_slot *m)
     } else if (m->m.state != JOB_QUEUED) {
         m->stopped_by_us = !m->m.live && !m->m.offline;
         m->began = true;
-        m->copy_start_us = c->now_us - (c->wall_us - m->m.copy_wall_us);
+        m->copy_start_us = c->now_us; /* move_progress() knows better: wall clocks jump */
         if (!m->m.error)
             set_str(&m->m.error, "the scheduler was restarted meanwhile");
         move_event(c, m, JEV_LOST);

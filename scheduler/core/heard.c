@@ -199,6 +199,8 @@ void move_progress(struct core *c, const char *host, const struct progress *p)
     shape_done(&progress_shape, &m->m.progress);
     shape_copy(&progress_shape, &m->m.progress, p);
     m->progress_us = c->now_us;
+    if (c->now_us - m->copy_start_us < p->elapsed_us) /* libvirt has counted over our restart */
+        m->copy_start_us = c->now_us - p->elapsed_us;
     if (m->silence_noted && m->m.state == JOB_COPYING)
         set_str(&m->m.note, NULL);
     m->silence_noted = false;

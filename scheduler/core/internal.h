@@ -120,6 +120,7 @@ struct move_slot {
     bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told;
     bool prep_done;
     bool silence_noted;       /* in the note */
+    bool waits_for_checks;    /* said once: they get no answer */
     bool gave_up;             /* aborted because it took too long */
     bool source_lost;         /* settled without it: it did not answer for too long */
     bool began;               /* this try told the source to act; until then nothing happened */

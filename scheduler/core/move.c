@@ -157,6 +157,8 @@ static void start_copy(struct core *c, struct move_slot *m)
     m->flowing = m->longer_pause = false;
     m->began = true;
     m->blocked_since_us = 0;
+    m->waits_for_checks = false;
+    set_str(&m->m.note, NULL);
     m->leftover_told = m->tidy_refused = m->both_told = false;
     struct ask want = {.what = ASK_MIGRATE,
                        .host = m->m.from,
@@ -262,6 +264,9 @@ static void released(struct core *c, struct move_slot *m)
 {
     m->m.ended_wall_us = c->wall_us;
     vm_stayed(c, m);
+    cleanup(freep) char *waiting = xasprintf("waiting: %s", m->m.error ? m->m.error : "");
+    if (m->waits_for_checks && !m->began && str_eq(m->m.note, waiting))
+        return; /* as said before; handle_failed() asks again, or says that it stays */
     set_str(&m->m.note, NULL);
     if (m->m.state == JOB_CANCELLED) {
         set_str(&m->m.code, reason_tokens[R_CANCELLED]);

@@ -251,7 +251,8 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
                 "vm/%s will go to %s instead of %s: %s", m->m.vm_name, m->m.to, was,
                 m->m.note ? m->m.note : "?");
     }
-    set_str(&m->m.note, NULL);
+    if (!m->waits_for_checks)
+        set_str(&m->m.note, NULL);
     m->began = false;
     m->admitted_us = c->now_us;
     move_event(c, m, JEV_ADMIT);
@@ -267,6 +268,12 @@ static bool go_cold(struct core *c, struct run_slot *r, struct move_slot *m, enu
     m->m.live = false; /* asks the planner for a place where it may be started */
     m->m.live = !run_replan_move(c, r, m, false);
     return !m->m.live;
+}
+
+/* libvirt's job of the failed try ends; an agent that has just come back reports in a moment. */
+static bool passes(enum reason_code why)
+{
+    return why == R_VM_BUSY || why == R_UNREACHABLE_SOURCE || why == R_LIBVIRT_DOWN;
 }
 
 /* Where else, or again? A VM that runs nowhere or on an unreachable host is not tried again. */
@@ -293,7 +300,7 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     /* others wait for the very place where a VM is parked, and it for theirs */
     bool elsewhere = !last && !m->m.parks && run_replan_move(c, r, m, false);
     bool again = elsewhere || (!last && (m->m.parks || run_replan_move(c, r, m, true)));
-    bool busy = !last && m->no_target == R_VM_BUSY; /* libvirt's job of the failed try; it ends */
+    bool busy = !last && passes(m->no_target);
     bool cold = !again && !busy && go_cold(c, r, m, code);
     if (!again && !busy && !cold)
         return false;
@@ -324,6 +331,7 @@ static bool wait_out(struct core *c, struct run_slot *r, struct move_slot *m)
         return false;
     m->m.state = JOB_QUEUED;
     m->not_before_us = c->now_us + RETRY_DELAY_US;
+    m->waits_for_checks = true;
     set_fmt(&m->m.note, "waiting: %s", m->m.error ? m->m.error : "no answer");
     m->dirty = true;
     return true;
@@ -460,11 +468,12 @@ static void end_drain(struct core *c, struct run_slot *r)
     cleanup(freep) char *why = xasprintf("drain run/%lld left %lld VM%s here", (long long)r->run.id,
                                          (long long)p->running, p->running == 1 ? "" : "s");
     host_set_state(c, h, HOST_CORDONED, r->run.id, r->run.actor, why);
-    run_end(c, r, RUN_PARTLY,
-            "host/%s partly drained: %lld of %lld VMs moved, %lld stay; the host is closed to new "
-            "VMs (drover resume %s opens it)",
-            r->run.host, (long long)r->run.moved, (long long)r->run.vms, (long long)r->run.blocked,
-            r->run.host);
+    run_end(
+        c, r, RUN_PARTLY,
+        "host/%s partly drained: %lld of %lld VMs moved, %lld stay%s; the host is closed to new "
+        "VMs (drover resume %s opens it)",
+        r->run.host, (long long)r->run.moved, (long long)r->run.vms, (long long)r->run.blocked,
+        r->run.blocked == 1 ? "s" : "", r->run.host);
 }
 
 /* A VM that comes to the host while it is emptied, by whoever's hand: it is to be moved on, not left. */
@@ -518,8 +527,9 @@ static void end_home(struct core *c, struct run_slot *r)
 {
     run_count(c, r);
     run_end(c, r, r->run.blocked ? RUN_PARTLY : RUN_DONE,
-            "%lld of %lld VMs are back on host/%s, %lld stay where they are",
-            (long long)r->run.moved, (long long)r->run.vms, r->run.host, (long long)r->run.blocked);
+            "%lld of %lld VMs are back on host/%s, %lld stay%s where %s", (long long)r->run.moved,
+            (long long)r->run.vms, r->run.host, (long long)r->run.blocked,
+            r->run.blocked == 1 ? "s" : "", r->run.blocked == 1 ? "it is" : "they are");
 }
 
 static void end_cancelled(struct core *c, struct run_slot *r)

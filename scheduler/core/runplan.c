@@ -341,16 +341,35 @@ static void judge_answers(struct core *c, struct run_slot *r, const struct snaps
 
 /* ---- the plan stands ---------------------------------------------------------------------------------- */
 
+/* On the way home there is one host to ask about. */
+static void only_home(struct stay *st)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < st->n_reasons; i++) {
+        if (st->reasons[i].code == R_NOT_IN_TO)
+            shape_done(&reason_shape, &st->reasons[i]);
+        else
+            st->reasons[out++] = st->reasons[i];
+    }
+    st->n_reasons = out;
+}
+
 static void name_stay(struct core *c, struct run_slot *r, const struct snapshot *s,
                       const struct plan_stay *p)
 {
     const struct vm *v = s->vms[p->vm].v;
     struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
     planned_stay(st, v, p);
-    cleanup(freep) char *first = p->n_reasons ? reason_sentence(&p->reasons[0]) : xstrdup("?");
+    bool home = r->run.kind == RUN_HOME;
+    if (home)
+        only_home(st);
+    cleanup(freep) char *first = st->n_reasons ? reason_sentence(&st->reasons[0]) : xstrdup("?");
     say(c, (struct about){.r = r, .vm = v->name}, st->off ? "vm.left" : "vm.blocked",
-        "vm/%s %s: %s%s", v->name, st->off ? "(shut off) stays" : "cannot leave", first,
-        p->n_reasons > 1 ? " …" : "");
+        "vm/%s %s: %s%s", v->name,
+        st->off ? "(shut off) stays"
+        : home  ? "cannot come home"
+                : "cannot leave",
+        first, st->n_reasons > 1 ? " …" : "");
 }
 
 static void stay_unnamed(struct core *c, struct run_slot *r, const struct vm *v)
@@ -413,6 +432,29 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
     forecast_done(&f);
 }
 
+static void say_started(struct core *c, struct run_slot *r)
+{
+    long long id = (long long)r->run.id, vms = (long long)r->run.vms, stay = 0;
+    for (size_t i = 0; i < r->run.n_stays; i++)
+        stay += !r->run.stays[i].off;
+    if (!vms)
+        say(c, (struct about){.r = r}, "run.started", "run/%lld: no VM runs on host/%s", id,
+            r->run.host);
+    else if (stay == vms)
+        say(c, (struct about){.r = r}, "run.started",
+            "run/%lld: nothing to move: no VM of %lld can leave (see above)", id, vms);
+    else if (stay)
+        say(c, (struct about){.r = r}, "run.started",
+            "run/%lld: %lld of %lld VMs to move, placed, checked by libvirt and confirmed by Ceph; "
+            "%lld cannot leave (see above)",
+            id, vms - stay, vms, stay);
+    else
+        say(c, (struct about){.r = r}, "run.started",
+            "run/%lld: %lld VM%s to move, all placed, checked by libvirt and confirmed by Ceph%s",
+            id, vms, vms == 1 ? "" : "s",
+            r->run.n_stays ? "; not all that is shut off can follow (see above)" : "");
+}
+
 static void start_run(struct core *c, struct run_slot *r)
 {
     struct host_slot *h = host_find(c, r->run.host);
@@ -426,14 +468,7 @@ static void start_run(struct core *c, struct run_slot *r)
                       r->run.reason ? r->run.reason : "");
         host_set_state(c, h, HOST_DRAINING, r->run.id, r->run.actor, why);
     }
-    if (!r->run.vms)
-        say(c, (struct about){.r = r}, "run.started", "run/%lld: no VM runs on host/%s",
-            (long long)r->run.id, r->run.host);
-    else
-        say(c, (struct about){.r = r}, "run.started",
-            "run/%lld: %lld VM%s to move, all placed, checked by libvirt and confirmed by Ceph%s",
-            (long long)r->run.id, (long long)r->run.vms, r->run.vms == 1 ? "" : "s",
-            r->run.n_stays ? "; some stay (see above)" : "");
+    say_started(c, r);
 }
 
 /* Only before anything has moved: later the fleet is another one at every look. */

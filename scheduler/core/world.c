@@ -265,6 +265,17 @@ static bool better(const struct snap_vm *a, const struct snap_vm *b)
     return d ? d > 0 : a->host < b->host;
 }
 
+/* Of two entries of a VM the better one is where it is. An arrival that is no move of ours (mark_moves
+ * knows those) takes room where it arrives, and rules count it there; what a host said before it fell
+ * silent may be long past. */
+static void merge(const struct core *c, struct snap_vm *kept, const struct snap_vm *x)
+{
+    struct snap_vm best = better(x, kept) ? *x : *kept, other = better(x, kept) ? *kept : *x;
+    bool arrives = other.v->job == VM_JOB_MIGRATING_IN && c->hosts[other.host]->reported;
+    best.moving_to = arrives ? other.host : other.moving_to >= 0 ? other.moving_to : best.moving_to;
+    *kept = best;
+}
+
 /* By name, then UUID, each once. */
 static size_t list_vms(const struct core *c, struct snap_vm *vms)
 {
@@ -277,8 +288,8 @@ static size_t list_vms(const struct core *c, struct snap_vm *vms)
                      str_eq(v->vm.name, vms[n - 1].v->name);
         if (!again)
             vms[n++] = x;
-        else if (better(&x, &vms[n - 1]))
-            vms[n - 1] = x;
+        else
+            merge(c, &vms[n - 1], &x);
     }
     return n;
 }
@@ -295,11 +306,19 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
                        struct snapshot_store *out)
 {
     const struct move_slot *skip = move_find(c, skip_move);
+    int mine = skip ? snap_vm_id(c, &out->s, skip->m.vm) : -1;
+    if (mine >= 0)
+        out->vms[mine].moving_to = -1;
+    for (size_t i = 0; i < c->n_open_moves;
+         i++) { /* where ours go is known better than by arrivals */
+        const struct move_slot *m = c->open_moves[i];
+        int id = move_reserves(c, m) ? snap_vm_id(c, &out->s, m->m.vm) : -1;
+        if (id >= 0)
+            out->vms[id].moving_to = -1;
+    }
     for (size_t i = 0; i < c->n_open_moves; i++) {
         const struct move_slot *m = c->open_moves[i];
-        if (job_final((enum job_state)m->m.state) || !move_reserves(c, m))
-            continue;
-        int id = snap_vm_id(c, &out->s, m->m.vm);
+        int id = move_reserves(c, m) ? snap_vm_id(c, &out->s, m->m.vm) : -1;
         if (id < 0)
             continue;
         struct snap_vm *v = &out->vms[id];
@@ -316,6 +335,14 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
     }
 }
 
+/* A host whose drain is being planned takes nothing from another run: what came would leave again. */
+static int state_for(const struct core *c, const struct host_slot *h, int64_t for_run)
+{
+    const struct run_slot *r = run_active_on(c, h->rec.name);
+    bool leaves = r && r->run.kind == RUN_DRAIN && r->run.id != for_run;
+    return leaves && h->rec.state == HOST_UP ? HOST_DRAINING : h->rec.state;
+}
+
 void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
                    struct snapshot_store *ret)
 {
@@ -324,8 +351,9 @@ void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
     ret->vms = xcalloc(c->order->n_sorted + c->order->n_added, sizeof(*ret->vms));
     for (size_t i = 0; i < c->n_hosts; i++) {
         const struct host_slot *h = c->hosts[i];
-        ret->hosts[i] = (struct snap_host){
-            .h = &h->rec.last, .state = h->rec.state, .connected = h->connected && h->reported};
+        ret->hosts[i] = (struct snap_host){.h = &h->rec.last,
+                                           .state = state_for(c, h, for_run),
+                                           .connected = h->connected && h->reported};
     }
     ret->s = (struct snapshot){.version = c->version,
                                .hosts = ret->hosts,

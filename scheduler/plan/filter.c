@@ -427,28 +427,33 @@ bool plan_many_noes(const struct plan_world *w, const struct plan_ask *q, int se
     return noes > 1;
 }
 
-bool plan_allows_from(const struct plan_index *x, int vm, int host, struct reason *ret_why)
+static bool allows(const struct plan_index *x, const struct plan_ask *q, bool followed,
+                   struct reason *ret_why)
 {
     cleanup(plan_world_done) struct plan_world w;
     const struct snapshot *s = plan_index_snapshot(x);
     plan_world_init(&w, x, NULL, NULL, 0);
-    /* Its neighbours of today may follow it: only plan_make sees the group as one. */
     for (size_t i = 0; i < s->n_vms; i++)
-        w.f.leaving[i] = s->vms[i].host == s->vms[vm].host;
-    if (w.f.to[vm] >= 0) /* its own reservation is not in its way */
-        plan_world_take(&w, vm);
-    struct plan_ask q = {.vm = vm, .host = host};
-    bool ok = plan_filter(&w, &q, PF_STATIC | PF_DYNAMIC, ret_why);
+        w.f.leaving[i] = followed && s->vms[i].host == s->vms[q->vm].host;
+    if (w.f.to[q->vm] >= 0) /* its own reservation is not in its way */
+        plan_world_take(&w, q->vm);
+    bool ok = plan_filter(&w, q, PF_STATIC | PF_DYNAMIC, ret_why);
     if (!ok && ret_why)
-        ret_why->more = plan_many_noes(&w, &q, PF_STATIC | PF_DYNAMIC);
+        ret_why->more = plan_many_noes(&w, q, PF_STATIC | PF_DYNAMIC);
     return ok;
+}
+
+/* Its neighbours of today may follow it: only plan_make sees the group as one. */
+bool plan_allows_from(const struct plan_index *x, int vm, int host, struct reason *ret_why)
+{
+    return allows(x, &(struct plan_ask){.vm = vm, .host = host}, true, ret_why);
 }
 
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why)
 {
     struct plan_index *x = plan_index_new(s, p);
-    bool ok = plan_allows_from(x, vm, host, ret_why);
+    bool ok = allows(x, &(struct plan_ask){.vm = vm, .host = host}, false, ret_why);
     plan_index_free(x);
     return ok;
 }

@@ -13,7 +13,8 @@ struct asked {
 
 static bool in_flight(const struct asked *a, struct reason *ret)
 {
-    if (a->sv->moving_to < 0 && !a->sv->other_run)
+    bool by_hand = !a->sv->other_run && a->v->job != VM_JOB_NONE; /* idle() says so */
+    if ((a->sv->moving_to < 0 && !a->sv->other_run) || by_hand)
         return true;
     ret->code = R_IN_FLIGHT;
     if (a->sv->moving_to >= 0)

@@ -153,6 +153,27 @@ static size_t count_placed(const struct making *k)
     return n;
 }
 
+/* Together they may have been in each other's way: one that was bound to another took the room of a
+ * third, and had to stay in the end. */
+static void fill_singly(struct making *k, int rank)
+{
+    cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
+    for (size_t i = 0; i < k->n; i++)
+        to[i] = -1;
+    for (size_t n = count_placed(k), before = n + 1; n < k->n && n != before;) {
+        before = n;
+        for (size_t i = 0; i < k->n; i++) {
+            if (k->w.f.to[k->list[i].vm] >= 0 || k->list[i].rank > rank)
+                continue;
+            to[i] = find_room(k, i);
+            if (to[i] >= 0)
+                making_put(k, to);
+            to[i] = -1;
+        }
+        n = count_placed(k);
+    }
+}
+
 /* What the filters refused of the engine's answer may have left room for others, and the engine counts
  * in whole pages: nothing up to this rank stays for which the filters know a host. */
 static void fill_gaps(struct making *k, int rank)
@@ -165,6 +186,7 @@ static void fill_gaps(struct making *k, int rank)
         making_put(k, to);
         n = count_placed(k);
     }
+    fill_singly(k, rank);
 }
 
 void making_take_back(struct making *k)

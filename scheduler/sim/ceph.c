@@ -26,10 +26,20 @@ void watch_close(struct sim *s, struct sim_vm *v, int64_t client, bool lingers)
         v->lock = 0;
 }
 
+void watch_strangers_leave(struct sim_vm *v)
+{
+    for (size_t i = v->n_watches; i-- > 0;) {
+        if (v->watches[i].host != STRANGER)
+            continue;
+        v->lock = v->lock == v->watches[i].client ? 0 : v->lock;
+        vec_del(v->watches, &v->n_watches, i);
+    }
+}
+
 static void add_client(const struct sim *s, int host, int64_t client, struct ceph_client *ret)
 {
-    const struct host *h = &s->hosts[host].facts;
-    ret->address = xasprintf("%s:0/%lld", h->addresses[0], (long long)client);
+    const char *ip = host == STRANGER ? "192.0.2.77" : s->hosts[host].facts.addresses[0];
+    ret->address = xasprintf("%s:0/%lld", ip, (long long)client);
     ret->entity = xasprintf("client.%lld", (long long)client);
 }
 

@@ -4,6 +4,8 @@
 
 #include "scheduler/sim/world.h"
 
+enum { SPREAD_MAX = 12 }; /* VMs of a rule of spread that are looked at in all their ways */
+
 static const struct policy *policy_of(const struct sim *s)
 {
     return s->brain.core ? core_policy(s->brain.core) : &s->brain.policy;
@@ -137,6 +139,128 @@ static void check_max(struct sim *s, const struct rule *r, const struct sim_vm *
                   r->where ? r->where : "?", v->facts.name, host_name(s, to));
 }
 
+/* Where it is, by rules: they count what is shut off, too. */
+static int place_of(const struct sim_vm *v)
+{
+    for (size_t i = 0; i < v->n_qemus; i++)
+        if (v->qemus[i].state != QEMU_INCOMING)
+            return v->qemus[i].host;
+    return v->n_defs ? v->defs[0] : -1;
+}
+
+/* The move that Drover has in hand of it; NULL: none. */
+static const struct move *open_move(const struct sim *s, const struct sim_vm *v)
+{
+    const struct brain *b = &s->brain;
+    for (size_t i = b->n_moves; i-- > 0;) {
+        const struct run *r = b->moves[i].id ? sim_run_of(s, b->moves[i].run) : NULL;
+        if (r && !run_ended(r->state) && str_eq(b->moves[i].vm, v->facts.uuid) &&
+            !job_final((enum job_state)b->moves[i].state))
+            return &b->moves[i];
+    }
+    return NULL;
+}
+
+/* Where it will be: what is stored of the move that has it in hand. */
+static int end_of(struct sim *s, const struct sim_vm *v)
+{
+    const struct move *m = open_move(s, v);
+    const struct sim_host *h = m ? host_named(s, m->to) : NULL;
+    return m ? (h ? h->id : -1) : place_of(v);
+}
+
+/* No plan leaves one of its group behind: who is where it was, is to follow. */
+static void check_together(struct sim *s, const struct rule *r, const struct sim_vm *v, int from,
+                           int to)
+{
+    for (size_t i = 0; i < s->n_vms; i++) {
+        const struct sim_vm *o = &s->vms[i];
+        int end = o == v || o->excused || !has_vm(r, o) ? -1 : end_of(s, o);
+        if (end >= 0 && same_domain(s, end, from, r->across) && !same_domain(s, end, to, r->across))
+            sim_wrong(s, "rule %s (%s): vm/%s goes to %s, and vm/%s stays behind", r->name,
+                      r->where ? r->where : "?", v->facts.name, host_name(s, to), o->facts.name);
+    }
+}
+
+struct spread { /* the places of a rule's VMs: one, or two while a move is under way */
+    int at[SPREAD_MAX][2];
+    size_t n;
+};
+
+static bool names_place(const struct sim *s, int host, int across)
+{
+    const struct host *h = &s->hosts[host].facts;
+    return across == ACROSS_HOST || (across == ACROSS_RACK ? h->rack : h->zone) != NULL;
+}
+
+/* Different places, with bit i of `way` telling at which of its two the i-th counts. */
+static int64_t places(const struct sim *s, const struct spread *p, int across, unsigned way)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        int at = p->at[i][way >> i & 1];
+        bool counts = at >= 0 && names_place(s, at, across);
+        for (size_t k = 0; k < i && counts; k++) {
+            int o = p->at[k][way >> k & 1];
+            counts = o < 0 || !same_domain(s, at, o, across);
+        }
+        n += counts;
+    }
+    return n;
+}
+
+static int64_t fewest_places(const struct sim *s, const struct spread *p, int across)
+{
+    int64_t least = INT64_MAX;
+    for (unsigned way = 0; way < 1U << p->n; way++) {
+        int64_t n = places(s, p, across, way);
+        least = n < least ? n : least;
+    }
+    return least;
+}
+
+/* Where it was when the run began that moves v: a plan may end as broken as it found a rule. */
+static int began_at(struct sim *s, const struct sim_vm *v, const struct sim_vm *o)
+{
+    const struct brain *b = &s->brain;
+    const struct move *mine = open_move(s, v);
+    for (size_t i = 0; mine && i < b->n_moves; i++) {
+        const struct move *m = &b->moves[i];
+        if (m->id && m->run == mine->run && m->state == JOB_DONE && str_eq(m->vm, o->facts.uuid)) {
+            const struct sim_host *h = host_named(s, m->from);
+            return h ? h->id : -1;
+        }
+    }
+    return place_of(o);
+}
+
+static void check_spread(struct sim *s, const struct rule *r, const struct sim_vm *v, int from,
+                         int to)
+{
+    struct spread before = {.n = 0}, after = {.n = 0};
+    for (size_t i = 0; i < s->n_vms; i++) {
+        const struct sim_vm *o = &s->vms[i];
+        if (!has_vm(r, o))
+            continue;
+        if (before.n == SPREAD_MAX)
+            return; /* too many ways to look at */
+        int at = place_of(o), other = at;
+        for (size_t k = 0; k < o->n_qemus && o != v; k++)
+            other = o->qemus[k].host != at ? o->qemus[k].host : other;
+        after.at[after.n][0] = at;
+        after.at[after.n++][1] = o == v ? to : other;
+        bool foreign = o->copy && o->copy->foreign;
+        before.at[before.n][0] = o == v ? from : began_at(s, v, o);
+        before.at[before.n][1] = foreign ? other : before.at[before.n][0];
+        before.n++;
+    }
+    int64_t had = fewest_places(s, &before, r->across), has = fewest_places(s, &after, r->across);
+    int64_t want = r->min < (int64_t)before.n ? r->min : (int64_t)before.n;
+    if (has < want && has < had)
+        sim_wrong(s, "rule %s (%s): with vm/%s on %s its VMs may be in %lld places only", r->name,
+                  r->where ? r->where : "?", v->facts.name, host_name(s, to), (long long)has);
+}
+
 void check_arrival(struct sim *s, const struct sim_vm *v, int from, int host)
 {
     const struct policy *p = policy_of(s);
@@ -155,6 +279,10 @@ void check_arrival(struct sim *s, const struct sim_vm *v, int from, int host)
             check_apart(s, r, v, from, host);
         if (r->kind == RULE_MAX_VMS)
             check_max(s, r, v, host);
+        if (r->kind == RULE_AFFINITY)
+            check_together(s, r, v, from, host);
+        if (r->kind == RULE_SPREAD)
+            check_spread(s, r, v, from, host);
     }
 }
 

@@ -8,6 +8,7 @@ void deed_done(struct deed *d)
 {
     free(d->what);
     free(d->how);
+    free(d->code);
     free(d->host);
     free(d->vm);
     free(d->to);
@@ -24,6 +25,7 @@ void deed_copy(struct deed *dst, const struct deed *src)
     *dst = *src;
     dst->what = xstrdup(src->what);
     dst->how = xstrdup(src->how);
+    dst->code = xstrdup(src->code);
     dst->host = xstrdup(src->host);
     dst->vm = xstrdup(src->vm);
     dst->to = xstrdup(src->to);
@@ -37,7 +39,9 @@ const struct fault *fault_for(struct sim *s, int host, const char *op, const str
 {
     for (size_t i = 0; i < s->n_faults; i++) {
         struct fault *f = &s->faults[i];
-        if (!f->left || (!str_eq(f->d.what, op) && !str_eq(f->d.what, "any")))
+        bool refusal = str_eq(f->d.how, "refuse"); /* of one VM of a check, not of the command */
+        if (!f->left || refusal != str_eq(op, REFUSAL) ||
+            (!refusal && !str_eq(f->d.what, op) && !str_eq(f->d.what, "any")))
             continue;
         if (f->d.host && !str_eq(f->d.host, s->hosts[host].facts.name))
             continue;
@@ -96,9 +100,9 @@ static void comes_back(struct sim *s, int host, int64_t life, void (*run)(struct
     sim_later(s, s->cfg.times.restart_us, (struct sim_due){.run = run, .arg = c});
 }
 
-static void do_agent(struct sim *s, const struct deed *d)
+static void set_agent(struct sim *s, struct sim_host *h, const struct deed *d)
 {
-    int host = host_named(s, d->host)->id;
+    int host = h->id;
     if (str_eq(d->what, "start")) {
         agent_start(s, host);
         return;
@@ -108,9 +112,9 @@ static void do_agent(struct sim *s, const struct deed *d)
         comes_back(s, host, s->hosts[host].agent.life, agent_back);
 }
 
-static void do_libvirtd(struct sim *s, const struct deed *d)
+static void set_libvirtd(struct sim *s, struct sim_host *h, const struct deed *d)
 {
-    int host = host_named(s, d->host)->id;
+    int host = h->id;
     libvirtd_set(s, host, str_eq(d->what, "start"));
     if (str_eq(d->what, "kill"))
         comes_back(s, host, s->hosts[host].libvirtd_life, libvirtd_back);
@@ -133,9 +137,9 @@ static void libvirtd_set(struct sim *s, int host, bool up)
 }
 
 /* ---- power ----------------------------------------------------------------------------------------- */
-static void power_off(struct sim *s, int host)
+static void power_off(struct sim *s, struct sim_host *h)
 {
-    struct sim_host *h = &s->hosts[host];
+    int host = h->id;
     if (!h->powered)
         return;
     h->powered = false; /* from here on nothing of it reaches anybody */
@@ -155,27 +159,29 @@ static void power_off(struct sim *s, int host)
     wire_cut(s, host, h->wire.cut_out, h->wire.cut_in);
 }
 
-static void power_on(struct sim *s, int host)
+static void power_on(struct sim *s, struct sim_host *h)
 {
-    struct sim_host *h = &s->hosts[host];
     if (h->powered)
         return;
     h->powered = h->libvirtd = true;
-    wire_cut(s, host, h->wire.cut_out, h->wire.cut_in);
-    agent_start(s, host);
+    wire_cut(s, h->id, h->wire.cut_out, h->wire.cut_in);
+    agent_start(s, h->id);
     copies_share(s);
 }
 
-/* ---- networks, Ceph, guests ------------------------------------------------------------------------ */
-static void do_cut(struct sim *s, const struct deed *d)
+static void set_power(struct sim *s, struct sim_host *h, const struct deed *d)
 {
-    struct sim_host *h = host_named(s, d->host);
+    (str_eq(d->what, "on") ? power_on : power_off)(s, h);
+}
+
+/* ---- networks, Ceph, guests ------------------------------------------------------------------------ */
+static void set_cut(struct sim *s, struct sim_host *h, const struct deed *d)
+{
     bool heal = str_eq(d->what, "heal"), all = str_eq(d->what, "all");
     bool both = all || str_eq(d->what, "scheduler");
     h->linked = heal ? true : all ? false : h->linked;
     wire_cut(s, h->id, !heal && (both || str_eq(d->what, "from")),
              !heal && (both || str_eq(d->what, "to")));
-    copies_share(s);
 }
 
 static void for_hosts(struct sim *s, const struct deed *d,
@@ -186,9 +192,29 @@ static void for_hosts(struct sim *s, const struct deed *d,
             run(s, &s->hosts[i], d);
 }
 
+/* Ceph shuts this host's present clients out: their guests meet I/O errors and are paused. */
+static void blocklist(struct sim *s, const struct sim_host *h)
+{
+    for (size_t i = 0; i < h->n_here; i++) {
+        struct sim_vm *v = &s->vms[h->here[i]];
+        const struct qemu *q = qemu_on(v, h->id);
+        if (!q || q->state != QEMU_RUNNING)
+            continue;
+        if (v->copy && v->copy->stage < COPY_HANDOVER)
+            copy_abort(s, v->copy, "the guest met an I/O error during the copy");
+        v->wanted = false; /* Ceph stopped it: that is told, not Drover's doing */
+        v->lock = 0;
+        watch_close(s, v, q->client, false);
+        qemu_set(s, v, h->id, QEMU_PAUSED, "I/O error");
+    }
+}
+
 static void set_ceph(struct sim *s, struct sim_host *h, const struct deed *d)
 {
-    (void)s;
+    if (str_eq(d->what, "blocklist")) {
+        blocklist(s, h);
+        return;
+    }
     h->ceph = str_eq(d->what, "hang")   ? CEPH_HANGS
               : str_eq(d->what, "deny") ? CEPH_DENIES
                                         : CEPH_WORKS;
@@ -200,28 +226,47 @@ static void set_link(struct sim *s, struct sim_host *h, const struct deed *d)
     h->facts.link_bps = d->n;
 }
 
-static void do_guest(struct sim *s, const struct deed *d)
+/* Somebody who is no host of the fleet: `rbd map` on an admin's machine, a backup. */
+static void set_image(struct sim *s, struct sim_vm *v, const struct deed *d)
 {
-    for (size_t i = 0; i < s->n_vms; i++) {
-        struct sim_vm *v = &s->vms[i];
-        if (d->vm && !str_eq(d->vm, v->facts.name) && !str_eq(d->vm, v->facts.uuid))
-            continue;
-        if (str_eq(d->what, "writes")) {
-            v->writes_Bps = v->facts.dirty_Bps = d->n;
-            v->hot_bytes = d->m > 0 ? d->m : v->facts.mem_bytes / 4;
-        } else {
-            v->deaf = str_eq(d->what, "deaf");
-        }
+    if (str_eq(d->what, "close")) {
+        watch_strangers_leave(v);
+        return;
+    }
+    watch_open(s, v, STRANGER, ++s->next_client);
+    if (str_eq(d->what, "lock"))
+        v->lock = s->next_client;
+}
+
+static void for_vms(struct sim *s, const struct deed *d,
+                    void (*run)(struct sim *s, struct sim_vm *v, const struct deed *d))
+{
+    for (size_t i = 0; i < s->n_vms; i++)
+        if (!d->vm || vm_named(s, d->vm) == &s->vms[i])
+            run(s, &s->vms[i], d);
+}
+
+static void hand_ends(struct sim *s, struct sim_vm *v);
+static void set_guest(struct sim *s, struct sim_vm *v, const struct deed *d)
+{
+    if (str_eq(d->what, "writes")) {
+        v->writes_Bps = v->facts.dirty_Bps = d->n;
+        v->hot_bytes = d->m > 0 ? d->m : v->facts.mem_bytes / 4;
+    } else if (str_eq(d->what, "crash")) {
+        hand_ends(s, v);
+    } else {
+        v->deaf = str_eq(d->what, "deaf");
     }
 }
 
 /* ---- other hands ------------------------------------------------------------------------------------ */
 static int runs_on(const struct sim_vm *v)
 {
+    int at = -1;
     for (size_t i = 0; i < v->n_qemus; i++)
-        if (v->qemus[i].state != QEMU_INCOMING)
-            return v->qemus[i].host;
-    return -1;
+        if (v->qemus[i].state == QEMU_RUNNING || (v->qemus[i].state == QEMU_PAUSED && at < 0))
+            at = v->qemus[i].host; /* during a hand-over: where it goes on */
+    return at;
 }
 
 static void hand_moves(struct sim *s, struct sim_vm *v, const struct deed *d)
@@ -332,16 +377,20 @@ void deed_happen(struct sim *s, struct deed *d)
         s->brain.store_fails = str_eq(d->what, "fail");
         break;
     case DEED_AGENT:
-        do_agent(s, d);
+        for_hosts(s, d, set_agent);
         break;
     case DEED_LIBVIRTD:
-        do_libvirtd(s, d);
+        for_hosts(s, d, set_libvirtd);
         break;
     case DEED_POWER:
-        (str_eq(d->what, "on") ? power_on : power_off)(s, host_named(s, d->host)->id);
+        for_hosts(s, d, set_power);
         break;
     case DEED_CUT:
-        do_cut(s, d);
+        for_hosts(s, d, set_cut);
+        copies_share(s);
+        break;
+    case DEED_IMAGE:
+        for_vms(s, d, set_image);
         break;
     case DEED_CEPH:
         for_hosts(s, d, set_ceph);
@@ -356,7 +405,7 @@ void deed_happen(struct sim *s, struct deed *d)
         do_hand(s, d);
         break;
     case DEED_GUEST:
-        do_guest(s, d);
+        for_vms(s, d, set_guest);
         break;
     case DEED_LINK:
         for_hosts(s, d, set_link);

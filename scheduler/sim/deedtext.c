@@ -58,6 +58,8 @@ static void add_request(char **text, const struct request *q)
 static void add_fault(char **text, const struct deed *d)
 {
     add(text, "fault %s %s", d->what, d->how);
+    if (d->code)
+        add(text, " code=%s", d->code);
     if (d->host)
         add(text, " host=%s", d->host);
     if (d->vm)
@@ -105,6 +107,9 @@ static void add_rest(char **text, const struct deed *d)
     case DEED_CLOCK:
         add(text, "clock %s", d->us < 0 ? "-" : "+");
         add_time(text, d->us < 0 ? -d->us : d->us);
+        break;
+    case DEED_IMAGE:
+        add(text, "image %s %s", vm, d->what);
         break;
     case DEED_HAND:
         add(text, "someone %s %s%s%s", d->what, vm, d->to ? " " : "", d->to ? d->to : "");

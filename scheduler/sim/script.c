@@ -77,9 +77,17 @@ static int host_or_all(struct words *w, char **ret, struct err *e)
     return r;
 }
 
+static int vm_or_all(struct words *w, char **ret, struct err *e)
+{
+    int r = name(w, "a VM, or all", ret, e);
+    if (r == 0 && str_eq(*ret, "all"))
+        free(take(*ret));
+    return r;
+}
+
 static int in(struct words *w, int r, struct err *e)
 {
-    return r < 0 ? err_set(e, r, "%s: %.300s", w->where, e->msg) : 0;
+    return r < 0 ? err_wrap(e, "%s", w->where) : 0;
 }
 
 static int duration(struct words *w, int64_t *ret, struct err *e)
@@ -187,26 +195,26 @@ static int d_store(struct words *w, struct deed *d, struct err *e)
 
 static int d_daemon(struct words *w, struct deed *d, struct err *e)
 {
-    int r = name(w, "a host", &d->host, e);
+    int r = host_or_all(w, &d->host, e);
     return r < 0 ? r : choice(w, "kill stop start", &d->what, e);
 }
 
 static int d_power(struct words *w, struct deed *d, struct err *e)
 {
-    int r = name(w, "a host", &d->host, e);
+    int r = host_or_all(w, &d->host, e);
     return r < 0 ? r : choice(w, "off on", &d->what, e);
 }
 
 static int d_cut(struct words *w, struct deed *d, struct err *e)
 {
-    int r = name(w, "a host", &d->host, e);
+    int r = host_or_all(w, &d->host, e);
     return r < 0 ? r : choice(w, "all scheduler from to heal", &d->what, e);
 }
 
 static int d_ceph(struct words *w, struct deed *d, struct err *e)
 {
     int r = host_or_all(w, &d->host, e);
-    return r < 0 ? r : choice(w, "hang deny work", &d->what, e);
+    return r < 0 ? r : choice(w, "hang deny work blocklist", &d->what, e);
 }
 
 static int d_clock(struct words *w, struct deed *d, struct err *e)
@@ -220,12 +228,44 @@ static int d_clock(struct words *w, struct deed *d, struct err *e)
     return r;
 }
 
-/* fault OP HOW [host=H] [vm=V] [times=N] [by=DURATION] */
+static int d_image(struct words *w, struct deed *d, struct err *e)
+{
+    int r = vm_or_all(w, &d->vm, e);
+    return r < 0 ? r : choice(w, "open lock close", &d->what, e);
+}
+
+static int reason_code(struct words *w, const char *token, char **ret, struct err *e)
+{
+    if (reason_from_token(token) == R_CHECK_FAILED &&
+        !str_eq(token, reason_tokens[R_CHECK_FAILED])) {
+        const char *near = str_did_you_mean(token, reason_tokens, R_COUNT_);
+        return err_set(e, -EINVAL, "%s: '%s' is no code of a reason%s%s%s", w->where, token,
+                       near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    free(*ret);
+    *ret = xstrdup(token);
+    return 0;
+}
+
+/* What belongs together: an answer that is slow says how slow, one that refuses, why. */
+static int fault_complete(struct words *w, const struct deed *d, struct err *e)
+{
+    bool refuses = str_eq(d->how, "refuse");
+    if (!d->us && (str_eq(d->how, "slow") || str_eq(d->how, "late")))
+        return bad(w, NULL, "by=DURATION: how slow, how late", e);
+    if (refuses && (!d->code || !str_eq(d->what, "check")))
+        return err_set(e, -EINVAL, "%s: expected fault check refuse code=REASON", w->where);
+    if (d->code && !refuses)
+        return err_set(e, -EINVAL, "%s: code= belongs to refuse, not to %s", w->where, d->how);
+    return 0;
+}
+
+/* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
     int r = choice(w, "check peer migrate abort tune probe tidy power census any", &d->what, e);
     if (r == 0)
-        r = choice(w, "fail midway moved hang slow mute twice late", &d->how, e);
+        r = choice(w, "fail midway moved hang slow mute twice late refuse", &d->how, e);
     d->n = 1;
     for (const char *x; r == 0 && (x = word(w)) != NULL;) {
         if (str_has_prefix(x, "host="))
@@ -238,12 +278,12 @@ static int d_fault(struct words *w, struct deed *d, struct err *e)
             r = in(w, parse_int(x + 6, 1, 1000000, &d->n, e), e);
         else if (str_has_prefix(x, "by="))
             r = in(w, parse_duration(x + 3, &d->us, e), e);
+        else if (str_has_prefix(x, "code="))
+            r = reason_code(w, x + 5, &d->code, e);
         else
-            r = bad(w, x, "host=, vm=, times= or by=", e);
+            r = bad(w, x, "code=, host=, vm=, times= or by=", e);
     }
-    if (r == 0 && !d->us && (str_eq(d->how, "slow") || str_eq(d->how, "late")))
-        return bad(w, NULL, "by=DURATION: how slow, how late", e);
-    return r;
+    return r < 0 ? r : fault_complete(w, d, e);
 }
 
 static int d_hand(struct words *w, struct deed *d, struct err *e)
@@ -256,11 +296,9 @@ static int d_hand(struct words *w, struct deed *d, struct err *e)
 
 static int d_guest(struct words *w, struct deed *d, struct err *e)
 {
-    int r = name(w, "a VM, or all", &d->vm, e);
-    if (r == 0 && str_eq(d->vm, "all"))
-        free(take(d->vm));
+    int r = vm_or_all(w, &d->vm, e);
     if (r == 0)
-        r = choice(w, "deaf obedient writes", &d->what, e);
+        r = choice(w, "crash deaf obedient writes", &d->what, e);
     if (r < 0 || !str_eq(d->what, "writes"))
         return r;
     const char *x = word(w), *over = word(w);
@@ -301,6 +339,7 @@ static const struct {
     {"power", DEED_POWER, d_power},
     {"cut", DEED_CUT, d_cut},
     {"ceph", DEED_CEPH, d_ceph},
+    {"image", DEED_IMAGE, d_image},
     {"clock", DEED_CLOCK, d_clock},
     {"fault", DEED_FAULT, d_fault},
     {"someone", DEED_HAND, d_hand},

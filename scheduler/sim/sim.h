@@ -51,15 +51,16 @@ enum deed_kind {
     DEED_POLICY,  /* another policy comes into force */
     DEED_SCHEDULER, /* what: kill (it is restarted), stop, start; n: only before the n-th effect from now */
     DEED_STORE,    /* what: fail, work */
-    DEED_AGENT,    /* host; what: kill (it is restarted), stop, start */
+    DEED_AGENT,    /* host or all; what: kill (it is restarted), stop, start */
     DEED_LIBVIRTD, /* the same */
-    DEED_POWER,    /* host; what: off, on */
-    DEED_CUT,      /* host; what: all, scheduler, from, to, heal */
-    DEED_CEPH,     /* host or all; what: hang, deny, work */
+    DEED_POWER,    /* host or all; what: off, on */
+    DEED_CUT,      /* host or all; what: all, scheduler, from, to, heal */
+    DEED_CEPH,     /* host or all; what: hang, deny, work, blocklist */
+    DEED_IMAGE,    /* vm; what: open, lock, close: a client that is no host of the fleet */
     DEED_CLOCK,    /* us: wall clocks jump */
     DEED_FAULT,    /* see struct deed */
     DEED_HAND, /* somebody else; what: migrate, start, shutdown, destroy, pause, resume, undefine */
-    DEED_GUEST, /* vm; what: deaf, obedient, writes (n bytes/s, m bytes again and again) */
+    DEED_GUEST, /* vm; what: crash, deaf, obedient, writes (n bytes/s, m bytes again and again) */
     DEED_LINK,  /* host or all; n bit/s */
     DEED_KINDS
 };
@@ -68,7 +69,8 @@ struct deed {
     int kind;   /* enum deed_kind */
     char *what; /* word of the kind's list; FAULT: the operation: check, peer, migrate, abort, tune,
                        * probe, tidy, power, census, any */
-    char *how;  /* FAULT: fail, midway, moved, hang, slow, mute, twice, late */
+    char *how;  /* FAULT: fail, midway, moved, hang, slow, mute, twice, late, refuse */
+    char *code; /* FAULT refuse: token of the reason (lib/model/reason.h) */
     char *host, *vm;  /* names; NULL: all, any */
     char *to;         /* HAND migrate */
     int64_t n, m, us; /* FAULT: n times (0: always); us: slow, late */

@@ -153,7 +153,10 @@ static void do_check(struct sim *s, struct sim_op *op)
         struct sim_vm *v = vm_named(s, q->vms[i].uuid);
         struct verdict *o = vec_add(&a->verdicts, &a->n_verdicts);
         o->uuid = xstrdup(q->vms[i].uuid);
-        if (q->as_source)
+        const struct fault *no = fault_for(s, op->host, REFUSAL, v);
+        if (no)
+            add_reason(o, reason_from_token(no->d.code), v ? v->facts.name : NULL, NULL, NULL);
+        else if (q->as_source)
             check_source(s, op, v, o);
         else
             check_target(s, op, v, &q->vms[i], o);

@@ -152,8 +152,8 @@ static void add_host(struct sim *s, const struct snap_host *from)
     h->id = (int)s->n_hosts++;
     shape_copy(&host_shape, &h->facts, from->h);
     struct host *f = &h->facts;
-    h->powered = h->libvirtd = h->linked = true;
-    f->libvirt_up = true;
+    h->powered = h->linked = true;
+    h->libvirtd = f->libvirt_up;
     if (f->mem_free_bytes < 0)
         f->mem_free_bytes = f->mem_bytes;
     if (!f->migrate_uri)
@@ -171,7 +171,6 @@ static void complete(struct vm *v)
 {
     v->state = VM_RUNNING;
     v->job = VM_JOB_NONE;
-    v->persistent = true;
     if (!v->n_disks) {
         struct disk *d = vec_add(&v->disks, &v->n_disks);
         d->target = xstrdup("vda");
@@ -191,7 +190,8 @@ static void add_vm(struct sim *s, const struct snap_vm *from)
     v->writes_Bps = v->facts.dirty_Bps > 0 ? v->facts.dirty_Bps : 0;
     v->hot_bytes = v->facts.mem_bytes / 4;
     v->wanted = runs;
-    *(int *)vec_add(&v->defs, &v->n_defs) = from->host;
+    if (v->facts.persistent || !runs)
+        *(int *)vec_add(&v->defs, &v->n_defs) = from->host;
     comes_here(s, v, from->host);
     if (!runs)
         return;
@@ -242,7 +242,7 @@ struct sim *sim_new(const struct sim_config *cfg)
     s->brain.kill_after = cfg->kill_before - 1;
     s->brain.kill_early = cfg->kill_early;
     for (size_t i = 0; i < s->n_hosts; i++)
-        if (cfg->fleet->hosts[i].state != HOST_UP)
+        if (cfg->fleet->hosts[i].state != HOST_UP || !cfg->fleet->hosts[i].connected)
             brain_knows_host(s, &s->hosts[i].facts, cfg->fleet->hosts[i].state);
     brain_start(s);
     for (size_t i = 0; i < s->n_hosts; i++)

@@ -31,8 +31,9 @@ struct qemu {
     const char *why; /* libvirt's reason; a constant */
     int64_t client;
 };
+#define STRANGER (-1) /* a client that is on no host of the fleet */
 struct watch {
-    int host;
+    int host; /* or STRANGER */
     int64_t client;
     int64_t until_us; /* NEVER while its QEMU lives */
 };
@@ -226,6 +227,7 @@ bool host_reaches(const struct sim *s, int from, int to);
 void image_facts(struct sim *s, int host, const struct disk *disks, size_t n, struct sim_vm *v,
                  struct image_fact **ret, size_t *ret_n);
 void watch_open(struct sim *s, struct sim_vm *v, int host, int64_t client);
+void watch_strangers_leave(struct sim_vm *v);
 void watch_close(struct sim *s, struct sim_vm *v, int64_t client, bool lingers);
 
 /* copy.c */
@@ -285,6 +287,7 @@ void brain_free(struct brain *b);
 
 /* deed.c */
 void deed_happen(struct sim *s, struct deed *d);
+#define REFUSAL "refusal" /* as op: what a check is to say of this one VM */
 /* The first fault that applies to this command there, one of its times used up; NULL: none. */
 const struct fault *fault_for(struct sim *s, int host, const char *op, const struct sim_vm *v);
 

@@ -173,7 +173,7 @@ static int read_body(const struct replay *r, const json_t *j, const struct shape
     int rc = codec_decode(s, json_object_get(j, "body"), *ret, e);
     if (rc < 0) {
         free(take(*ret));
-        return err_set(e, -EBADMSG, "%s:%lld: %.300s", r->file, (long long)r->line, e->msg);
+        return err_wrap(e, "%s:%lld", r->file, (long long)r->line);
     }
     return 0;
 }
@@ -310,7 +310,7 @@ static int one_file(struct replay *r, const char *path, struct err *e)
         if (rc == 0)
             rc = one_line(r, j, e);
         else
-            err_set(e, rc, "%s:%lld: %.300s", path, (long long)r->line, e->msg);
+            err_wrap(e, "%s:%lld", path, (long long)r->line);
         json_decref(j);
     }
     return rc;

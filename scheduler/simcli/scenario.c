@@ -122,8 +122,7 @@ int scenario_prepare(struct scenario *sc, struct err *e)
         else if (has_word(line, "until"))
             r = parse_duration(line + strcspn(line, " ") + 1, &sc->until_us, e);
         if (r < 0)
-            return err_set(e, r, "%s/script:%lld: %.300s", sc->name, (long long)sc->script[i].no,
-                           e->msg);
+            return err_wrap(e, "%s/script:%lld", sc->name, (long long)sc->script[i].no);
         if (has_word(line, "seed"))
             sc->seed = (uint64_t)seed;
         sc->crash |= has_word(line, "crash");
@@ -132,14 +131,18 @@ int scenario_prepare(struct scenario *sc, struct err *e)
 }
 
 /* ---- running --------------------------------------------------------------------------------------------- */
-static int load_policy_of(const struct deed *d, const char *where, struct policy **ret,
-                          struct err *e)
+/* A folder beside the script, or by its full path. */
+static int load_policy_of(const struct scenario *sc, const struct deed *d, const char *where,
+                          struct policy **ret, struct err *e)
 {
+    bool beside = sc->name && d->policy[0] != '/';
+    cleanup(freep) char *path =
+        beside ? xasprintf("%s/%s", sc->name, d->policy) : xstrdup(d->policy);
     *ret = xcalloc(1, sizeof(**ret));
-    int r = policy_load(d->policy, *ret, e);
+    int r = policy_load(path, *ret, e);
     if (r < 0) {
         free(take(*ret));
-        return err_set(e, -EINVAL, "%s: %.300s", where, e->msg);
+        return err_wrap(e, "%s", where);
     }
     return 0;
 }
@@ -158,9 +161,9 @@ static int add_deeds(const struct scenario *sc, struct sim *s, int64_t *ret_last
         if (r < 0)
             return r;
         if (d.kind == DEED_POLICY)
-            r = load_policy_of(&d, where, &d.loaded, e);
+            r = load_policy_of(sc, &d, where, &d.loaded, e);
         if (r == 0 && sim_add(s, &d, e) < 0)
-            r = err_set(e, -EINVAL, "%s: %.300s", where, e->msg);
+            r = err_wrap(e, "%s", where);
         *ret_last_us = d.at_us > *ret_last_us ? d.at_us : *ret_last_us;
         deed_done(&d);
         if (r < 0)

@@ -8,7 +8,7 @@
 #include "lib/base/str.h"
 #include "scheduler/simcli/scenario.h"
 
-enum { HOSTS_MAX = 8, VMS_MAX = 40, DEEDS_MAX = 14, APPS = 5 };
+enum { HOSTS_MAX = 8, VMS_MAX = 40, DEEDS_MAX = 14, APPS = 5, SETS = 8 };
 #define SPAN_S 600 /* in which things happen */
 
 struct making {
@@ -62,23 +62,24 @@ static void make_fleet(struct making *m)
         m->free_gib[i] = gib - 6;
         int rack = i % 3, zone = i % 2;
         const char *kind = chance(m, 30) ? "old" : "new";
-        add(text, "%s\"h%d %dGiB 32c rack=r%d zone=z%d kind=%s\"\n", i ? "," : "{\"hosts\": [",
-            i + 1, gib, rack, zone, kind);
+        const char *state = chance(m, 92) ? "" : chance(m, 50) ? " cordoned" : " maintenance";
+        add(text, "%s\"h%d %dGiB 32c rack=r%d zone=z%d kind=%s%s\"\n", i ? "," : "{\"hosts\": [",
+            i + 1, gib, rack, zone, kind, state);
     }
     int wanted = 2 + below(m, VMS_MAX - 2);
     for (int i = 0; i < wanted; i++) {
         int host = below(m, m->hosts), gib = sizes[below(m, (int)ARRAY_LEN(sizes))];
         if (m->free_gib[host] * 10 < gib * 14) /* some room must be left to move */
             continue;
-        int cpus = 1 + below(m, 4), app = below(m, APPS);
+        int cpus = 1 + below(m, 4), app = below(m, APPS), set = below(m, SETS);
         m->free_gib[host] -= gib;
         m->vms++;
-        add(text, "%s\"v%d@h%d %dGiB %dc app=a%d\"\n", m->vms > 1 ? "," : "],\"vms\": [", m->vms,
-            host + 1, gib, cpus, app);
+        add(text, "%s\"v%d@h%d %dGiB %dc app=a%d set=s%d\"\n", m->vms > 1 ? "," : "],\"vms\": [",
+            m->vms, host + 1, gib, cpus, app, set);
     }
     if (!m->vms) {
         m->vms = 1;
-        add(text, "],\"vms\": [\"v1@h1 1GiB 1c app=a0\"\n");
+        add(text, "],\"vms\": [\"v1@h1 1GiB 1c app=a0 set=s0\"\n");
     }
     add(text, "]}\n");
 }
@@ -102,7 +103,18 @@ static void make_policy(struct making *m)
     for (int i = 0; i < rules; i++) {
         int app = below(m, APPS);
         const char *hard = chance(m, 70) ? "true" : "false";
-        switch (below(m, 4)) {
+        switch (below(m, 6)) {
+        case 4:
+            add(text,
+                "  - {name: r%d, spread: {vms: {labels: {app: a%d}}, min: %d, across: %s}, hard: "
+                "%s}\n",
+                i, app, 2 + below(m, 2), across[below(m, 4)], hard);
+            break;
+        case 5:
+            add(text,
+                "  - {name: r%d, affinity: {vms: {labels: {set: s%d}}, across: %s}, hard: %s}\n", i,
+                below(m, SETS), across[below(m, 4)], hard);
+            break;
         case 0:
             add(text,
                 "  - {name: r%d, host_forbidden: {vms: {labels: {app: a%d}}, hosts: {labels: "
@@ -169,7 +181,17 @@ static void trouble(struct making *m, int at)
 {
     static const char *const cuts[] = {"all", "scheduler", "from", "to"};
     int h = host(m), later = at + 1 + below(m, 90);
-    switch (below(m, 9)) {
+    switch (below(m, 12)) {
+    case 9:
+        line(m, "%ds image v%d %s", at, vm(m), chance(m, 50) ? "open" : "lock");
+        line(m, "%ds image all close", later);
+        break;
+    case 10:
+        line(m, "%ds agent all kill", at);
+        break;
+    case 11:
+        line(m, "%ds ceph h%d blocklist", at, h);
+        break;
     case 0:
         line(m, "%ds cut h%d %s", at, h, cuts[below(m, 4)]);
         line(m, "%ds cut h%d heal", later, h);
@@ -214,7 +236,15 @@ static void fault(struct making *m, int at)
     static const char *const how[] = {"fail", "hang", "slow", "mute", "twice", "late"};
     static const char *const migrate[] = {"fail",  "midway", "moved", "mute",
                                           "twice", "late",   "slow"};
+    static const char *const says[] = {"cpu_model", "host_file", "vm_busy", "memory",
+                                       "check_failed"};
     const char *w = what[below(m, (int)ARRAY_LEN(what))];
+    if (chance(m, 12)) {
+        int n = 1 + below(m, 20);
+        line(m, "%ds fault check refuse code=%s host=h%d times=%d", at,
+             says[below(m, (int)ARRAY_LEN(says))], host(m), n);
+        return;
+    }
     bool moves = str_eq(w, "migrate");
     const char *h =
         moves ? migrate[below(m, (int)ARRAY_LEN(migrate))] : how[below(m, (int)ARRAY_LEN(how))];
@@ -231,7 +261,9 @@ static void hand(struct making *m, int at)
     static const char *const acts[] = {"shutdown", "destroy", "pause",
                                        "resume",   "start",   "undefine"};
     int v = vm(m), to = host(m), act = below(m, (int)ARRAY_LEN(acts));
-    if (chance(m, 60))
+    if (chance(m, 10))
+        line(m, "%ds guest v%d crash", at, v);
+    else if (chance(m, 60))
         line(m, "%ds someone migrate v%d h%d", at, v, to);
     else
         line(m, "%ds someone %s v%d", at, acts[act], v);

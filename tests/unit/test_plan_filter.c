@@ -288,7 +288,10 @@ static void test_affinity(void **state)
     fleet_vm(&f, "c-2", 0, 1);
     fleet_vm(&f, "c-3", 1, 1);
     fleet_rule(&f, "near", RULE_AFFINITY, "c-[12]", NULL);
-    refuses(&f, 0, 2, R_NONE); /* c-2 is beside it and may follow */
+    struct plan_index *x = plan_index_new(&f.s, &f.p);
+    assert_true(plan_allows_from(x, 0, 2, NULL)); /* c-2 is beside it and might follow */
+    plan_index_free(x);
+    refuses(&f, 0, 2, R_AFFINITY); /* now: it has no place to go to */
     f.s.vms[1].host = 1;
     refuses(&f, 0, 2, R_AFFINITY);
     refuses(&f, 0, 1, R_NONE);
