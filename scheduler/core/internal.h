@@ -254,6 +254,9 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor);
 void run_count(struct core *c, struct run_slot *r);
 /* The VM of this move stays, and why. */
 void run_stay_after(struct core *c, struct run_slot *r, struct move_slot *m, const char *why);
+void run_stay_of_home(struct stay *st); /* only what speaks against home itself */
+/* libvirt's job of a failed try ends; an agent that has just come back reports in a moment. */
+bool run_reason_passes(enum reason_code why);
 /* Does the move take a VM of the run's own away from where it was? */
 bool run_owns(const struct run *r, const struct move *m);
 void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m);

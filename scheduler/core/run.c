@@ -270,12 +270,6 @@ static bool go_cold(struct core *c, struct run_slot *r, struct move_slot *m, enu
     return !m->m.live;
 }
 
-/* libvirt's job of the failed try ends; an agent that has just come back reports in a moment. */
-static bool passes(enum reason_code why)
-{
-    return why == R_VM_BUSY || why == R_UNREACHABLE_SOURCE || why == R_LIBVIRT_DOWN;
-}
-
 /* Where else, or again? A VM that runs nowhere or on an unreachable host is not tried again. */
 static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
 {
@@ -300,7 +294,7 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     /* others wait for the very place where a VM is parked, and it for theirs */
     bool elsewhere = !last && !m->m.parks && run_replan_move(c, r, m, false);
     bool again = elsewhere || (!last && (m->m.parks || run_replan_move(c, r, m, true)));
-    bool busy = !last && passes(m->no_target);
+    bool busy = !last && run_reason_passes(m->no_target);
     bool cold = !again && !busy && go_cold(c, r, m, code);
     if (!again && !busy && !cold)
         return false;

@@ -341,19 +341,6 @@ static void judge_answers(struct core *c, struct run_slot *r, const struct snaps
 
 /* ---- the plan stands ---------------------------------------------------------------------------------- */
 
-/* On the way home there is one host to ask about. */
-static void only_home(struct stay *st)
-{
-    size_t out = 0;
-    for (size_t i = 0; i < st->n_reasons; i++) {
-        if (st->reasons[i].code == R_NOT_IN_TO)
-            shape_done(&reason_shape, &st->reasons[i]);
-        else
-            st->reasons[out++] = st->reasons[i];
-    }
-    st->n_reasons = out;
-}
-
 static void name_stay(struct core *c, struct run_slot *r, const struct snapshot *s,
                       const struct plan_stay *p)
 {
@@ -362,7 +349,7 @@ static void name_stay(struct core *c, struct run_slot *r, const struct snapshot 
     planned_stay(st, v, p);
     bool home = r->run.kind == RUN_HOME;
     if (home)
-        only_home(st);
+        run_stay_of_home(st);
     cleanup(freep) char *first = st->n_reasons ? reason_sentence(&st->reasons[0]) : xstrdup("?");
     say(c, (struct about){.r = r, .vm = v->name}, st->off ? "vm.left" : "vm.blocked",
         "vm/%s %s: %s%s", v->name,

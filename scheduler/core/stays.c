@@ -44,3 +44,21 @@ void run_stay_after(struct core *c, struct run_slot *r, struct move_slot *m, con
     say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "vm.blocked",
         "vm/%s stays on %s: %s", m->m.vm_name, m->m.from, why);
 }
+
+/* On the way home there is one host to ask about. */
+void run_stay_of_home(struct stay *st)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < st->n_reasons; i++) {
+        if (st->reasons[i].code == R_NOT_IN_TO)
+            shape_done(&reason_shape, &st->reasons[i]);
+        else
+            st->reasons[out++] = st->reasons[i];
+    }
+    st->n_reasons = out;
+}
+
+bool run_reason_passes(enum reason_code why)
+{
+    return why == R_VM_BUSY || why == R_UNREACHABLE_SOURCE || why == R_LIBVIRT_DOWN;
+}
