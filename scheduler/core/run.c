@@ -194,11 +194,13 @@ static bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m
         const struct move_slot *o = r->moves[i];
         int other =
             waits_still(c, o) && move_of_vm(c, o->m.vm) == o ? snap_vm_id(c, &snap.s, o->m.vm) : -1;
-        if (other >= 0)
+        if (other >= 0) {
             snap.vms[other].moving_to = -1;
+            snap.vms[other].leaves = true;
+        }
     }
     struct plan_index *x = fleet_index(c, &snap.s);
-    bool ok = vm >= 0 && to >= 0 && plan_allows_from(x, vm, to, &why) &&
+    bool ok = vm >= 0 && to >= 0 && plan_holds_from(x, vm, to, &why) &&
               (!m->m.live || plan_vm_movable(&snap.s, &c->policy, vm, &why));
     plan_index_free(x);
     snapshot_done(&snap);

@@ -434,7 +434,7 @@ static bool allows(const struct plan_index *x, const struct plan_ask *q, bool fo
     const struct snapshot *s = plan_index_snapshot(x);
     plan_world_init(&w, x, NULL, NULL, 0);
     for (size_t i = 0; i < s->n_vms; i++)
-        w.f.leaving[i] = followed && s->vms[i].host == s->vms[q->vm].host;
+        w.f.leaving[i] = followed ? s->vms[i].host == s->vms[q->vm].host : s->vms[i].leaves;
     if (w.f.to[q->vm] >= 0) /* its own reservation is not in its way */
         plan_world_take(&w, q->vm);
     bool ok = plan_filter(&w, q, PF_STATIC | PF_DYNAMIC, ret_why);
@@ -449,11 +449,16 @@ bool plan_allows_from(const struct plan_index *x, int vm, int host, struct reaso
     return allows(x, &(struct plan_ask){.vm = vm, .host = host}, true, ret_why);
 }
 
+bool plan_holds_from(const struct plan_index *x, int vm, int host, struct reason *ret_why)
+{
+    return allows(x, &(struct plan_ask){.vm = vm, .host = host}, false, ret_why);
+}
+
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why)
 {
     struct plan_index *x = plan_index_new(s, p);
-    bool ok = allows(x, &(struct plan_ask){.vm = vm, .host = host}, false, ret_why);
+    bool ok = plan_holds_from(x, vm, host, ret_why);
     plan_index_free(x);
     return ok;
 }

@@ -135,9 +135,11 @@ void plan_done(struct plan *p);
 /* May vm go to host now? Fills *ret_why (owned by caller, reason_shape; may be NULL) with the first
  * failing rule and returns false, or returns true. Counts VMs in flight on both ends. Used before each
  * move starts, as re-validation against the present snapshot. About the host only: ask
- * plan_vm_movable too. Affinity: those follow it that have a place to move to (moving_to). */
+ * plan_vm_movable too. Affinity: those follow it that have a place to move to (moving_to), or are
+ * to get one (leaves). */
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why);
+bool plan_holds_from(const struct plan_index *x, int vm, int host, struct reason *ret_why); /* same */
 /* The same, for the question "could it go there?": VMs beside it on its host are taken to follow it. */
 bool plan_allows_from(const struct plan_index *x, int vm, int host, struct reason *ret_why);
 /* Memory that VMs may still be given on the host; −1 when it is not known. VMs in flight count on both

@@ -26,6 +26,7 @@ struct snap_vm {
     int host;        /* where it is */
     int moving_to;   /* destination of its move in flight, -1 none: counts on both ends */
     bool other_run;  /* queued or moved by another run: not ours to touch */
+    bool leaves;     /* a run is to move it, and the room for it is not there yet: it holds none */
     bool will_start; /* shut off for a cold move: memory and CPU count as if it ran */
     /* It runs nowhere and is to be started: its host is dead, or it is new (then host is -1). `host` says
      * where it was; it takes nothing there and no rule counts it there. For plans only. */
