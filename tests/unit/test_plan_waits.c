@@ -216,6 +216,10 @@ static void parked_vms_move_twice(void **state)
     assert_int_equal(verdict(&c), R_SAME_HOST);
     done(&c);
     parking(&c);
+    c.plan.moves[2].to = 2; /* where it is parked */
+    assert_int_equal(verdict(&c), R_SAME_HOST);
+    done(&c);
+    parking(&c);
     c.plan.moves[0].to = c.plan.moves[2].from = 0; /* where everybody is to leave */
     assert_int_equal(verdict(&c), R_HOST_NOT_UP);
     done(&c);
@@ -256,6 +260,9 @@ static void others_are_protected(void **state)
     c.f.p.balance.max_moves = 2;
     c.plan.moves[0].live = false;
     assert_int_equal(verdict(&c), R_VM_STATE);
+    c.f.vms[c.plan.moves[0].vm].state = VM_SHUTOFF; /* a definition: it makes no room */
+    assert_int_equal(verdict(&c), R_VM_STATE);
+    c.f.vms[c.plan.moves[0].vm].state = VM_RUNNING;
     c.plan.moves[0].live = true;
     assert_int_equal(verdict(&c), R_NONE);
     fleet_rule(&c.f, "calm", RULE_MAINTENANCE_ONLY, "x", NULL);
