@@ -120,7 +120,7 @@ def scenario_words(s):
         (6, "vms --host h11", "no host is called 'h11'; did you mean h1?"),
         (3, "check h9", "UNKNOWN - host/h9: no host 'h9'"),
         (64, "drian h1", "unknown command 'drian'; did you mean drover drain?"),
-        (64, "plan drian h1", "'drian' cannot be planned; drain HOST, balance"),
+        (64, "plan drian h1", "'drian' cannot be planned; drain HOST, failover HOST, balance"),
         (64, "plan balance", "a fleet to plan for is missing"),
         (64, "drain", "a host is missing"),
         (64, "drain h1 h2", "unexpected word 'h2'"),
