@@ -96,18 +96,7 @@ static int words(struct cli *c, int argc, char **argv, struct balance_opts *d)
 
 static int parse(struct cli *c, int argc, char **argv, struct balance_opts *ret)
 {
-    enum {
-        O_SNAPSHOT = 256,
-        O_POLICY,
-        O_PICTURE,
-        O_MOVES,
-        O_DETAILED,
-        O_MEMORY,
-        O_VCPUS,
-        O_FREE,
-        O_MODE,
-        O_WHY_NOT
-    };
+    enum { O_SNAPSHOT = 256, O_POLICY, O_PICTURE, O_MOVES, O_DETAILED, O_FREE, O_MODE, O_WHY_NOT };
     static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
                                         {"policy", required_argument, NULL, O_POLICY},
                                         {"picture", required_argument, NULL, O_PICTURE},

@@ -44,14 +44,6 @@ static void lost_done(struct lost *x)
     plan_ways_done(&x->ways);
 }
 
-static bool add_host(struct cli *c, const char *word, char ***list, size_t *n)
-{
-    const char *name = name_host(c, word);
-    if (name)
-        *vec_add(list, n) = (char *)(uintptr_t)name;
-    return name;
-}
-
 static int parse(struct cli *c, int argc, char **argv, struct failover_opts *ret)
 {
     enum { O_SNAPSHOT = 256, O_POLICY, O_PICTURE, O_TO, O_AVOID, O_PRIORITY };
@@ -72,9 +64,9 @@ static int parse(struct cli *c, int argc, char **argv, struct failover_opts *ret
             ret->picture = optarg;
         else if (o == O_PRIORITY)
             ret->priority = optarg;
-        else if (o == O_TO && !add_host(c, optarg, &ret->to, &ret->n_to))
+        else if (o == O_TO && !name_host_add(c, optarg, &ret->to, &ret->n_to))
             return X_USAGE;
-        else if (o == O_AVOID && !add_host(c, optarg, &ret->avoid, &ret->n_avoid))
+        else if (o == O_AVOID && !name_host_add(c, optarg, &ret->avoid, &ret->n_avoid))
             return X_USAGE;
         else if (o < 0)
             return o == OPT_HELP ? -1 : opt_exit(o);
@@ -82,7 +74,7 @@ static int parse(struct cli *c, int argc, char **argv, struct failover_opts *ret
     if (optind >= argc)
         return cli_usage(c, "a host is missing: drover plan failover HOST...");
     for (int i = optind; i < argc; i++)
-        if (!add_host(c, argv[i], &ret->hosts, &ret->n_hosts))
+        if (!name_host_add(c, argv[i], &ret->hosts, &ret->n_hosts))
             return X_USAGE;
     if (!ret->offline.snapshot)
         return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "

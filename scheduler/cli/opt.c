@@ -302,6 +302,14 @@ const char *name_host(struct cli *c, const char *word)
     return strip(c, word, "host");
 }
 
+bool name_host_add(struct cli *c, const char *word, char ***list, size_t *n)
+{
+    const char *name = name_host(c, word);
+    if (name)
+        *vec_add(list, n) = (char *)(uintptr_t)name;
+    return name;
+}
+
 const char *name_vm(struct cli *c, const char *word)
 {
     return strip(c, word, "vm");

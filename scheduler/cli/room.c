@@ -47,14 +47,6 @@ static void stage_done(struct stage *x)
     free(x->avoid.list);
 }
 
-static bool add_host(struct cli *c, const char *word, char ***list, size_t *n)
-{
-    const char *name = name_host(c, word);
-    if (name)
-        *vec_add(list, n) = (char *)(uintptr_t)name;
-    return name;
-}
-
 /* "app=db,tier=1" */
 static int add_labels(struct cli *c, const char *text, struct vm *v)
 {
@@ -117,9 +109,9 @@ static int parse_option(struct cli *c, int o, struct room_opts *ret)
     else if (o == O_VM)
         return (ret->vm = name_vm(c, optarg)) ? X_DONE : X_USAGE;
     else if (o == O_TO)
-        return add_host(c, optarg, &ret->to, &ret->n_to) ? X_DONE : X_USAGE;
+        return name_host_add(c, optarg, &ret->to, &ret->n_to) ? X_DONE : X_USAGE;
     else if (o == O_AVOID)
-        return add_host(c, optarg, &ret->avoid, &ret->n_avoid) ? X_DONE : X_USAGE;
+        return name_host_add(c, optarg, &ret->avoid, &ret->n_avoid) ? X_DONE : X_USAGE;
     else if (o == O_NAME) {
         free(ret->fresh.name);
         ret->fresh.name = xstrdup(optarg);

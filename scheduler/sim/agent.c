@@ -149,7 +149,6 @@ static void read_now(struct sim *s, void *arg)
     tell_host(s, o->host);
     if (a->all_stale)
         reporter_known(a->reporter);
-    a->knows = true;
     a->all_stale = false;
     flush(s, o->host);
 }

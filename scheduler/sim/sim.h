@@ -26,7 +26,7 @@ struct sim_times {
     int64_t start_us;    /* of a migration, until its first byte: QEMU starts at the destination */
     int64_t handover_us; /* pause beyond the sending of the rest */
     int64_t finish_us;   /* from the guest's running there until libvirt has answered */
-    int64_t boot_us, shutdown_us;
+    int64_t shutdown_us;
     int64_t restart_us; /* of a daemon that was killed: what systemd waits */
     int64_t link_bps;   /* of hosts whose speed is not known */
 };

@@ -11,7 +11,6 @@ struct sim_times sim_times_default(void)
                               .start_us = 1200 * MSEC,
                               .handover_us = 50 * MSEC,
                               .finish_us = 200 * MSEC,
-                              .boot_us = 20 * SEC,
                               .shutdown_us = 8 * SEC,
                               .restart_us = SEC,
                               .link_bps = INT64_C(10000000000)};

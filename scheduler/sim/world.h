@@ -62,8 +62,8 @@ struct begun { /* a migration that an agent began since boot */
     int vm;
 };
 struct sim_agent {
-    bool up, knows; /* knows: has read the inventory of this libvirtd */
-    int64_t life;   /* of its process: answers of earlier ones are nobody's */
+    bool up;
+    int64_t life; /* of its process: answers of earlier ones are nobody's */
     struct cmds *cmds;
     struct reporter *reporter;
     struct msg *kept; /* answers that wait for a connection */
@@ -103,7 +103,7 @@ struct sim_copy {
     int from, to;
     enum copy_stage stage;
     struct sim_op *op; /* the command that waits for it; NULL: nobody's any more */
-    bool offline, tls, auto_converge, undefine, persist, foreign;
+    bool offline, auto_converge, undefine, persist, foreign;
     int64_t cap_Bps, downtime_us;
     int64_t rate_Bps, rest_bytes, sent_bytes, pass, pass_began_us,
         moved_us; /* moved_us: up to when rest is true */
@@ -152,7 +152,7 @@ struct brain {
     size_t n_runs;
     struct move *moves; /* by id */
     size_t n_moves;
-    int64_t next_seq, term, time_us; /* time_us: scheduler time that is stored */
+    int64_t next_seq, term;
     bool store_fails, failed;
     int64_t effects;
     int64_t kill_after; /* it dies before the effect after so many; -1: it does not */
@@ -177,7 +177,7 @@ struct sim {
     size_t n_due;
     int *free_due;
     size_t n_free_due;
-    int64_t next_seq, background; /* background: events that alone are no reason to go on */
+    int64_t next_seq;
     struct sim_host *hosts;
     size_t n_hosts;
     struct sim_vm *vms;

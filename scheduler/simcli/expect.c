@@ -14,7 +14,11 @@ static char *not_so(const char *line, const char *have)
 
 static char *check_run(const struct sim *s, const char *line, char **w)
 {
-    const struct run *r = sim_run_of(s, atoll(w[1]));
+    int64_t id = 0;
+    struct err e;
+    if (parse_int(w[1], 1, INT64_MAX, &id, &e) < 0)
+        return xasprintf("a run's number is missing: %s", line);
+    const struct run *r = sim_run_of(s, id);
     return r && str_eq(run_state_names[r->state], w[2])
                ? NULL
                : not_so(line, r ? run_state_names[r->state] : NULL);

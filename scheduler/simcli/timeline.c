@@ -119,8 +119,11 @@ static void draw_bar(const struct timeline *t, const struct bar *b)
     bool done = m->state == JOB_DONE;
     fprintf(t->f, "<g><title>");
     put_text(t->f, m->vm_name);
-    fprintf(t->f, " %s → %s, %s, pause %s</title>", m->from, m->to,
-            fmt_duration(took, b->to_us - b->from_us),
+    fputc(' ', t->f);
+    put_text(t->f, m->from);
+    fputs(" → ", t->f);
+    put_text(t->f, m->to);
+    fprintf(t->f, ", %s, pause %s</title>", fmt_duration(took, b->to_us - b->from_us),
             done && m->downtime_us >= 0 ? fmt_duration(pause, m->downtime_us) : "?");
     fprintf(t->f, "<rect x='%.1f' y='%d' width='%.1f' height='%d' rx='2' fill='%s'%s/>", x, y,
             w > 1 ? w : 1, LANE, palette[(size_t)b->row % ARRAY_LEN(palette)],
