@@ -294,6 +294,8 @@ static void begin_pass(struct walk *w, int levels)
         tolls_begin(&w->tolls, w->s);
 }
 
+/* What was on hand when time ran out does not count: with more time nobody would have looked at it, and
+ * the answer would be worse. */
 static void pass(struct walk *w, int64_t steps)
 {
     int64_t most = steps / (LEVEL_STEPS + 4 * w->s->p->n_machines) + 1, start = w->steps;
@@ -310,12 +312,13 @@ static void pass(struct walk *w, int64_t steps)
             tolls_turn(&w->tolls, w->s, w->heat, allowed_above(level, levels));
         while (w->steps < end && !ended(w))
             step(w);
-        if (level % KEEP_EVERY == 0 || w->ended)
+        if (level % KEEP_EVERY == 0 && !w->ended)
             keep_best(w);
     }
-    if (w->s->toll)
+    if (!w->ended) {
         give_back(w);
-    keep_best(w);
+        keep_best(w);
+    }
     state_set_toll(w->s, NULL);
     solve_copy(w->s, &w->best);
 }

@@ -9,7 +9,7 @@
 #include "scheduler/solve/place.h"
 #include "tests/unit/randproblem.h"
 
-enum { PROBLEMS = 60, PASS = 20000, PASSES = 5 };
+enum { PROBLEMS = 60, PASS = 20000, STOPS = 40, BETWEEN = 3700 };
 
 static int64_t run_descend(struct solve_state *s, const struct solve_limits *l)
 {
@@ -26,7 +26,8 @@ static int64_t run_place(struct solve_state *s, const struct solve_limits *l)
     return solve_place(s, l, true);
 }
 
-/* A search that is laid out for PASS steps goes on from its best with each further pass. */
+/* A search that is laid out for PASS steps goes on from its best with each further pass, and may be
+ * stopped anywhere in it. */
 static int64_t run_passes(struct solve_state *s, const struct solve_limits *l)
 {
     struct solve_limits passes = *l;
@@ -34,7 +35,8 @@ static int64_t run_passes(struct solve_state *s, const struct solve_limits *l)
     return solve_improve(s, &passes);
 }
 
-/* Doubled steps, from so few that nothing is ready to so many that nothing is left to do; or passes.
+/* Doubled steps, from so few that nothing is ready to so many that nothing is left to do; or passes, and
+ * parts of them.
  * tiers: of the score, that count. */
 static void never_worse_with_more(int64_t (*run)(struct solve_state *, const struct solve_limits *),
                                   int tiers)
@@ -45,11 +47,11 @@ static void never_worse_with_more(int64_t (*run)(struct solve_state *, const str
         struct randproblem r;
         struct solve_score last = {0};
         randproblem_init(&r, seed);
-        for (int k = 0; k < (passes ? PASSES : 18); k++) {
+        for (int k = 0; k < (passes ? STOPS : 18); k++) {
             struct solve_state s;
             solve_init(&s, &r.p);
             struct solve_limits l = {.seed = seed,
-                                     .steps = passes ? (int64_t)(k + 1) * PASS : INT64_C(1) << k};
+                                     .steps = passes ? (int64_t)(k + 1) * BETWEEN : INT64_C(1) << k};
             run(&s, &l);
             for (int t = tiers; t < SOLVE_TIERS; t++)
                 s.score.tier[t] = 0;
