@@ -253,7 +253,11 @@ void core_restore_move(struct core *c, const struct move *move)
 static void resume_move(struct core *c, struct move_slot *m)
 {
     struct run_slot *r = run_find(c, m->m.run);
-    if (!r || run_ended(r->run.state) || job_final((enum job_state)m->m.state))
+    if (!r || run_ended(r->run.state))
+        return;
+    for (size_t i = 0; i < r->run.n_stays; i++)
+        m->handled |= m->m.state == JOB_FAILED && str_eq(r->run.stays[i].vm, m->m.vm);
+    if (job_final((enum job_state)m->m.state))
         return;
     if (m->m.state == JOB_PREPARING) {
         m->m.state = JOB_QUEUED;

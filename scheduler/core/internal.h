@@ -119,6 +119,8 @@ struct move_slot {
     int probe_rounds;
     bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told;
     bool prep_done;
+    bool place_lost;          /* to others, while both ends were asked */
+    int64_t held_version;     /* of the fleet, when its place was last held against it */
     bool silence_noted;       /* in the note */
     bool waits_for_checks;    /* said once: they get no answer */
     bool gave_up;             /* aborted because it took too long */
@@ -269,6 +271,8 @@ void run_plan_answer(struct core *c, const struct ask *a, const struct msg *m);
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried);
 /* A new target for one queued move: true and m->to set, or false and *stay (plan_stay of the VM). */
+/* Is there still room for it where it goes, and do its rules allow it? False: why is in its note. */
+bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m);
 bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried);
 
 /* admit.c: when a queued move gets its turn */

@@ -264,6 +264,7 @@ static void released(struct core *c, struct move_slot *m)
 {
     m->m.ended_wall_us = c->wall_us;
     vm_stayed(c, m);
+    c->version++; /* it does not go where others may count on it */
     cleanup(freep) char *waiting = xasprintf("waiting: %s", m->m.error ? m->m.error : "");
     if (m->waits_for_checks && !m->began && str_eq(m->m.note, waiting))
         return; /* as said before; handle_failed() asks again, or says that it stays */
@@ -380,6 +381,13 @@ static void prep_finished(struct core *c, struct move_slot *m)
         cleanup(freep) char *text = reason_sentence(&m->prep_why);
         set_str(&m->m.code, reason_tokens[m->prep_why.code]);
         set_str(&m->m.error, text);
+        move_event(c, m, JEV_REFUSED);
+        return;
+    }
+    struct run_slot *run = run_find(c, m->m.run);
+    if (run && m->held_version != c->version && !m->m.cancel && !target_holds(c, run, m)) {
+        m->place_lost = true;
+        set_str(&m->m.error, m->m.note);
         move_event(c, m, JEV_REFUSED);
         return;
     }

@@ -184,7 +184,7 @@ static bool still_wanted(struct core *c, struct run_slot *r, struct move_slot *m
     return true;
 }
 
-static bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m)
+bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     struct snapshot_store snap;
     struct reason why = {0};
@@ -255,8 +255,9 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
     }
     if (!m->waits_for_checks)
         set_str(&m->m.note, NULL);
-    m->began = false;
+    m->began = m->place_lost = false;
     m->admitted_us = c->now_us;
+    m->held_version = c->version;
     move_event(c, m, JEV_ADMIT);
 }
 
@@ -314,22 +315,26 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     return true;
 }
 
-/* A check that got no answer says nothing about VM or target: wait and ask again, the same way. */
+/* A check without an answer says nothing of VM or target; a place that others took first is no try. */
 static bool wait_out(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
     bool silence = code == R_CEPH_TIMEOUT || code == R_CHECK_FAILED || code == R_HOST_UNREACHABLE;
-    if (!silence || m->began || m->m.cancel || r->run.state != RUN_RUNNING)
+    if ((!silence && !m->place_lost) || m->began || m->m.cancel || r->run.state != RUN_RUNNING)
         return false;
     if (!m->blocked_since_us)
         m->blocked_since_us = c->now_us;
     if (c->now_us - m->blocked_since_us > SILENCE_MAX_US)
         return false;
     m->m.state = JOB_QUEUED;
+    m->dirty = true;
+    if (m->place_lost) { /* another is looked for at once */
+        m->place_lost = false;
+        return true;
+    }
     m->not_before_us = c->now_us + RETRY_DELAY_US;
     m->waits_for_checks = true;
     set_fmt(&m->m.note, "waiting: %s", m->m.error ? m->m.error : "no answer");
-    m->dirty = true;
     return true;
 }
 

@@ -408,6 +408,17 @@ static bool names_blocker(const struct brain *b, const struct run *r)
     return named;
 }
 
+static void check_stays(struct sim *s, const struct run *r)
+{
+    if (r->id && r->state == RUN_PARTLY && !r->n_stays)
+        sim_wrong(s, "run/%lld is partly done and names nobody", (long long)r->id);
+    for (size_t i = 0; i < r->n_stays; i++)
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(r->stays[i].vm, r->stays[k].vm))
+                sim_wrong(s, "run/%lld says twice that vm/%s stays", (long long)r->id,
+                          r->stays[i].name);
+}
+
 void sim_check_rest(struct sim *s)
 {
     const struct brain *b = &s->brain;
@@ -416,8 +427,7 @@ void sim_check_rest(struct sim *s)
         if (r->id && !run_ended(r->state) && !names_blocker(b, r))
             sim_wrong(s, "run/%lld has not ended: %s: %s", (long long)r->id,
                       run_state_names[r->state], r->message ? r->message : "no word why");
-        if (r->id && r->state == RUN_PARTLY && !r->n_stays)
-            sim_wrong(s, "run/%lld is partly done and names nobody", (long long)r->id);
+        check_stays(s, r);
     }
     for (size_t i = 0; i < b->n_moves; i++) {
         const struct move *m = &b->moves[i];
