@@ -11,7 +11,7 @@ CC := gcc
 endif
 AR := gcc-ar
 PKGS_ALL := libevent libevent_openssl libevent_pthreads openssl jansson sqlite3 yaml-0.1 libxml-2.0 \
-            libcurl libvirt
+            libcurl libvirt glib-2.0
 WERROR ?= -Werror
 WARN := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
   -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings -Wswitch-enum \
@@ -62,7 +62,7 @@ SRC_cli := $(sort $(wildcard scheduler/cli/*.c))
 SRC_simcli := $(sort $(wildcard scheduler/simcli/*.c))
 LIBS_BASE := -ljansson -lm
 LIBS_SNAP := -lcsv
-LIBS_POLICY := -lyaml -lgit2
+LIBS_POLICY := -lyaml -lgit2 -lglib-2.0
 LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim

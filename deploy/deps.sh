@@ -7,7 +7,7 @@
 # Idempotent and quiet: says what it installs, nothing when all is there.
 set -eu
 build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libcsv-dev libsqlite3-dev libyaml-dev
-  libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libcmocka-dev
+  libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libglib2.0-dev tzdata libcmocka-dev
   scdoc git"
 lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-block-extra
   qemu-utils ceph-mon ceph-osd ceph-mgr ceph-common python3 iproute2 openssl kmod procps util-linux e2fsprogs

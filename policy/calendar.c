@@ -8,6 +8,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "policy/zone.h"
 
 static const char *const month_names[] = {"jan", "feb", "mar", "apr", "may", "jun",
                                           "jul", "aug", "sep", "oct", "nov", "dec"};
@@ -24,7 +25,7 @@ static const struct field {
     {"month", 1, 12, month_names, ARRAY_LEN(month_names)},
     {"day of the week", 0, 7, day_names, ARRAY_LEN(day_names)}, /* 7 is Sunday too */
 };
-enum { F_DAY = 2, F_MONTH = 3, F_WEEKDAY = 4 };
+enum { F_DAY = 2, F_MONTH = 3, F_WEEKDAY = 4, F_ZONE = 5 };
 
 static bool value_of(const struct field *f, const char *text, int64_t *ret)
 {
@@ -89,52 +90,76 @@ static bool comes(const uint64_t *bits)
     return false;
 }
 
-/* Splits the text at its spaces. False when it has another number of words. */
-static bool words_of(char *text, char **words, size_t n)
+/* Splits the text at its spaces. Gives the number of words; most + 1: there are more. */
+static size_t words_of(char *text, char **words, size_t most)
 {
-    size_t found = 0;
+    size_t n = 0;
     for (char *word, *rest = text; (word = strsep(&rest, " ")) != NULL;) {
         if (!*word)
             continue;
-        if (found == n)
-            return false;
-        words[found++] = word;
+        if (n == most)
+            return most + 1;
+        words[n++] = word;
     }
-    return found == n;
+    return n;
 }
 
-int schedule_check(const char *text, struct err *e)
+int schedule_parse(const char *text, struct schedule *ret, struct err *e)
 {
     cleanup(freep) char *copy = xstrdup(text);
-    char *words[ARRAY_LEN(fields)];
-    uint64_t bits[ARRAY_LEN(fields)];
-    if (!words_of(copy, words, ARRAY_LEN(fields)))
+    char *words[ARRAY_LEN(fields) + 1];
+    struct schedule s = {0};
+    size_t n = words_of(copy, words, ARRAY_LEN(words));
+    if (n != ARRAY_LEN(fields) && n != ARRAY_LEN(words))
         return err_set(e, -EBADMSG,
-                       "'%.60s' is not the five fields of cron: minute, hour, day of the month, "
-                       "month, day of the week",
+                       "'%.60s' is not the five fields of cron (minute, hour, day of the month, "
+                       "month, day of the week), with or without a zone",
                        text);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (field_of(&fields[i], words[i], &bits[i], e) < 0)
+        if (field_of(&fields[i], words[i], &s.bits[i], e) < 0)
             return -EBADMSG;
-    if (str_eq(words[F_WEEKDAY], "*") && !comes(bits))
+    if (n > F_ZONE && !zone_name_ok(words[F_ZONE]))
+        return err_set(e, -EBADMSG, "'%.60s': the zone is not such as Europe/Paris or UTC", text);
+    s.bits[F_WEEKDAY] = (s.bits[F_WEEKDAY] | s.bits[F_WEEKDAY] >> 7) & 0x7f; /* 7 is Sunday too */
+    s.any_day = words[F_DAY][0] == '*';
+    s.any_weekday = words[F_WEEKDAY][0] == '*';
+    if (s.any_weekday && !comes(s.bits))
         return err_set(e, -EBADMSG, "'%.60s' never comes: no such day in these months", text);
+    s.text = xstrdup(text);
+    s.zone_name = n > F_ZONE ? xstrdup(words[F_ZONE]) : NULL;
+    *ret = s;
     return 0;
+}
+
+void schedule_done(struct schedule *s)
+{
+    free(s->text);
+    free(s->zone_name);
+    *s = (struct schedule){0};
 }
 
 /* ---- windows ---------------------------------------------------------------------------------- */
 
-/* "Mon-Fri", "Sat,Sun". */
-static bool days_ok(char *text)
+static int weekday_of(const char *text)
 {
-    const struct field *f = &fields[F_WEEKDAY];
-    for (char *item; (item = strsep(&text, ",")) != NULL;)
-        for (char *day; (day = strsep(&item, "-")) != NULL;) {
-            bool known = false;
-            for (size_t i = 0; i < f->n_names; i++)
-                known = known || !strcasecmp(day, f->names[i]);
-            if (!known || (item && strchr(item, '-')))
-                return false;
-        }
+    for (int i = 0; i < 7; i++)
+        if (!strcasecmp(text, day_names[i]))
+            return i;
+    return -1;
+}
+
+/* "Mon-Fri", "Sat,Sun"; "Fri-Mon" goes over the week's end. */
+static bool days_of(char *text, unsigned *ret)
+{
+    *ret = 0;
+    for (char *item; (item = strsep(&text, ",")) != NULL;) {
+        const char *first = strsep(&item, "-");
+        int from = weekday_of(first), to = item ? weekday_of(item) : from;
+        if (from < 0 || to < 0)
+            return false;
+        for (*ret |= 1u << to; from != to; from = (from + 1) % 7)
+            *ret |= 1u << from;
+    }
     return true;
 }
 
@@ -150,44 +175,40 @@ static bool clock_of(const char *text, int *ret)
     return minute < 60 && *ret <= 24 * 60;
 }
 
-static bool times_ok(char *text)
+static bool times_of(char *text, int *from, int *to)
 {
-    int from, to;
     char *dash = strchr(text, '-');
     if (!dash)
         return false;
     *dash = '\0';
-    return clock_of(text, &from) && clock_of(dash + 1, &to) && from != to && from < 24 * 60;
+    return clock_of(text, from) && clock_of(dash + 1, to) && *from != *to && *from < 24 * 60;
 }
 
-/* "UTC", "Europe/Paris", "America/Argentina/Buenos_Aires", "Etc/GMT+3". */
-static bool zone_ok(const char *text)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    bool start = true;
-    for (; *text; text++) {
-        if (start ? !strchr(letters, *text)
-                  : !strchr(letters, *text) && !strchr("0123456789_+-/", *text))
-            return false;
-        start = *text == '/';
-    }
-    return !start;
-}
-
-int window_check(const char *text, struct err *e)
+int window_parse(const char *text, struct window *ret, struct err *e)
 {
     cleanup(freep) char *copy = xstrdup(text);
     char *words[3];
-    if (!words_of(copy, words, ARRAY_LEN(words)))
+    struct window w = {0};
+    if (words_of(copy, words, ARRAY_LEN(words)) != ARRAY_LEN(words))
         return err_set(e, -EBADMSG,
                        "'%.60s' is not days, times and zone such as \"Mon-Fri 20:00-06:00 "
                        "Europe/Paris\"",
                        text);
-    if (!days_ok(words[0]))
+    if (!days_of(words[0], &w.days))
         return err_set(e, -EBADMSG, "'%.60s': the days are not such as Mon-Fri or Sat,Sun", text);
-    if (!times_ok(words[1]))
+    if (!times_of(words[1], &w.from_min, &w.to_min))
         return err_set(e, -EBADMSG, "'%.60s': the times are not such as 20:00-06:00", text);
-    if (!zone_ok(words[2]))
+    if (!zone_name_ok(words[2]))
         return err_set(e, -EBADMSG, "'%.60s': the zone is not such as Europe/Paris or UTC", text);
+    w.text = xstrdup(text);
+    w.zone_name = xstrdup(words[2]);
+    *ret = w;
     return 0;
+}
+
+void window_done(struct window *w)
+{
+    free(w->text);
+    free(w->zone_name);
+    *w = (struct window){0};
 }

@@ -94,10 +94,10 @@ static const struct keyset weight_set = {
     .keys = weight_keys, .n = ARRAY_LEN(weight_keys), .check = check_weights};
 
 static const struct key balance_keys[] = {
-    {"schedule", KT_SCHEDULE, AT(balance.schedule), .zero = "never",
-     .doc = "When to look, as five fields of cron."},
-    {"window", KT_WINDOW, AT(balance.window), .zero = "always",
-     .doc = "When moves may start: days, times and zone."},
+    {"schedule", KT_SCHEDULE, .zero = "never",
+     .doc = "When to look: five fields of cron, and the zone."},
+    {"window", KT_WINDOW, .zero = "always",
+     .doc = "When moves may start: days, times and zone; one or a list."},
     {"imbalance", KT_PERCENT, AT(balance.imbalance_ppm), .min = 10000, .max = 1000000,
      .doc = "Difference between the fullest and the emptiest host that is let be."},
     {"sustained", KT_INT, AT(balance.sustained), .min = 1, .max = 100,

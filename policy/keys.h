@@ -21,8 +21,8 @@ enum key_type {
     KT_BITRATE,     /* bytes/s, "8Gbit" */
     KT_DURATION,    /* µs, "3m" */
     KT_PER_GIB,     /* µs, "800s/GiB" */
-    KT_SCHEDULE,    /* char *, calendar.h */
-    KT_WINDOW,      /* char *, calendar.h */
+    KT_SCHEDULE,    /* calendar.h: balance.schedule alone */
+    KT_WINDOW,      /* calendar.h: balance.windows alone */
     KT_LABEL,       /* char *: the key of a label of VMs */
     KT_UNSUPPORTED, /* designed, not built */
 };
@@ -62,6 +62,14 @@ int value_int(const struct reading *r, const struct ynode *n, const char *path, 
               int64_t max, int64_t *ret);
 int value_enum(const struct reading *r, const struct ynode *n, const char *path,
                const char *const *names, size_t n_names, int *ret);
+/* Times: schedule; one window or a list of them. Their zones are in r->p->zones then. */
+int value_schedule(const struct reading *r, const struct key *k, const struct ynode *n,
+                   const char *path);
+int value_window(const struct reading *r, const struct key *k, const struct ynode *n,
+                 const char *path);
+void policy_windows_done(struct policy *p); /* leaves none */
+/* A word that stands for nothing, such as "never". */
+bool value_is_zero_word(const struct key *k, const struct ynode *n);
 /* Read the list of rules: appends to r->p->rules. */
 int rules_read(const struct reading *r, const struct ynode *n);
 /* Read one file's text into the policy: values override, rules add up. p may be half written on error. */

@@ -168,6 +168,14 @@ static int read_file(const char *dir, const char *rel, struct policy *p, struct 
     return 0;
 }
 
+/* What the files say together. */
+static int whole_check(struct policy *p, struct err *e)
+{
+    if (!p->balance.schedule.zone_name)
+        p->balance.schedule.zone = p->balance.n_windows ? p->balance.windows[0].zone : NULL;
+    return rules_check(p, e);
+}
+
 int policy_load(const char *dir, struct policy *ret, struct err *e)
 {
     cleanup(paths_done) struct paths files = {0};
@@ -177,7 +185,7 @@ int policy_load(const char *dir, struct policy *ret, struct err *e)
     for (size_t i = 0; rc == 0 && i < files.n; i++)
         rc = read_file(dir, files.list[i], &p, e);
     if (rc == 0)
-        rc = rules_check(&p, e);
+        rc = whole_check(&p, e);
     if (rc == 0)
         rc = policy_git(dir, &p.commit, &p.clean, e);
     if (rc < 0)
@@ -190,8 +198,16 @@ int policy_load(const char *dir, struct policy *ret, struct err *e)
 
 int policy_load_texts(const struct policy_file *files, size_t n, struct policy *ret, struct err *e)
 {
+    return policy_load_recorded(files, n, NULL, 0, ret, e);
+}
+
+int policy_load_recorded(const struct policy_file *files, size_t n, struct zone **zones,
+                         size_t n_zones, struct policy *ret, struct err *e)
+{
     cleanup(policy_done) struct policy p;
     policy_default(&p);
+    p.zones = zones;
+    p.n_zones = n_zones;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         rc = policy_read_text(files[i].name, files[i].text, strlen(files[i].text), &p, e);
@@ -199,7 +215,7 @@ int policy_load_texts(const struct policy_file *files, size_t n, struct policy *
             (struct policy_file){.name = xstrdup(files[i].name), .text = xstrdup(files[i].text)};
     }
     if (rc == 0)
-        rc = rules_check(&p, e);
+        rc = whole_check(&p, e);
     if (rc < 0)
         return rc;
     *ret = p;

@@ -4,7 +4,9 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "policy/keys.h"
 #include "policy/rules/rules.h"
+#include "policy/zone.h"
 
 const char *const on_blocked_names[4] = {"refuse", "leave", "cold", "shutdown"};
 const char *const drain_order_names[3] = {"fastest", "smallest-first", "largest-first"};
@@ -74,13 +76,25 @@ void rule_done(struct rule *r)
     *r = (struct rule){0};
 }
 
+void policy_windows_done(struct policy *p)
+{
+    for (size_t i = 0; i < p->balance.n_windows; i++)
+        window_done(&p->balance.windows[i]);
+    free(p->balance.windows);
+    p->balance.windows = NULL;
+    p->balance.n_windows = 0;
+}
+
 void policy_done(struct policy *p)
 {
     for (size_t i = 0; i < p->n_rules; i++)
         rule_done(&p->rules[i]);
     free(p->rules);
-    free(p->balance.schedule);
-    free(p->balance.window);
+    schedule_done(&p->balance.schedule);
+    policy_windows_done(p);
+    for (size_t i = 0; i < p->n_zones; i++)
+        zone_free(p->zones[i]);
+    free(p->zones);
     free(p->failover.priority);
     for (size_t i = 0; i < p->n_files; i++) {
         free(p->files[i].name);

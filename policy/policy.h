@@ -11,6 +11,7 @@
 
 #include "lib/base/err.h"
 #include "lib/model/model.h"
+#include "policy/calendar.h"
 
 enum on_blocked { BLOCKED_REFUSE, BLOCKED_LEAVE, BLOCKED_COLD, BLOCKED_SHUTDOWN };
 enum drain_order { ORDER_FASTEST, ORDER_SMALLEST_FIRST, ORDER_LARGEST_FIRST };
@@ -93,8 +94,9 @@ struct policy {
         int64_t shutdown_timeout_us; /* for a guest that was asked to; it is never destroyed */
     } drain;
     struct {
-        char *schedule; /* cron, five fields; NULL: only when asked */
-        char *window;   /* "Mon-Fri 20:00-06:00 Europe/Paris"; NULL: always */
+        struct schedule schedule; /* without text: only when asked */
+        struct window *windows;   /* none: always */
+        size_t n_windows;
         int64_t
             imbalance_ppm; /* difference between the fullest and the emptiest host that is let be */
         int64_t sustained; /* looks in a row that must find it */
@@ -117,6 +119,8 @@ struct policy {
     char *dir;
     struct policy_file *files; /* what it was read from, in that order: for the record */
     size_t n_files;
+    struct zone **zones; /* those that schedule and windows name: for the record too */
+    size_t n_zones;
 };
 
 void policy_default(struct policy *p);
@@ -124,6 +128,9 @@ void policy_default(struct policy *p);
 int policy_load(const char *dir, struct policy *ret, struct err *e);
 /* The same from texts; name: how each is called in messages. */
 int policy_load_texts(const struct policy_file *files, size_t n, struct policy *ret, struct err *e);
+/* As it was recorded: zones of these tables are not looked up. zones: taken, also on errors. */
+int policy_load_recorded(const struct policy_file *files, size_t n, struct zone **zones,
+                         size_t n_zones, struct policy *ret, struct err *e);
 void policy_done(struct policy *p);
 /* draft-07 JSON schema of one policy file, as text (schema/policy.json). Gives. */
 char *policy_schema_text(void);

@@ -93,6 +93,11 @@ static json_t *rules_schema(void)
     return json_pack("{s:s,s:o}", "type", "array", "items", rule);
 }
 
+static json_t *window_schema(void)
+{
+    return text("^ *[A-Za-z,-]+ +[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} +[A-Za-z0-9_+/-]+ *$");
+}
+
 /* Numbers and texts; the schema knows the form, and of plain numbers the bounds. */
 static json_t *scalar_schema(const struct key *k)
 {
@@ -114,9 +119,11 @@ static json_t *scalar_schema(const struct key *k)
     case KT_PER_GIB:
         return text("^" DURATION "/GiB$");
     case KT_SCHEDULE:
-        return text("^ *([^ ]+ +){4}[^ ]+ *$");
+        return text("^ *([^ ]+ +){4,5}[^ ]+ *$");
     case KT_WINDOW:
-        return text("^ *[A-Za-z,-]+ +[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2} +[A-Za-z0-9_+/-]+ *$");
+        return either(window_schema(), json_pack("{s:s,s:i,s:i,s:o}", "type", "array", "minItems",
+                                                 1, "maxItems", LIM_WINDOWS, "items",
+                                                 window_schema()));
     case KT_LABEL:
         return text("^.+$");
     case KT_VERSION:

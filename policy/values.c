@@ -5,7 +5,6 @@
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "policy/calendar.h"
 #include "policy/keys.h"
 
 int fail_at(const struct reading *r, const struct ynode *n, const char *path, const char *what)
@@ -219,7 +218,7 @@ static int fail_number(const struct reading *r, const struct key *k, const struc
     return fail_value(r, n, path, expected);
 }
 
-static bool is_zero_word(const struct key *k, const struct ynode *n)
+bool value_is_zero_word(const struct key *k, const struct ynode *n)
 {
     return k->zero && n->kind == Y_SCALAR && str_eq(n->text, k->zero);
 }
@@ -228,25 +227,9 @@ static int value_number(const struct reading *r, const struct key *k, const stru
                         const char *path, int64_t *ret)
 {
     int64_t v = 0;
-    if (!is_zero_word(k, n) && (!read_number(k, n, &v) || v < k->min || v > k->max))
+    if (!value_is_zero_word(k, n) && (!read_number(k, n, &v) || v < k->min || v > k->max))
         return fail_number(r, k, n, path);
     *ret = v;
-    return 0;
-}
-
-static int value_text(const struct reading *r, const struct key *k, const struct ynode *n,
-                      const char *path, char **ret)
-{
-    bool schedule = k->type == KT_SCHEDULE, none = is_zero_word(k, n);
-    struct err why;
-    if (n->kind != Y_SCALAR)
-        return fail_value(r, n, path,
-                          schedule ? "never, or the five fields of cron"
-                                   : "always, or days, times and zone");
-    if (!none && (schedule ? schedule_check(n->text, &why) : window_check(n->text, &why)) < 0)
-        return fail_at(r, n, path, why.msg);
-    free(*ret);
-    *ret = none ? NULL : xstrdup(n->text);
     return 0;
 }
 
@@ -256,7 +239,7 @@ static int value_label(const struct reading *r, const struct key *k, const struc
     if (n->kind != Y_SCALAR || !*n->text || strlen(n->text) > LIM_NAME_BYTES)
         return fail_value(r, n, path, "the key of a label, or none");
     free(*ret);
-    *ret = is_zero_word(k, n) ? NULL : xstrdup(n->text);
+    *ret = value_is_zero_word(k, n) ? NULL : xstrdup(n->text);
     return 0;
 }
 
@@ -315,8 +298,9 @@ int value_read(const struct reading *r, const struct key *k, const struct ynode 
     case KT_PER_GIB:
         return value_number(r, k, n, path, member);
     case KT_SCHEDULE:
+        return value_schedule(r, k, n, path);
     case KT_WINDOW:
-        return value_text(r, k, n, path, member);
+        return value_window(r, k, n, path);
     case KT_LABEL:
         return value_label(r, k, n, path, member);
     case KT_SECTION:

@@ -26,6 +26,10 @@ enum {
     LIM_POLICY_FILES = 256,
     LIM_SPREAD = 16,                 /* domains that a rule asks for: 2^n ways to be in flight */
     LIM_YAML_DEPTH = 16,
+    LIM_WINDOWS = 16,                /* of one policy */
+    LIM_ZONES = 2048,                /* names that are looked at for "did you mean" */
+    LIM_ZONE_NAME_BYTES = 64,
+    LIM_ZONE_CHANGES = 512,          /* Africa/Casablanca has 130 until 2037 */
     LIM_RUNS_KEPT = 1000,
     LIM_RETRIES = 16,
     LIM_WAYS_STAYS = 8,              /* VMs that stay for which ways out are looked for */

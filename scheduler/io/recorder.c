@@ -141,14 +141,28 @@ void recorder_state(struct recorder *r, const struct recorder_state *st)
     write_line(r, j);
 }
 
+/* A zone's law may change before the recording is read, and tzdata may not be there. */
+static json_t *zone_body(const struct zone *z)
+{
+    json_t *changes = json_array();
+    for (size_t i = 0; i < z->n; i++)
+        json_array_append_new(changes,
+                              json_pack("[I, I]", (json_int_t)z->changes[i].from_s,
+                                        (json_int_t)z->changes[i].offset_s));
+    return json_pack("{s:s, s:o}", "name", z->name, "changes", changes);
+}
+
 static json_t *policy_body(const struct policy *p)
 {
     json_t *files = json_array();
     for (size_t i = 0; i < p->n_files; i++)
         json_array_append_new(
             files, json_pack("{s:s, s:s}", "name", p->files[i].name, "text", p->files[i].text));
-    return json_pack("{s:o, s:s, s:b}", "files", files, "commit", p->commit ? p->commit : "",
-                     "clean", p->clean);
+    json_t *zones = json_array();
+    for (size_t i = 0; i < p->n_zones; i++)
+        json_array_append_new(zones, zone_body(p->zones[i]));
+    return json_pack("{s:o, s:o, s:s, s:b}", "files", files, "zones", zones, "commit",
+                     p->commit ? p->commit : "", "clean", p->clean);
 }
 
 void recorder_policy(struct recorder *r, const struct policy *p)

@@ -10,6 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
+#include "policy/zone.h"
 #include "scheduler/core/core.h"
 #include "scheduler/simcli/simcli.h"
 
@@ -70,6 +71,37 @@ static void decide(struct replay *r, struct core_effects *fx)
 }
 
 /* ---- restoring --------------------------------------------------------------------------------- */
+static int read_zone(struct replay *r, const json_t *j, struct zone **ret, struct err *e)
+{
+    const json_t *list = json_object_get(j, "changes");
+    size_t n = 0;
+    struct zone_change *changes = NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *pair = json_array_get(list, i);
+        *vec_add(&changes, &n) =
+            (struct zone_change){.from_s = json_integer_value(json_array_get(pair, 0)),
+                                 .offset_s = json_integer_value(json_array_get(pair, 1))};
+    }
+    const char *name = text_of(j, "name");
+    if (name && zone_from_table(name, changes, n, ret, NULL) == 0)
+        return 0;
+    free(changes);
+    return bad_line(r, "the policy's zones cannot be read", e);
+}
+
+/* Recordings without zones are of policies that had none in force. */
+static int read_zones(struct replay *r, const json_t *list, struct zone ***ret, size_t *ret_n,
+                      struct err *e)
+{
+    struct zone *z;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (read_zone(r, json_array_get(list, i), &z, e) < 0)
+            return -EBADMSG;
+        *vec_add(ret, ret_n) = z;
+    }
+    return 0;
+}
+
 static int read_policy(struct replay *r, const json_t *body, struct policy *ret, struct err *e)
 {
     const json_t *list = json_object_get(body, "files");
@@ -82,8 +114,17 @@ static int read_policy(struct replay *r, const json_t *body, struct policy *ret,
         if (!files[i].name || !files[i].text)
             rc = bad_line(r, "a policy file without name or text", e);
     }
+    struct zone **zones = NULL;
+    size_t n_zones = 0;
     if (rc == 0)
-        rc = policy_load_texts(files, n, ret, e);
+        rc = read_zones(r, json_object_get(body, "zones"), &zones, &n_zones, e);
+    if (rc == 0) {
+        rc = policy_load_recorded(files, n, zones, n_zones, ret, e);
+    } else {
+        while (n_zones)
+            zone_free(zones[--n_zones]);
+        free(zones);
+    }
     free(files);
     if (rc == 0 && *text_of(body, "commit")) {
         ret->commit = xstrdup(text_of(body, "commit"));

@@ -245,8 +245,8 @@ static void test_defaults(void **state)
     assert_int_equal(p.balance.cooldown_us, 6 * 3600 * SEC);
     assert_int_equal(p.balance.mode, BALANCE_EVEN);
     assert_int_equal(p.balance.approve, APPROVE_MANUAL); /* nothing moves unasked */
-    assert_null(p.balance.schedule);
-    assert_null(p.balance.window);
+    assert_null(p.balance.schedule.text);
+    assert_int_equal(p.balance.n_windows, 0);
     assert_int_equal(p.budget.moves_per_vm_per_day, 0);
     assert_int_equal(p.n_rules, 0);
     assert_null(p.commit);
@@ -282,8 +282,11 @@ static void expect_balance(const struct policy *p)
     assert_int_equal(p->balance.max_moves, 50);
     assert_int_equal(p->balance.weight_cpu, 0);
     assert_int_equal(p->balance.weight_mem, 3);
-    assert_string_equal(p->balance.schedule, "0,30 8-18/2 1-7 jan,Jul-dec mon-fri");
-    assert_string_equal(p->balance.window, "Sat,Sun 00:00-24:00 Etc/GMT+3");
+    assert_string_equal(p->balance.schedule.text, "0,30 8-18/2 1-7 jan,Jul-dec mon-fri");
+    assert_int_equal(p->balance.n_windows, 1);
+    assert_string_equal(p->balance.windows[0].text, "Sat,Sun 00:00-24:00 Etc/GMT+3");
+    assert_ptr_equal(p->balance.schedule.zone, p->balance.windows[0].zone);
+    assert_int_equal(p->n_zones, 1);
     assert_int_equal(p->balance.sustained, 1);
     assert_int_equal(p->balance.cooldown_us, 0);
     assert_int_equal(p->balance.approve, APPROVE_AUTO);
@@ -332,13 +335,49 @@ static void test_every_key(void **state)
     assert_int_equal(p.migration.downtime_us, 0);
     assert_int_equal(p.migration.multifd_channels, POLICY_MULTIFD_CHANNELS);
     assert_int_equal(p.capacity.mem_reserve_bytes, 0);
-    assert_null(p.balance.schedule);
-    assert_null(p.balance.window);
+    assert_null(p.balance.schedule.text);
+    assert_int_equal(p.balance.n_windows, 0);
     assert_int_equal(p.budget.moves_per_vm_per_day, 0);
     assert_int_equal(p.budget.pause_per_vm_per_day_us, 0);
     assert_int_equal(p.migration.retries, 0); /* untouched by the later file */
     policy_done(&p);
     remove_dir(dir);
+}
+
+/* The zone of a schedule: its own, the first window's, UTC; whatever file says which. */
+static void test_zones(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b, *zone;
+        size_t windows;
+    } cases[] = {
+        {"schedule: \"0 22 * * * Asia/Tokyo\"", "window: \"Sun 20:00-06:00 Europe/Paris\"",
+         "Asia/Tokyo", 1},
+        {"schedule: \"0 22 * * *\"",
+         "window: [\"Sun 20:00-06:00 Europe/Paris\", \"Mon 20:00-06:00 Asia/Tokyo\"]",
+         "Europe/Paris", 2},
+        {"window: \"Sun 20:00-06:00 Europe/Paris\"", "{window: always, schedule: \"0 22 * * *\"}",
+         NULL, 0},
+        {"window: [\"Sun 20:00-06:00 Europe/Paris\", \"Mon 20:00-06:00 Asia/Tokyo\"]",
+         "{window: \"Sun 20:00-06:00 Asia/Tokyo\", schedule: \"0 22 * * *\"}", "Asia/Tokyo", 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *dir = temp_dir();
+        struct policy p;
+        cleanup(freep) char *a = xasprintf("version: 1\nbalance:\n  %s\n", cases[i].a);
+        cleanup(freep) char *b = xasprintf("version: 1\nbalance:\n  %s\n", cases[i].b);
+        put(dir, "a.yaml", a);
+        put(dir, "b.yaml", b);
+        loads(dir, &p);
+        assert_int_equal(p.balance.n_windows, cases[i].windows);
+        if (cases[i].zone)
+            assert_string_equal(p.balance.schedule.zone->name, cases[i].zone);
+        else
+            assert_null(p.balance.schedule.zone);
+        policy_done(&p);
+        remove_dir(dir);
+    }
 }
 
 static void test_rules(void **state)
@@ -597,6 +636,7 @@ int main(void)
         cmocka_unit_test(test_missing_directory),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_zones),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_merge),
         cmocka_unit_test(test_selectors),

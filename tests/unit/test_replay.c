@@ -37,7 +37,9 @@ static void step(struct record *x, struct core_event *ev)
 /* A scheduler with a policy of two files, one agent, and a request that is refused. */
 static void make_record(struct record *x)
 {
-    static char a[] = "a.yaml", b[] = "b.yaml", version[] = "version: 1\n";
+    static char a[] = "a.yaml", b[] = "b.yaml";
+    static char version[] =
+        "version: 1\nbalance: {window: \"Sun 02:00-03:00 Europe/Paris\"}\n";
     static char rules[] = "version: 1\nrules:\n  - {name: stays, exclude: {vms: {names: [web]}}}\n";
     const struct policy_file files[] = {{a, version}, {b, rules}};
     struct core_effects fx = {0};
@@ -107,6 +109,20 @@ static void the_same_is_decided_again(void **state)
     record_done(&x);
 }
 
+/* The zone is in the record: one that the system does not know is as good. */
+static void zones_are_recorded(void **state)
+{
+    (void)state;
+    struct record x;
+    make_record(&x);
+    rewrite(&x, "02:00-03:00 Europe/Paris", "02:00-03:00 Europe/Sirap");
+    rewrite(&x, "\"name\":\"Europe/Paris\"", "\"name\":\"Europe/Sirap\"");
+    assert_int_equal(replay(&x), SIM_OK);
+    rewrite(&x, "\"name\":\"Europe/Sirap\"", "\"name\":\"Europe/Paris\"");
+    assert_int_equal(replay(&x), SIM_BAD);
+    record_done(&x);
+}
+
 static void another_decision_is_found(void **state)
 {
     (void)state;
@@ -131,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_is_decided_again),
+        cmocka_unit_test(zones_are_recorded),
         cmocka_unit_test(another_decision_is_found),
         cmocka_unit_test(what_is_no_record_is_refused),
     };
