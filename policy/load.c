@@ -1,105 +1,30 @@
 #include <errno.h>
-#include <fts.h>
 #include <string.h>
 
 #include "lib/base/file.h"
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "policy/git.h"
-#include "policy/keys.h"
-
-struct paths {
-    char **list; /* relative to the directory, sorted */
-    size_t n;
-};
-
-static void paths_done(struct paths *p)
-{
-    for (size_t i = 0; i < p->n; i++)
-        free(p->list[i]);
-    free(p->list);
-}
-
-static void fts_closep(FTS **f)
-{
-    if (*f)
-        fts_close(*f);
-}
-
-bool policy_file_name(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return name[0] != '.' && dot && (str_eq(dot, ".yaml") || str_eq(dot, ".yml"));
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int visit(FTS *f, FTSENT *ent, size_t dir_len, struct paths *ret, struct err *e)
-{
-    const char *rel = ent->fts_path + dir_len;
-    while (*rel == '/')
-        rel++;
-    switch (ent->fts_info) {
-    case FTS_D: /* hidden directories (.git) hold no policy */
-        if (ent->fts_level > 0 && ent->fts_name[0] == '.')
-            fts_set(f, ent, FTS_SKIP);
-        return 0;
-    case FTS_DC:
-        return err_set(e, -ELOOP, "%s: the directory contains itself", rel);
-    case FTS_DNR:
-    case FTS_ERR:
-    case FTS_NS:
-        return err_set(e, -ent->fts_errno, "%s: %s", *rel ? rel : ent->fts_path,
-                       strerror(ent->fts_errno));
-    case FTS_SLNONE:
-        if (!policy_file_name(ent->fts_name))
-            return 0;
-        return err_set(e, -ENOENT, "%s: the link points to nothing", rel);
-    case FTS_F:
-        if (!policy_file_name(ent->fts_name))
-            return 0;
-        if (ret->n == LIM_POLICY_FILES)
-            return err_set(e, -E2BIG, "more than %d policy files", LIM_POLICY_FILES);
-        *vec_add(&ret->list, &ret->n) = xstrdup(rel);
-        return 0;
-    default:
-        return 0;
-    }
-}
-
-static int find_files(const char *dir, struct paths *ret, struct err *e)
-{
-    cleanup(freep) char *root = xstrdup(dir);
-    for (size_t len = strlen(root); len > 1 && root[len - 1] == '/'; len--)
-        root[len - 1] = '\0';
-    char *roots[] = {root, NULL};
-    cleanup(fts_closep) FTS *f = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
-    if (!f)
-        return err_set(e, -errno, "%s: %m", dir);
-    for (;;) {
-        errno = 0;
-        FTSENT *ent = fts_read(f);
-        if (!ent && errno)
-            return err_set(e, -errno, "%s: %m", dir);
-        if (!ent)
-            break;
-        if (ent->fts_level == 0 && ent->fts_info == FTS_F)
-            return err_set(e, -ENOTDIR, "%s: not a directory", dir);
-        int rc = visit(f, ent, strlen(root), ret, e);
-        if (rc < 0)
-            return rc;
-    }
-    if (ret->n)
-        qsort(ret->list, ret->n, sizeof(*ret->list), by_name);
-    return 0;
-}
+#include "policy/find.h"
+#include "policy/loading.h"
 
 static int read_section(const struct reading *r, const struct keyset *set, const struct ynode *n,
                         const char *path);
+
+static void note_set(const struct reading *r, const struct ynode *n, const char *path)
+{
+    struct policy *p = r->p;
+    char *where = xasprintf("%s:%d:%d", r->file, n->line, n->col);
+    for (size_t i = 0; i < p->n_set; i++)
+        if (str_eq(p->set[i].key, path)) {
+            free(p->set[i].overrides);
+            p->set[i].overrides = p->set[i].where;
+            p->set[i].where = where;
+            return;
+        }
+    *(struct policy_set *)vec_add(&p->set, &p->n_set) =
+        (struct policy_set){.key = xstrdup(path), .where = where};
+}
 
 static int read_key(const struct reading *r, const struct keyset *set, const struct ynode *n,
                     const char *path)
@@ -120,7 +45,10 @@ static int read_key(const struct reading *r, const struct keyset *set, const str
             return read_section(r, k->sub, n, sub);
         if (k->type == KT_RULES)
             return rules_read(r, n);
-        return value_read(r, k, n, sub);
+        int rc = value_read(r, k, n, sub);
+        if (rc == 0 && k->type != KT_VERSION)
+            note_set(r, n, sub);
+        return rc;
     }
     return fail_unknown(r, n, path, candidates, n_candidates);
 }
@@ -151,6 +79,16 @@ int policy_read_text(const char *file, const char *text, size_t len, struct poli
     return rc;
 }
 
+int policy_read_kept(const char *name, const char *text, size_t len, struct policy *p,
+                     struct err *e)
+{
+    int rc = policy_read_text(name, text, len, p, e);
+    if (rc == 0)
+        *(struct policy_file *)vec_add(&p->files, &p->n_files) =
+            (struct policy_file){.name = xstrdup(name), .text = xstrdup(text)};
+    return rc;
+}
+
 static int read_file(const char *dir, const char *rel, struct policy *p, struct err *e)
 {
     cleanup(freep) char *path = xasprintf("%s/%s", dir, rel);
@@ -159,12 +97,36 @@ static int read_file(const char *dir, const char *rel, struct policy *p, struct 
     int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
     if (rc == -E2BIG)
         return err_set(e, rc, "%s: longer than %d bytes", rel, LIM_POLICY_FILE_BYTES);
-    if (rc == 0)
-        rc = policy_read_text(rel, text, len, p, e);
+    return rc < 0 ? rc : policy_read_kept(rel, text, len, p, e);
+}
+
+int policy_read_dir(const char *dir, struct policy *p, struct problems *found, struct err *e)
+{
+    cleanup(policy_paths_done) struct policy_paths files = {0};
+    int rc = policy_find(dir, policy_file_name, &files, e);
+    for (size_t i = 0; i < files.n && (rc == 0 || found); i++) {
+        struct err one = {0};
+        int r = read_file(dir, files.list[i], p, &one);
+        if (r < 0 && found)
+            problem_add_message(found, "invalid", one.msg);
+        if (r < 0 && rc == 0)
+            rc = e ? (*e = one).code : r;
+    }
+    return rc;
+}
+
+int policy_add_source(const char *dir, struct policy *p, struct err *e)
+{
+    struct git_source git;
+    int rc = policy_git(dir, &git, e);
     if (rc < 0)
         return rc;
-    *(struct policy_file *)vec_add(&p->files, &p->n_files) =
-        (struct policy_file){.name = xstrdup(rel), .text = take(text)};
+    p->commit = git.commit;
+    p->author = git.author;
+    p->summary = git.summary;
+    p->committed_wall_us = git.committed_wall_us;
+    p->clean = git.clean;
+    p->dir = xstrdup(dir);
     return 0;
 }
 
@@ -178,18 +140,37 @@ static int whole_check(struct policy *p, struct err *e)
 
 int policy_load(const char *dir, struct policy *ret, struct err *e)
 {
-    cleanup(paths_done) struct paths files = {0};
     cleanup(policy_done) struct policy p;
     policy_default(&p);
-    int rc = find_files(dir, &files, e);
-    for (size_t i = 0; rc == 0 && i < files.n; i++)
-        rc = read_file(dir, files.list[i], &p, e);
+    int rc = policy_read_dir(dir, &p, NULL, e);
     if (rc == 0)
         rc = whole_check(&p, e);
     if (rc == 0)
-        rc = policy_git(dir, &p.commit, &p.clean, e);
+        rc = policy_add_source(dir, &p, e);
     if (rc < 0)
         return rc;
+    *ret = p;
+    p = (struct policy){0};
+    return 0;
+}
+
+int policy_load_revision(const char *dir, const char *rev, struct policy *ret, struct err *e)
+{
+    cleanup(git_files_done) struct git_files files = {0};
+    cleanup(policy_done) struct policy p;
+    policy_default(&p);
+    int rc = policy_git_files(dir, rev, &files, e);
+    for (size_t i = 0; rc == 0 && i < files.n; i++)
+        rc = policy_read_kept(files.list[i].name, files.list[i].text, files.list[i].len, &p, e);
+    if (rc == 0)
+        rc = rules_check(&p, e);
+    if (rc < 0)
+        return rc;
+    p.commit = take(files.source.commit);
+    p.author = take(files.source.author);
+    p.summary = take(files.source.summary);
+    p.committed_wall_us = files.source.committed_wall_us;
+    p.clean = true;
     p.dir = xstrdup(dir);
     *ret = p;
     p = (struct policy){0};
@@ -209,11 +190,8 @@ int policy_load_recorded(const struct policy_file *files, size_t n, struct zone 
     p.zones = zones;
     p.n_zones = n_zones;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = policy_read_text(files[i].name, files[i].text, strlen(files[i].text), &p, e);
-        *(struct policy_file *)vec_add(&p.files, &p.n_files) =
-            (struct policy_file){.name = xstrdup(files[i].name), .text = xstrdup(files[i].text)};
-    }
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = policy_read_kept(files[i].name, files[i].text, strlen(files[i].text), &p, e);
     if (rc == 0)
         rc = whole_check(&p, e);
     if (rc < 0)

@@ -101,6 +101,14 @@ void policy_done(struct policy *p)
         free(p->files[i].text);
     }
     free(p->files);
+    for (size_t i = 0; i < p->n_set; i++) {
+        free(p->set[i].key);
+        free(p->set[i].where);
+        free(p->set[i].overrides);
+    }
+    free(p->set);
+    free(p->author);
+    free(p->summary);
     free(p->commit);
     free(p->dir);
     *p = (struct policy){0};

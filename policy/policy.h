@@ -67,6 +67,12 @@ struct rule {
 struct policy_file {
     char *name, *text;
 };
+/* A value that a file gives. */
+struct policy_set {
+    char *key;       /* "balance.max_moves" */
+    char *where;     /* "20-site.yaml:4:14" */
+    char *overrides; /* where an earlier file gave another; NULL: none did */
+};
 struct policy {
     struct {
         int64_t mem_overcommit_ppm; /* 1000000 = none */
@@ -114,8 +120,12 @@ struct policy {
     } failover;
     struct rule *rules;
     size_t n_rules;
-    char *commit; /* git commit of the work tree, NULL if it is none */
-    bool clean;   /* the tree had no local changes */
+    struct policy_set *set; /* one per key, in the order in which they were first given */
+    size_t n_set;
+    char *commit;           /* git commit of the work tree, NULL if it is none */
+    bool clean;             /* the tree had no local changes */
+    char *author, *summary; /* of the commit: "Ann Ode <ann@example.org>", its first line */
+    int64_t committed_wall_us;
     char *dir;
     struct policy_file *files; /* what it was read from, in that order: for the record */
     size_t n_files;
@@ -124,8 +134,12 @@ struct policy {
 };
 
 void policy_default(struct policy *p);
-/* Load every .yaml and .yml file below DIR, in name order. Gives *ret. A missing directory is an error. */
+/* Load every .yaml and .yml file below DIR, in name order; not those of tests (NAME.test.yaml). Gives *ret.
+ * A missing directory is an error, and so is a link that leads out of it. */
 int policy_load(const char *dir, struct policy *ret, struct err *e);
+/* The same from a git revision, without touching a work tree: REV of the repository that DIR is in, with
+ * the files that DIR holds there, or REV:PATH with those below PATH. */
+int policy_load_revision(const char *dir, const char *rev, struct policy *ret, struct err *e);
 /* The same from texts; name: how each is called in messages. */
 int policy_load_texts(const struct policy_file *files, size_t n, struct policy *ret, struct err *e);
 /* As it was recorded: zones of these tables are not looked up. zones: taken, also on errors. */

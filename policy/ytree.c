@@ -10,7 +10,8 @@
 
 struct reader {
     yaml_parser_t parser;
-    const char *file;
+    const char *file, *text;
+    size_t len;
     struct err *e;
 };
 
@@ -37,6 +38,20 @@ static int fail_at(struct reader *r, yaml_mark_t at, const char *what)
     return err_set(r->e, -EBADMSG, "%s:%zu:%zu: %s", r->file, at.line + 1, at.column + 1, what);
 }
 
+/* libyaml's reader is ahead of its parser and says only which byte it could not take. */
+static yaml_mark_t mark_of_byte(const struct reader *r, size_t offset)
+{
+    yaml_mark_t at = {0};
+    for (size_t i = 0; i < offset && i < r->len; i++)
+        if (r->text[i] == '\n') {
+            at.line++;
+            at.column = 0;
+        } else if (((unsigned char)r->text[i] & 0xc0) != 0x80) { /* columns are characters */
+            at.column++;
+        }
+    return at;
+}
+
 static int next(struct reader *r, yaml_event_t *ev)
 {
     if (yaml_parser_parse(&r->parser, ev))
@@ -44,7 +59,10 @@ static int next(struct reader *r, yaml_event_t *ev)
     const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_MEMORY_ERROR)
         abort();
-    yaml_mark_t at = p->error == YAML_READER_ERROR ? p->mark : p->problem_mark;
+    yaml_mark_t at =
+        p->error == YAML_READER_ERROR ? mark_of_byte(r, p->problem_offset) : p->problem_mark;
+    if (p->error == YAML_SCANNER_ERROR && at.index < r->len && r->text[at.index] == '\t')
+        return fail_at(r, at, "not valid YAML: a tab cannot indent, blanks do");
     return err_set(r->e, -EBADMSG, "%s:%zu:%zu: not valid YAML: %s%s%s", r->file, at.line + 1,
                    at.column + 1, p->problem ? p->problem : "unreadable", p->context ? ", " : "",
                    p->context ? p->context : "");
@@ -175,10 +193,13 @@ static int parse_stream(struct reader *r, struct ynode *ret)
 
 int ytree_parse(const char *file, const char *text, size_t len, struct ynode *ret, struct err *e)
 {
-    struct reader r = {.file = file, .e = e};
+    struct reader r = {.file = file, .text = text, .len = len, .e = e};
     struct ynode root = {.kind = Y_MAP, .line = 1, .col = 1};
+    if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+        return err_set(e, -EBADMSG, "%s:1:1: the text is UTF-16: save it as UTF-8", file);
     if (!yaml_parser_initialize(&r.parser))
         abort(); /* it only fails without memory */
+    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, len);
     int rc = parse_stream(&r, &root);
     yaml_parser_delete(&r.parser);

@@ -3,53 +3,21 @@
  * POLICY_BLESS=1 writes those files anew (then read them). */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <git2.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <cmocka.h>
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "policy/policy.h"
+#include "tests/unit/tempdir.h"
 
 #define BAD "tests/unit/data/policy-bad"
-
-static char *temp_dir(void)
-{
-    char *dir = xstrdup("/tmp/drover-policy-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    return dir;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void remove_dir(char *dir)
-{
-    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-    free(dir);
-}
-
-static void put(const char *dir, const char *name, const char *text)
-{
-    cleanup(freep) char *path = xasprintf("%s/%s", dir, name);
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    assert_int_equal(dir_make(path, 0755, NULL), 0);
-    *slash = '/';
-    assert_int_equal(file_write(path, text, strlen(text), 0644, NULL), 0);
-}
 
 static void loads(const char *dir, struct policy *ret)
 {
@@ -83,7 +51,7 @@ static void one_mistake(const char *name)
     struct policy p;
     struct err e = {0};
     assert_int_equal(file_read(from, 1 << 20, &text, NULL, NULL), 0);
-    put(dir, name, text);
+    temp_put(dir, name, text);
     if (policy_load(dir, &p, &e) == 0)
         fail_msg("%s is accepted", name);
     if (getenv("POLICY_BLESS")) {
@@ -93,7 +61,7 @@ static void one_mistake(const char *name)
     assert_int_equal(file_read(expect_path, 4096, &expect, NULL, NULL), 0);
     expect[strcspn(expect, "\n")] = '\0';
     assert_string_equal(e.msg, expect);
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 static void test_mistakes(void **state)
@@ -113,14 +81,15 @@ static void test_contradiction_in_two_files(void **state)
 {
     (void)state;
     char *dir = temp_dir();
-    put(dir, "10.yaml",
-        "version: 1\nrules:\n  - {name: near, affinity: {vms: {labels: {app: db}}}}\n");
-    put(dir, "20/db.yaml",
+    temp_put(dir, "10.yaml",
+             "version: 1\nrules:\n  - {name: near, affinity: {vms: {labels: {app: db}}}}\n");
+    temp_put(
+        dir, "20/db.yaml",
         "version: 1\nrules:\n\n  - {name: apart, anti_affinity: {vms: {labels: {app: db}}}}\n");
     refuses(dir,
             "20/db.yaml:4: rule 'apart' contradicts rule 'near' at 10.yaml:3: the same VMs cannot "
             "be together and apart");
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 /* Rules that look like a contradiction, and can hold. */
@@ -156,10 +125,10 @@ static void test_no_contradiction(void **state)
         char *dir = temp_dir();
         struct policy p;
         cleanup(freep) char *text = xasprintf("version: 1\nrules: [%s]\n", sound[i]);
-        put(dir, "a.yaml", text);
+        temp_put(dir, "a.yaml", text);
         loads(dir, &p);
         policy_done(&p);
-        remove_dir(dir);
+        temp_remove(dir);
     }
 }
 
@@ -176,13 +145,13 @@ static void test_huge_rules(void **state)
             at += sprintf(at, "v%d-%d, ", i, k);
         sprintf(at, "]}}}\n");
         cleanup(freep) char *name = xasprintf("%d.yaml", i);
-        put(dir, name, text);
+        temp_put(dir, name, text);
     }
     struct policy p;
     loads(dir, &p);
     assert_int_equal(p.n_rules, 40);
     policy_done(&p);
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 static void test_limits(void **state)
@@ -191,7 +160,7 @@ static void test_limits(void **state)
     char *dir = temp_dir();
     cleanup(freep) char *big = xcalloc((10 << 20) + 16, 1);
     memset(big, '#', 10 << 20);
-    put(dir, "big.yaml", big);
+    temp_put(dir, "big.yaml", big);
     struct policy p;
     struct err e = {0};
     assert_int_equal(policy_load(dir, &p, &e), -E2BIG);
@@ -201,10 +170,10 @@ static void test_limits(void **state)
     for (int i = 0; i < 8193; i++)
         at += snprintf(at, 8, "a, ");
     snprintf(at, 8, "a]\n");
-    put(dir, "big.yaml", many);
+    temp_put(dir, "big.yaml", many);
     assert_int_equal(policy_load(dir, &p, &e), -EBADMSG);
     assert_non_null(strstr(e.msg, "too many items in one list"));
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 static void test_missing_directory(void **state)
@@ -215,10 +184,10 @@ static void test_missing_directory(void **state)
     assert_int_equal(policy_load("/nonexistent/policy", &p, &e), -ENOENT);
     assert_string_equal(e.msg, "/nonexistent/policy: No such file or directory");
     char *dir = temp_dir();
-    put(dir, "a.yaml", "version: 1\n");
+    temp_put(dir, "a.yaml", "version: 1\n");
     cleanup(freep) char *file = xasprintf("%s/a.yaml", dir);
     assert_int_equal(policy_load(file, &p, &e), -ENOTDIR);
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 /* ---- what is accepted ------------------------------------------------------------------------- */
@@ -252,7 +221,7 @@ static void test_defaults(void **state)
     assert_null(p.commit);
     assert_string_equal(p.dir, dir);
     policy_done(&p);
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 static const char *const every_key =
@@ -300,7 +269,7 @@ static void test_every_key(void **state)
     (void)state;
     char *dir = temp_dir();
     struct policy p;
-    put(dir, "a.yaml", every_key);
+    temp_put(dir, "a.yaml", every_key);
     loads(dir, &p);
     assert_int_equal(p.capacity.mem_overcommit_ppm, 1500000);
     assert_int_equal(p.capacity.mem_reserve_bytes, 4 * GIB);
@@ -324,11 +293,11 @@ static void test_every_key(void **state)
     expect_balance(&p);
     policy_done(&p);
     /* back to what "auto", true and false mean, in a later file */
-    put(dir, "b.yaml",
-        "version: 1\nmigration: {parallel: auto, bandwidth: auto, downtime: auto, "
-        "multifd: true}\ncapacity: {memory: {reserve: 0}}\n"
-        "balance: {schedule: never, window: always}\n"
-        "budget: {moves_per_vm_per_day: unlimited, pause_per_vm_per_day: unlimited}\n");
+    temp_put(dir, "b.yaml",
+             "version: 1\nmigration: {parallel: auto, bandwidth: auto, downtime: auto, "
+             "multifd: true}\ncapacity: {memory: {reserve: 0}}\n"
+             "balance: {schedule: never, window: always}\n"
+             "budget: {moves_per_vm_per_day: unlimited, pause_per_vm_per_day: unlimited}\n");
     loads(dir, &p);
     assert_int_equal(p.migration.parallel, 0);
     assert_int_equal(p.migration.bandwidth_Bps, 0);
@@ -341,7 +310,7 @@ static void test_every_key(void **state)
     assert_int_equal(p.budget.pause_per_vm_per_day_us, 0);
     assert_int_equal(p.migration.retries, 0); /* untouched by the later file */
     policy_done(&p);
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 /* The zone of a schedule: its own, the first window's, UTC; whatever file says which. */
@@ -385,7 +354,8 @@ static void test_rules(void **state)
     (void)state;
     char *dir = temp_dir();
     struct policy p;
-    put(dir, "rules/db.yaml",
+    temp_put(
+        dir, "rules/db.yaml",
         "version: 1\n"
         "rules:\n"
         "  - {name: db-apart, anti_affinity: {vms: {labels: {app: db, tier: 1}}, across: rack}}\n"
@@ -419,7 +389,7 @@ static void test_rules(void **state)
     assert_int_equal(r[5].weight, 1);
     assert_string_equal(r[6].hosts.labels[0].value, "yes");
     policy_done(&p);
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 static void test_merge(void **state)
@@ -427,24 +397,25 @@ static void test_merge(void **state)
     (void)state;
     char *dir = temp_dir();
     struct policy p;
-    put(dir, "10-base.yaml",
-        "version: 1\nmigration: {retries: 5, live: false}\nrules:\n"
-        "  - {name: one, exclude: {vms: {names: [a]}}}\n");
-    put(dir, "20-site.yml",
-        "version: 1\nmigration: {retries: 3}\nrules:\n"
-        "  - {name: two, exclude: {vms: {names: [b]}}}\n");
-    put(dir, ".hidden.yaml", "nonsense\n");
-    put(dir, ".git/x.yaml", "nonsense\n");
-    put(dir, "README.md", "nonsense\n");
+    temp_put(dir, "10-base.yaml",
+             "version: 1\nmigration: {retries: 5, live: false}\nrules:\n"
+             "  - {name: one, exclude: {vms: {names: [a]}}}\n");
+    temp_put(dir, "20-site.yml",
+             "version: 1\nmigration: {retries: 3}\nrules:\n"
+             "  - {name: two, exclude: {vms: {names: [b]}}}\n");
+    temp_put(dir, ".hidden.yaml", "nonsense\n");
+    temp_put(dir, ".git/x.yaml", "nonsense\n");
+    temp_put(dir, "README.md", "nonsense\n");
     loads(dir, &p);
     assert_int_equal(p.migration.retries, 3); /* the later name wins */
     assert_false(p.migration.live);
     assert_int_equal(p.n_rules, 2); /* rules append */
     assert_string_equal(p.rules[1].name, "two");
     policy_done(&p);
-    put(dir, "30.yaml", "version: 1\nrules:\n\n  - name: one\n    exclude: {vms: {names: [b]}}\n");
+    temp_put(dir, "30.yaml",
+             "version: 1\nrules:\n\n  - name: one\n    exclude: {vms: {names: [b]}}\n");
     refuses(dir, "30.yaml:4:11: rule 'one' is already defined at 10-base.yaml:4");
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 static void test_selectors(void **state)
@@ -601,28 +572,28 @@ static void test_git(void **state)
     char *dir = temp_dir();
     git_repository *repo;
     git_libgit2_init();
-    put(dir, "site/a.yaml", "version: 1\n");
-    put(dir, "other/b.yaml", "version: 1\n");
+    temp_put(dir, "site/a.yaml", "version: 1\n");
+    temp_put(dir, "other/b.yaml", "version: 1\n");
     cleanup(freep) char *site = xasprintf("%s/site", dir);
     expect_git(site, false, false);
     assert_int_equal(git_repository_init(&repo, dir, 0), 0);
     expect_git(site, false, false); /* nothing is committed yet */
     commit_all(repo);
     expect_git(site, true, true);
-    put(dir, "site/README.md", "not policy\n");
-    put(dir, "other/b.yaml", "version: 1 # changed\n");
+    temp_put(dir, "site/README.md", "not policy\n");
+    temp_put(dir, "other/b.yaml", "version: 1 # changed\n");
     expect_git(site, true, true); /* neither changes a decision */
-    put(dir, "site/a.yaml", "version: 1 # changed\n");
+    temp_put(dir, "site/a.yaml", "version: 1 # changed\n");
     expect_git(site, true, false);
-    put(dir, "site/a.yaml", "version: 1\n");
+    temp_put(dir, "site/a.yaml", "version: 1\n");
     expect_git(site, true, true);
-    put(dir, "site/sub/new.yaml", "version: 1\n");
+    temp_put(dir, "site/sub/new.yaml", "version: 1\n");
     expect_git(site, true, false); /* untracked */
-    put(dir, ".gitignore", "sub/\n");
+    temp_put(dir, ".gitignore", "sub/\n");
     expect_git(site, true, false); /* ignored by git, but loaded */
     git_repository_free(repo);
     git_libgit2_shutdown();
-    remove_dir(dir);
+    temp_remove(dir);
 }
 
 int main(void)
