@@ -121,6 +121,7 @@ EXTRA_test_cli_show := $(CLI_PARTS)
 EXTRA_test_cli_follow := $(CLI_PARTS)
 EXTRA_test_cli_drain := $(CLI_PARTS)
 EXTRA_test_cli_offline := $(CLI_PARTS)
+EXTRA_test_cli_policy := $(CLI_PARTS)
 $(foreach v,$(filter EXTRA_test_%,$(.VARIABLES)),$(eval $(B)/tests/$(v:EXTRA_%=%): $(call obj,$($(v)))))
 
 check: ## install what is missing, build, run every test: unit (plain, asan), layers, the real lab
@@ -247,6 +248,8 @@ install: all man ## install below DESTDIR and PREFIX=/usr
 	install -D -m 644 deploy/completion/drover.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/drover
 	install -d $(DESTDIR)$(PREFIX)/share/doc/drover/examples
 	install -m 644 $(wildcard deploy/examples/*.yaml) $(DESTDIR)$(PREFIX)/share/doc/drover/examples/
+	cp -r --no-preserve=mode deploy/examples/policy-repo $(DESTDIR)$(PREFIX)/share/doc/drover/examples/
+	install -D -m 644 schema/policy.json $(DESTDIR)$(PREFIX)/share/drover/policy.json
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 	@echo "  V=plain|asan|tsan picks the variant"

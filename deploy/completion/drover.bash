@@ -43,10 +43,11 @@ _drover()
     --parallel) _drover_words 'auto 1 2 4 8'; return ;;
     -o | --output) _drover_words 'table wide json yaml name jsonl'; return ;;
     --progress) _drover_words 'auto tty plain jsonl none'; return ;;
+    -f | --format) _drover_words 'text parsable github json junit'; return ;;
     --from) _drover_words 'ganeti csv table'; return ;;
     --policy) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --socket | --snapshot | --picture | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | --after | --limit) return ;;
+    --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --after | --limit) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -69,6 +70,7 @@ _drover()
         vms) _drover_words "--host $global" ;;
         journal) _drover_words "--after --limit $global" ;;
         explain) _drover_words "--snapshot --policy $global" ;;
+        policy) _drover_words "--format --snapshot --live --strict --run --fail-only $global" ;;
         snapshot) _drover_words "--from --hosts --flavors --link --assume-rbd $global" ;;
         '') _drover_words "$global --version" ;;
         *) _drover_words "$global" ;;
@@ -82,7 +84,7 @@ _drover()
     check) _drover_names hosts; ((words_seen)) || _drover_words pair ;;
     cancel | attach | runs | run) _drover_names runs ;;
     explain | vms) _drover_names vms ;;
-    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words check; fi ;;
+    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'check test'; fi ;;
     snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac

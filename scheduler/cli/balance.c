@@ -10,6 +10,7 @@
 #include "scheduler/cli/opt.h"
 #include "scheduler/cli/out.h"
 #include "scheduler/cli/picture.h"
+#include "scheduler/cli/policycmd.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 #include "scheduler/core/planned.h"
@@ -52,12 +53,13 @@ static const enum plan_goal goal_of_mode[] = {
     [BALANCE_CONSOLIDATE] = GOAL_CONSOLIDATE,
 };
 
-static enum plan_goal goal_of(const char *word)
+int balance_goal(const char *word, const struct policy *p)
 {
-    size_t i = 0;
-    while (!str_eq(goals[i].word, word))
-        i++;
-    return goals[i].goal;
+    for (size_t i = 0; i < ARRAY_LEN(goals); i++)
+        if (str_eq(goals[i].word, word))
+            return (int)(goals[i].goal == GOAL_BALANCE ? goal_of_mode[p->balance.mode]
+                                                       : goals[i].goal);
+    return -1;
 }
 
 /* What the goal needs and what it has no use for. */
@@ -249,9 +251,8 @@ int balance_plan(struct cli *c, int argc, char **argv)
     code = offline_open(c, &d.offline, &o);
     if (code)
         return code;
-    enum plan_goal goal = goal_of(word);
-    if (goal == GOAL_BALANCE)
-        goal = goal_of_mode[d.mode >= 0 ? d.mode : o.policy.balance.mode];
+    enum plan_goal goal =
+        d.mode >= 0 ? goal_of_mode[d.mode] : (enum plan_goal)balance_goal(word, &o.policy);
     code = check_goal(c, goal, &d);
     code = code ? code : plan_for(c, goal, &d, &o);
     if (code != X_USAGE)

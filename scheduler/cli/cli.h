@@ -18,6 +18,7 @@ enum exit_code {
     X_DONE = 0, /* or nothing to do */
     X_FAILED = 1,
     X_CHANGES = 2, /* only with --detailed-exitcode: there are changes */
+    X_NOT_MET = 2, /* policy check --strict: warnings; policy test: a case failed */
     X_BLOCKED = 3, /* blocked or infeasible; reasons printed, nothing changed */
     X_PARTLY = 4,
     X_UNREACHABLE = 5, /* no scheduler */

@@ -62,6 +62,19 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --vm VM              of make-room, fit: one that there is, elsewhere than where it is\n"    \
     "  --priority LABEL     of failover: VMs with the smallest number in it come first\n\n"
 
+#define POLICY_HELP                                                                                \
+    "check DIR    what is wrong with it: form, contradictions, cases that cannot be read\n"        \
+    "test DIR     the cases beside the rules (NAME.test.yaml), asked of the planner\n\n"           \
+    "  -f, --format F       text, parsable (a line each), github, json, junit\n"                   \
+    "  --snapshot FILE      of check: also what matches nothing in this fleet, or is broken "      \
+    "there\n"                                                                                      \
+    "  --live               of check: the same with the scheduler's fleet\n"                       \
+    "  --strict             of check: warnings fail, exit 2\n"                                     \
+    "  -r, --run REGEX      of test: only cases whose name it matches\n"                           \
+    "  --fail-only          of test: only what failed\n"                                           \
+    "\nExit: check 0, 1 errors, 2 warnings with --strict; test 0, 1 unreadable or no case, 2 a "   \
+    "case failed.\n"
+
 static const struct command commands[] = {
     {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
      NULL},
@@ -91,7 +104,8 @@ static const struct command commands[] = {
     {"journal", "what was decided and done, by whom", "[options]",
      "  --after SEQ          only later entries\n  --limit N            the newest so many (100)\n",
      cmd_journal, NULL},
-    {"policy", "check the policy of a directory", "check DIR", "", cmd_policy, NULL},
+    {"policy", "check and test the policy of a directory", "check DIR | test DIR [options]",
+     POLICY_HELP, cmd_policy, NULL},
     {"snapshot", "the fleet as a file, for plans without a scheduler",
      "[import --from FORMAT FILE... | check FILE]",
      "Without a word: the scheduler's fleet. import makes one from other lists, check reads "

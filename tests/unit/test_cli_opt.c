@@ -63,7 +63,7 @@ static void usage_errors(void **state)
         {"check pair h1", "one of the two hosts is missing"},
         {"check pair h1 host/h1", "two different hosts"},
         {"policy", "drover policy check DIR"},
-        {"policy chekc x", "unknown word"},
+        {"policy chekc x", "did you mean check?"},
         {"-o jsno hosts", "did you mean json?"},
         {"hosts --progress fancy", "--progress 'fancy'"},
         {"journal --limit 0", "out of range"},

@@ -1,0 +1,22 @@
+/* scheduler/cli/policycmd.h: what the words of drover policy share.   Thread main. */
+#pragma once
+
+#include "policy/policy.h"
+#include "scheduler/cli/report.h"
+#include "scheduler/plan/plan.h"
+#include "scheduler/snap/snap.h"
+
+/* Where the fleet is from: a file, or the scheduler. */
+struct fleet_opts {
+    const char *snapshot; /* file; NULL: none */
+    bool live;            /* the scheduler's */
+};
+bool fleet_wanted(const struct fleet_opts *o);
+/* Gives *ret. An exit code; errors are printed. */
+int fleet_open(struct cli *c, const struct fleet_opts *o, struct snap *ret);
+
+/* The goal of drover plan WORD under this policy; -1: no such word. */
+int balance_goal(const char *word, const struct policy *p);
+
+int policy_check(struct cli *c, int argc, char **argv);
+int policy_test(struct cli *c, int argc, char **argv);
