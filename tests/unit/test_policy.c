@@ -1,9 +1,8 @@
-/* The policy loader: what it accepts, what it says when it refuses, how files merge, what it records of
- * git. Run from the repository's root. A corpus file NAME.yaml is refused with the text of NAME.expect;
+/* The policy loader: what it accepts, what it says when it refuses, how files merge. Run
+ * from the repository's root. A corpus file NAME.yaml is refused with the text of NAME.expect;
  * POLICY_BLESS=1 writes those files anew (then read them). */
 #include <dirent.h>
 #include <errno.h>
-#include <git2.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -336,8 +335,8 @@ static void test_zones(void **state)
         struct policy p;
         cleanup(freep) char *a = xasprintf("version: 1\nbalance:\n  %s\n", cases[i].a);
         cleanup(freep) char *b = xasprintf("version: 1\nbalance:\n  %s\n", cases[i].b);
-        put(dir, "a.yaml", a);
-        put(dir, "b.yaml", b);
+        temp_put(dir, "a.yaml", a);
+        temp_put(dir, "b.yaml", b);
         loads(dir, &p);
         assert_int_equal(p.balance.n_windows, cases[i].windows);
         if (cases[i].zone)
@@ -345,7 +344,7 @@ static void test_zones(void **state)
         else
             assert_null(p.balance.schedule.zone);
         policy_done(&p);
-        remove_dir(dir);
+        temp_remove(dir);
     }
 }
 
@@ -534,68 +533,6 @@ static void test_reference_names_every_key(void **state)
     }
 }
 
-/* ---- git -------------------------------------------------------------------------------------- */
-
-static void commit_all(git_repository *repo)
-{
-    git_index *index;
-    git_oid tree_id, id;
-    git_tree *tree;
-    git_signature *who;
-    git_strarray all = {(char *[]){(char *)(uintptr_t) "*"}, 1};
-    assert_int_equal(git_repository_index(&index, repo), 0);
-    assert_int_equal(git_index_add_all(index, &all, 0, NULL, NULL), 0);
-    assert_int_equal(git_index_write(index), 0);
-    assert_int_equal(git_index_write_tree(&tree_id, index), 0);
-    assert_int_equal(git_tree_lookup(&tree, repo, &tree_id), 0);
-    assert_int_equal(git_signature_new(&who, "t", "t@example.org", 1, 0), 0);
-    assert_int_equal(git_commit_create(&id, repo, "HEAD", who, who, NULL, "m", tree, 0, NULL), 0);
-    git_signature_free(who);
-    git_tree_free(tree);
-    git_index_free(index);
-}
-
-static void expect_git(const char *dir, bool commit, bool clean)
-{
-    struct policy p;
-    loads(dir, &p);
-    assert_int_equal(p.commit != NULL, commit);
-    if (p.commit)
-        assert_int_equal(strlen(p.commit), 40);
-    assert_int_equal(p.clean, clean);
-    policy_done(&p);
-}
-
-static void test_git(void **state)
-{
-    (void)state;
-    char *dir = temp_dir();
-    git_repository *repo;
-    git_libgit2_init();
-    temp_put(dir, "site/a.yaml", "version: 1\n");
-    temp_put(dir, "other/b.yaml", "version: 1\n");
-    cleanup(freep) char *site = xasprintf("%s/site", dir);
-    expect_git(site, false, false);
-    assert_int_equal(git_repository_init(&repo, dir, 0), 0);
-    expect_git(site, false, false); /* nothing is committed yet */
-    commit_all(repo);
-    expect_git(site, true, true);
-    temp_put(dir, "site/README.md", "not policy\n");
-    temp_put(dir, "other/b.yaml", "version: 1 # changed\n");
-    expect_git(site, true, true); /* neither changes a decision */
-    temp_put(dir, "site/a.yaml", "version: 1 # changed\n");
-    expect_git(site, true, false);
-    temp_put(dir, "site/a.yaml", "version: 1\n");
-    expect_git(site, true, true);
-    temp_put(dir, "site/sub/new.yaml", "version: 1\n");
-    expect_git(site, true, false); /* untracked */
-    temp_put(dir, ".gitignore", "sub/\n");
-    expect_git(site, true, false); /* ignored by git, but loaded */
-    git_repository_free(repo);
-    git_libgit2_shutdown();
-    temp_remove(dir);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -614,7 +551,6 @@ int main(void)
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_schema_file),
         cmocka_unit_test(test_reference_names_every_key),
-        cmocka_unit_test(test_git),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

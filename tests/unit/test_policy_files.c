@@ -189,6 +189,47 @@ static void commit_all(git_repository *repo, const char *message)
     git_index_free(index);
 }
 
+static void expect_git(const char *dir, bool commit, bool clean)
+{
+    struct policy p;
+    assert_int_equal(policy_load(dir, &p, NULL), 0);
+    assert_int_equal(p.commit != NULL, commit);
+    if (p.commit)
+        assert_int_equal(strlen(p.commit), 40);
+    assert_int_equal(p.clean, clean);
+    policy_done(&p);
+}
+
+static void test_git(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    git_repository *repo;
+    git_libgit2_init();
+    temp_put(dir, "site/a.yaml", "version: 1\n");
+    temp_put(dir, "other/b.yaml", "version: 1\n");
+    cleanup(freep) char *site = xasprintf("%s/site", dir);
+    expect_git(site, false, false);
+    assert_int_equal(git_repository_init(&repo, dir, 0), 0);
+    expect_git(site, false, false); /* nothing is committed yet */
+    commit_all(repo, "m");
+    expect_git(site, true, true);
+    temp_put(dir, "site/README.md", "not policy\n");
+    temp_put(dir, "other/b.yaml", "version: 1 # changed\n");
+    expect_git(site, true, true); /* neither changes a decision */
+    temp_put(dir, "site/a.yaml", "version: 1 # changed\n");
+    expect_git(site, true, false);
+    temp_put(dir, "site/a.yaml", "version: 1\n");
+    expect_git(site, true, true);
+    temp_put(dir, "site/sub/new.yaml", "version: 1\n");
+    expect_git(site, true, false); /* untracked */
+    temp_put(dir, ".gitignore", "sub/\n");
+    expect_git(site, true, false); /* ignored by git, but loaded */
+    git_repository_free(repo);
+    git_libgit2_shutdown();
+    temp_remove(dir);
+}
+
 static void revision(const char *dir, const char *rev, int64_t retries, size_t n_files)
 {
     struct policy p;
@@ -269,7 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encodings), cmocka_unit_test(test_brackets),
         cmocka_unit_test(test_links),     cmocka_unit_test(test_lint),
-        cmocka_unit_test(test_revisions),
+        cmocka_unit_test(test_git),       cmocka_unit_test(test_revisions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
