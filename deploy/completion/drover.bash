@@ -37,7 +37,7 @@ _drover()
         cur=''
     fi
     case $prev in
-    --to | --avoid | --confirm | --host) _drover_names hosts; return ;;
+    --to | --avoid | --confirm | --host) _drover_names hosts; return ;; # --confirm: of several, with commas
     --allow-shutdown) _drover_names vms; return ;;
     --on-blocked) _drover_words 'refuse leave cold shutdown'; return ;;
     --parallel) _drover_words 'auto 1 2 4 8'; return ;;

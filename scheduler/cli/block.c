@@ -36,7 +36,8 @@ static char *header(const struct run_view *v)
                        : r->kind == RUN_HOME        ? "coming home"
                                                     : "draining";
     cleanup(freep) char *counts = follow_counts(v);
-    char *s = xasprintf("host/%s %s  run/%lld", r->host, word, (long long)r->id);
+    cleanup(freep) char *place = run_place(r);
+    char *s = xasprintf("%s %s  run/%lld", place, word, (long long)r->id);
     if (r->reason)
         text_add(&s, "  \"%s\"", r->reason);
     text_add(&s, "   %s", counts);

@@ -36,7 +36,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --on-blocked WHAT    when a VM cannot leave: refuse (change nothing), leave (it stays),\n"  \
     "                       cold (stop, move, start), shutdown (it is shut off)\n"                 \
     "  --allow-shutdown VM  this VM may be shut off if it cannot move live (may be repeated)\n"    \
-    "  --confirm=HOST       answers the question before VMs are stopped\n"                         \
+    "  --confirm=HOST,...   answers the question before VMs are stopped\n"                         \
     "  -y, --yes            answer yes to questions that stop no VM\n"                             \
     "  --detailed-exitcode  with a dry run: 2 when there is something to do\n"                     \
     "  --why-not[=VM]       with a dry run: only who cannot leave, why, and every way out\n"       \
@@ -76,10 +76,10 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "case failed.\n"
 
 static const struct command commands[] = {
-    {"drain", "empty a host by live moves, prove it empty", "HOST [options]", DRAIN_HELP, cmd_drain,
-     NULL},
+    {"drain", "empty hosts by live moves, prove them empty", "HOST... [options]", DRAIN_HELP,
+     cmd_drain, NULL},
     {"plan", "show what a drain would do, or what few moves would do for a fleet; change nothing",
-     "drain HOST [options of drain] | WORD [options]", PLAN_HELP DRAIN_HELP, cmd_plan, NULL},
+     "drain HOST... [options of drain] | WORD [options]", PLAN_HELP DRAIN_HELP, cmd_plan, NULL},
     {"resume", "put a host back in use", "HOST [options]",
      "  --bring-home         move back what the last drain took away\n"
      "  -m, --reason TEXT    why\n" FOLLOW_HELP,

@@ -16,6 +16,7 @@
 #include "scheduler/cli/picture.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
+#include "scheduler/core/runhosts.h"
 
 enum drain_option {
     O_DETACH = 256,
@@ -81,7 +82,8 @@ static bool set_parallel(struct cli *c, const char *text, int64_t *ret)
     return true;
 }
 
-static bool drain_option(struct cli *c, int o, struct drain_opts *d)
+/* next: the word after the option. */
+static bool drain_option(struct cli *c, int o, const char *next, struct drain_opts *d)
 {
     struct request *r = &d->req;
     int i;
@@ -107,6 +109,7 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
         return (d->picture = optarg) != NULL;
     case O_WHY_NOT:
         d->why_vm = optarg ? name_vm(c, optarg) : NULL;
+        d->why_at = optarg ? NULL : next;
         return d->why_not = !optarg || d->why_vm;
     case O_TIMEOUT:
         return opt_duration(c, "--timeout", optarg, &d->timeout_us);
@@ -124,7 +127,7 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
         cli_usage(c, "--allow-shutdown '%s': patterns stop nobody; name each VM", optarg);
         return false;
     case O_CONFIRM:
-        return (d->confirm = name_host(c, optarg)) != NULL;
+        return (d->confirm = optarg) != NULL;
     default:
         i = opt_word(c, "--on-blocked", optarg, on_blocked_names, ARRAY_LEN(on_blocked_names));
         free(r->on_blocked);
@@ -133,39 +136,87 @@ static bool drain_option(struct cli *c, int o, struct drain_opts *d)
     }
 }
 
+/* "h1,h2": the hosts as they are typed to confirm. Gives. */
+static char *hosts_typed(const struct request *r)
+{
+    char **names, *s = NULL;
+    size_t n;
+    request_hosts(r, &names, &n);
+    for (size_t i = 0; i < n; i++)
+        text_add(&s, "%s%s", i ? "," : "", names[i]);
+    names_done(names, n);
+    return s;
+}
+
+static bool confirmed(const struct request *r, const char *text)
+{
+    struct request said = *r;
+    said.confirm = (char *)(uintptr_t)text;
+    return request_confirms(&said);
+}
+
+/* What contradicts itself. */
+static int check(struct cli *c, const struct drain_opts *d)
+{
+    const struct request *r = &d->req;
+    if (r->n_allow_shutdown && str_eq(r->on_blocked, "leave"))
+        return cli_usage(
+            c,
+            "--allow-shutdown and --on-blocked leave contradict each other: is the VM to be shut "
+            "off, or to stay?");
+    for (size_t i = 0; i < r->n_to; i++) {
+        if (str_in(r->to[i], r->hosts, r->n_hosts))
+            return cli_usage(c, "--to %s is %s being drained", r->to[i],
+                             r->n_hosts > 1 ? "one of the hosts" : "the host");
+        if (str_in(r->to[i], r->avoid, r->n_avoid))
+            return cli_usage(c, "host/%s is named with --to and with --avoid", r->to[i]);
+    }
+    if (d->confirm && !confirmed(r, d->confirm)) {
+        cleanup(freep) char *hosts = hosts_typed(r);
+        return cli_error(c, X_DENIED,
+                         "--confirm=%s does not name the %s to be drained, %s: nothing "
+                         "was done",
+                         d->confirm, r->n_hosts > 1 ? "hosts" : "host", hosts);
+    }
+    return X_DONE;
+}
+
+/* The words are hosts; but the one after --why-not is a VM, as people write it. */
+static int words(struct cli *c, int argc, char **argv, struct drain_opts *d)
+{
+    struct request *r = &d->req;
+    bool vm = d->why_at && argc - optind > 1;
+    if (!opt_words(c, argc, argv, 1, LIM_HOSTS, "a host"))
+        return X_USAGE;
+    for (int i = optind; i < argc; i++) {
+        if (vm && argv[i] == d->why_at) {
+            d->why_vm = name_vm(c, argv[i]);
+            if (!d->why_vm)
+                return X_USAGE;
+        } else if (!add_name(&r->hosts, &r->n_hosts, name_host(c, argv[i]))) {
+            return X_USAGE;
+        }
+    }
+    return X_DONE;
+}
+
 static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
 {
     d->req.verb = VERB_DRAIN;
     for (int o; (o = opt_next(c, argc, argv, options, false)) != OPT_END;) {
         if (o == OPT_HELP)
             return -1;
-        if (o < 0 || !drain_option(c, o, d))
+        if (o < 0 || !drain_option(c, o, optind < argc ? argv[optind] : NULL, d))
             return X_USAGE;
     }
-    bool also_vm = d->why_not && !d->why_vm; /* --why-not VM, as people write it */
-    if (!opt_words(c, argc, argv, 1, also_vm ? 2 : 1, "a host"))
-        return X_USAGE;
-    const char *host = name_host(c, argv[optind]);
-    if (also_vm && optind + 1 < argc)
-        d->why_vm = name_vm(c, argv[optind + 1]);
-    if (!host || (also_vm && optind + 1 < argc && !d->why_vm))
-        return X_USAGE;
-    d->req.host = xstrdup(host);
-    if (d->req.n_allow_shutdown && str_eq(d->req.on_blocked, "leave"))
-        return cli_usage(
-            c,
-            "--allow-shutdown and --on-blocked leave contradict each other: is the VM to be shut "
-            "off, or to stay?");
-    if (str_in(host, d->req.to, d->req.n_to))
-        return cli_usage(c, "--to %s is the host being drained", host);
-    for (size_t i = 0; i < d->req.n_to; i++)
-        if (str_in(d->req.to[i], d->req.avoid, d->req.n_avoid))
-            return cli_usage(c, "host/%s is named with --to and with --avoid", d->req.to[i]);
-    if (d->confirm && !str_eq(d->confirm, host))
-        return cli_error(c, X_DENIED,
-                         "--confirm=%s does not name the host to be drained, %s: nothing was done",
-                         d->confirm, host);
-    return X_DONE;
+    int code = words(c, argc, argv, d);
+    code = code ? code : check(c, d);
+    if (!code && d->req.n_hosts == 1) { /* the simple form, which every scheduler knows */
+        d->req.host = take(d->req.hosts[0]);
+        free(take(d->req.hosts));
+        d->req.n_hosts = 0;
+    }
+    return code;
 }
 
 int drain_parse(struct cli *c, int argc, char **argv, struct drain_opts *ret)
@@ -193,7 +244,7 @@ static int rehearse(struct cli *c, const struct request *req, struct run_view *r
     struct follow_opts follow = {.quiet = true};
     shape_copy(&request_shape, &dry, req);
     dry.dry_run = true;
-    dry.confirm = xstrdup(req->host); /* show all that it could come to */
+    dry.confirm = hosts_typed(req); /* show all that it could come to */
     int r = request_post(c, &dry, &reply, &e);
     shape_done(&request_shape, &dry);
     if (r < 0)
@@ -233,25 +284,25 @@ static size_t list_stops(FILE *f, const struct run_view *v, struct request *req)
     return n;
 }
 
-static int ask_name(struct cli *c, const char *host)
+static int ask_name(struct cli *c, const struct request *req)
 {
-    char line[2 * LIM_NAME_BYTES];
-    fprintf(c->err, "Type the host's name to go on: ");
+    char line[16 * LIM_NAME_BYTES];
+    cleanup(freep) char *place = request_place(req);
+    fprintf(c->err, "Type the %s to go on: ",
+            req->n_hosts > 1 ? "hosts' names, separated by commas," : "host's name");
     fflush(c->err);
     if (!fgets(line, sizeof(line), c->in) || (c->interrupted && *c->interrupted))
         return cli_error(c, X_DENIED, "not confirmed; nothing was done");
     line[strcspn(line, "\r\n")] = '\0';
-    const char *typed = str_has_prefix(line, "host/") ? line + 5 : line;
-    if (!str_eq(typed, host))
+    if (!confirmed(req, line))
         return cli_error(c, X_DENIED, "'%s' is not %s: not confirmed; nothing was done", line,
-                         host);
+                         req->host ? req->host : place);
     return X_DONE;
 }
 
 /* The scheduler stops only VMs that the request names; or, confirmed, every one that cannot move. */
 static int confirm(struct cli *c, struct drain_opts *d)
 {
-    const char *host = d->req.host;
     struct run_view v;
     if (d->req.n_allow_shutdown) {
         /* named one by one: that is the operator's word, for these VMs and no others */
@@ -263,16 +314,20 @@ static int confirm(struct cli *c, struct drain_opts *d)
     }
     if (!stops_vms(&d->req))
         return X_DONE;
+    cleanup(freep) char *hosts = hosts_typed(&d->req);
     if (d->confirm || d->req.dry_run) {
-        d->req.confirm = xstrdup(host);
+        d->req.confirm = take(hosts);
         return X_DONE;
     }
+    cleanup(freep) char *place = request_place(&d->req), *words = xstrdup(hosts);
+    for (char *x = words; (x = strchr(x, ',')) != NULL;)
+        *x = ' ';
     if (!c->in_tty || c->no_input)
         return cli_error(
             c, X_DENIED,
             "--on-blocked %s may stop VMs: confirm it with --confirm=%s%s; nothing was done\n"
             "  drover plan drain %s --on-blocked %s shows which",
-            d->req.on_blocked, host, d->yes ? " (--yes does not answer this)" : "", host,
+            d->req.on_blocked, hosts, d->yes ? " (--yes does not answer this)" : "", words,
             d->req.on_blocked);
     int code = rehearse(c, &d->req, &v);
     if (code)
@@ -286,11 +341,11 @@ static int confirm(struct cli *c, struct drain_opts *d)
         size_t n = list_stops(mem, &v, &d->req);
         fclose(mem);
         if (n)
-            fprintf(c->err, "Draining host/%s stops %s:\n%s", host,
+            fprintf(c->err, "Draining %s stops %s:\n%s", place,
                     text_count((int64_t)n, "VM that cannot move live", "VMs that cannot move live"),
                     list);
         free(list);
-        code = n ? ask_name(c, host) : X_DONE;
+        code = n ? ask_name(c, &d->req) : X_DONE;
     }
     shape_done(&run_view_shape, &v);
     return code;
@@ -447,7 +502,7 @@ int cmd_plan(struct cli *c, int argc, char **argv)
     for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
         return opt_exit(o);
     if (optind >= argc)
-        return cli_usage(c, "what to plan is missing: drover plan drain HOST");
+        return cli_usage(c, "what to plan is missing: drover plan drain HOST...");
     if (balance_is(argv[optind]))
         return balance_plan(c, argc - optind, argv + optind);
     if (str_eq(argv[optind], "make-room") || str_eq(argv[optind], "fit"))
@@ -457,7 +512,7 @@ int cmd_plan(struct cli *c, int argc, char **argv)
     if (!str_eq(argv[optind], "drain"))
         return cli_usage(
             c,
-            "'%s' cannot be planned; drain HOST, failover HOST, balance, relieve, repair, "
+            "'%s' cannot be planned; drain HOST..., failover HOST..., balance, relieve, repair, "
             "consolidate, make-room and fit can",
             argv[optind]);
     return drain_or_plan(c, argc - optind, argv + optind, true);

@@ -7,16 +7,17 @@
 #include "scheduler/core/state.h"
 
 struct drain_opts {
-    struct request req; /* host, to, avoid, ... as asked */
+    struct request req; /* host or hosts, to, avoid, ... as asked */
     bool detach, yes, detailed;
     int64_t timeout_us;
-    const char *confirm; /* --confirm=HOST */
+    const char *confirm; /* --confirm=HOST,... */
     struct offline_opts offline;
     const char *picture; /* file to draw the plan into */
     bool why_not;        /* only who stays, and why */
     const char *why_vm;  /* of this one; NULL: of all */
+    const char *why_at;  /* the word after --why-not */
 };
-/* Parse `HOST [options]` after the command's word. X_DONE, or an exit code already explained; < 0:
+/* Parse `HOST... [options]` after the command's word. X_DONE, or an exit code already explained; < 0:
  * help was printed. */
 int drain_parse(struct cli *c, int argc, char **argv, struct drain_opts *ret);
 void drain_opts_done(struct drain_opts *o);

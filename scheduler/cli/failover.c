@@ -196,8 +196,11 @@ static int answer(struct cli *c, const struct failover_opts *d, const struct off
     const struct snapshot *s = &o->fleet.s;
     struct run run;
     shape_init(&run_shape, &run);
-    for (size_t i = 0; i < p->n_stays; i++)
-        planned_stay(vec_add(&run.stays, &run.n_stays), s->vms[p->stays[i].vm].v, &p->stays[i]);
+    for (size_t i = 0; i < p->n_stays; i++) {
+        const struct snap_vm *v = &s->vms[p->stays[i].vm];
+        planned_stay(vec_add(&run.stays, &run.n_stays), v->v, s->hosts[v->host].h->name,
+                     &p->stays[i]);
+    }
     planned_ways(&run, 0, &x->ways);
     int code = X_DONE;
     if (out_is_data(c)) {

@@ -9,6 +9,7 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 #include "scheduler/core/planned.h"
+#include "scheduler/core/runhosts.h"
 #include "scheduler/plan/plan.h"
 
 int offline_open(struct cli *c, const struct offline_opts *o, struct offline *ret)
@@ -89,7 +90,7 @@ int offline_vm(struct cli *c, const struct offline *o, const char *text)
 /* ---- kinds of requests: a row each ------------------------------------------------------------- */
 struct asked { /* the planner's request, and what it points to */
     struct plan_request r;
-    struct ids vms, to, avoid;
+    struct ids vms, to, avoid, left;
 };
 
 static void asked_done(struct asked *a)
@@ -97,24 +98,36 @@ static void asked_done(struct asked *a)
     free(a->vms.list);
     free(a->to.list);
     free(a->avoid.list);
+    free(a->left.list);
 }
 
 static int ask_drain(struct cli *c, const struct offline *o, struct request *req, struct asked *a)
 {
     const struct snapshot *s = &o->fleet.s;
-    int host = find_host(c, o, req->host);
-    if (host < 0)
+    char **names;
+    size_t n;
+    request_hosts(req, &names, &n);
+    bool found = offline_hosts(c, o, names, n, &a->left);
+    names_done(names, n);
+    if (!found)
         return X_DENIED;
-    if (!s->hosts[host].connected)
-        return cli_error(c, X_DENIED, "the agent of host/%s is not connected in %s", req->host,
-                         o->file);
-    const char *odd = planned_name_stops(req, s, host);
+    for (size_t i = 0; i < a->left.n; i++) {
+        struct snap_host *h = &s->hosts[a->left.list[i]];
+        if (!h->connected)
+            return cli_error(c, X_DENIED, "the agent of host/%s is not connected in %s", h->h->name,
+                             o->file);
+        if (a->left.n > 1 && h->state == HOST_UP)
+            h->state = HOST_DRAINING; /* none of several is a place for what leaves another */
+    }
+    const char *odd = planned_name_stops(req, s);
+    cleanup(freep) char *place = request_place(req);
     if (odd)
-        return cli_error(c, X_DENIED, "--allow-shutdown vm/%s: no such VM on host/%s", odd,
-                         req->host);
+        return cli_error(c, X_DENIED, "--allow-shutdown vm/%s: no such VM%s on %s", odd,
+                         a->left.n > 1 ? ", or more than one," : "", place);
     for (size_t i = 0; i < s->n_vms; i++)
-        if (s->vms[i].host == host)
-            *vec_add(&a->vms.list, &a->vms.n) = (int)i;
+        for (size_t k = 0; k < a->left.n; k++)
+            if (s->vms[i].host == a->left.list[k])
+                *vec_add(&a->vms.list, &a->vms.n) = (int)i;
     return X_DONE;
 }
 
@@ -135,10 +148,12 @@ static const struct kind *kind_of(const struct request *req)
 }
 
 /* ---- the answer, as the scheduler words it ----------------------------------------------------- */
-static struct stay *add_stay(struct run *r, const struct vm *v, const struct plan_stay *why)
+static struct stay *add_stay(const struct offline *o, struct run *r, int vm,
+                             const struct plan_stay *why)
 {
     struct stay *st = vec_add(&r->stays, &r->n_stays);
-    planned_stay(st, v, why);
+    const struct snap_vm *v = &o->fleet.s.vms[vm];
+    planned_stay(st, v->v, o->fleet.s.hosts[v->host].h->name, why);
     r->vms += !st->off;
     return st;
 }
@@ -162,7 +177,7 @@ static void add_moves(const struct offline *o, const struct asked *a, const stru
         const struct vm *v = o->fleet.s.vms[p->moves[i].vm].v;
         bool off = v->state == VM_SHUTOFF;
         if (!off && !p->moves[i].live && !planned_may_stop(r, v->name)) {
-            planned_no_leave(add_stay(r, v, NULL));
+            planned_no_leave(add_stay(o, r, p->moves[i].vm, NULL));
             continue;
         }
         struct move *m = vec_add(&ret->moves, &ret->n_moves);
@@ -183,7 +198,7 @@ static void tell(const struct offline *o, const struct plan_index *x, const stru
 {
     struct plan_ways ways;
     for (size_t i = 0; i < p->n_stays; i++)
-        add_stay(&ret->run, o->fleet.s.vms[p->stays[i].vm].v, &p->stays[i]);
+        add_stay(o, &ret->run, p->stays[i].vm, &p->stays[i]);
     plan_ways_find(x, &a->r, p, 0, &ways);
     planned_ways(&ret->run, 0, &ways);
     plan_ways_done(&ways);

@@ -98,7 +98,7 @@ static void apply_plan(struct picture *p)
     }
     for (size_t i = 0; i < p->s->n_hosts; i++) {
         p->colour[i] = -1;
-        p->touched[i] = str_eq(p->s->hosts[i].h->name, p->v->run.host);
+        p->touched[i] = run_host(&p->v->run, p->s->hosts[i].h->name);
     }
     for (size_t i = 0; i < p->v->n_moves; i++) {
         const struct move *m = &p->v->moves[i];
@@ -323,7 +323,7 @@ static void put_row(const struct picture *p, size_t i)
                 y, p->bar, palette[p->colour[r->host]]);
     fprintf(p->f, "<text class=\"t\" x=\"%.1f\" y=\"%.1f\"%s><title>host/", x + 10,
             y + p->bar / 2 + p->font * 0.36,
-            str_eq(h->h->name, p->v->run.host) ? " font-weight=\"bold\"" : "");
+            run_host(&p->v->run, h->h->name) ? " font-weight=\"bold\"" : "");
     put_text(p->f, h->h->name);
     fprintf(p->f, "  %s  %s</title>", fmt_bytes(a, h->h->mem_bytes), host_state_names[h->state]);
     cleanup(freep) char *label = xasprintf("%s%s%s", h->h->name, h->state == HOST_UP ? "" : " · ",
@@ -386,10 +386,11 @@ static void put_heading(const struct picture *p)
         bytes +=
             p->v->moves[i].offline || p->v->moves[i].mem_bytes < 0 ? 0 : p->v->moves[i].mem_bytes;
     fprintf(p->f, "<text class=\"t\" x=\"16\" y=\"28\" font-size=\"17\" font-weight=\"bold\">%s",
-            r->host ? run_kind_names[r->kind] : "plan");
-    if (r->host) {
-        fputs(" host/", p->f);
-        put_text(p->f, r->host);
+            r->n_hosts ? run_kind_names[r->kind] : "plan");
+    if (r->n_hosts) {
+        cleanup(freep) char *place = run_place(r);
+        fputs(" ", p->f);
+        put_text(p->f, place);
     }
     fprintf(p->f, "</text>\n<text class=\"t\" x=\"16\" y=\"48\" font-size=\"12\">%s · %s of memory",
             text_count((int64_t)p->v->n_moves, "move", "moves"), fmt_bytes(a, bytes));

@@ -257,18 +257,15 @@ void stays_print(FILE *f, const struct run *r, const char *blocked)
 
 void refusal_print(FILE *f, const struct run *r)
 {
-    const char *left = host_state_names[r->host_was];
+    cleanup(freep) char *place = run_place(r), *left = run_left_as(r);
     size_t blocking = stays_of(r, FATE_BLOCKED);
     if (!blocking) {
-        text_line(f, "drover: host/%s not drained: %s; nothing was moved, the host is %s as before",
-                  r->host, r->message ? r->message : "the scheduler gave no reason", left);
+        text_line(f, "drover: %s not drained: %s; nothing was moved, %s", place,
+                  r->message ? r->message : "the scheduler gave no reason", left);
         return;
     }
-    text_line(
-        f,
-        "drover: host/%s not drained: %zu of %s cannot leave; nothing was moved, the host is %s as "
-        "before",
-        r->host, blocking, text_count(r->vms, "VM", "VMs"), left);
+    text_line(f, "drover: %s not drained: %zu of %s cannot leave; nothing was moved, %s", place,
+              blocking, text_count(r->vms, "VM", "VMs"), left);
     stays_print(f, r, NULL);
     ways_out_print(f, r);
 }

@@ -235,9 +235,11 @@ static int answer(struct cli *c, const struct room_opts *d, const struct offline
 {
     const char *host = f->p.room_on < 0 ? NULL : x->s.hosts[f->p.room_on].h->name;
     struct run *run = &f->v.run;
-    for (size_t i = 0; i < f->p.n_stays; i++)
-        planned_stay(vec_add(&run->stays, &run->n_stays), x->s.vms[f->p.stays[i].vm].v,
-                     &f->p.stays[i]);
+    for (size_t i = 0; i < f->p.n_stays; i++) {
+        const struct snap_vm *v = &x->s.vms[f->p.stays[i].vm];
+        planned_stay(vec_add(&run->stays, &run->n_stays), v->v,
+                     v->host < 0 ? NULL : x->s.hosts[v->host].h->name, &f->p.stays[i]);
+    }
     int code = host ? X_DONE : X_BLOCKED;
     if (out_is_data(c)) {
         cleanup(json_decrefp) json_t *j =

@@ -25,7 +25,8 @@ static void run_row(struct table *t, const struct run *r, int64_t now)
     table_fmt(t, C_NONE, "run/%lld", (long long)r->id);
     table_key(t, r->id);
     table_fmt(t, C_NONE, "%s%s", run_kind_names[r->kind], r->dry_run ? " (dry run)" : "");
-    table_text(t, C_NONE, r->host);
+    cleanup(freep) char *hosts = run_host_list(r, ",");
+    table_text(t, C_NONE, hosts);
     table_text(t, run_colour(r->state), run_state_names[r->state]);
     table_fmt(t, C_NONE, "%lld/%lld", (long long)r->moved, (long long)r->vms);
     table_int(t, r->blocked);
@@ -88,6 +89,7 @@ static void field(struct cli *c, const char *name, const char *value)
 static char *asked_for(const struct run *r)
 {
     char *s = NULL;
+    cleanup(freep) char *hosts = run_host_list(r, ",");
     for (size_t i = 0; i < r->n_to; i++)
         text_add(&s, "%s--to %s", s ? " " : "", r->to[i]);
     for (size_t i = 0; i < r->n_avoid; i++)
@@ -95,7 +97,7 @@ static char *asked_for(const struct run *r)
     for (size_t i = 0; i < r->n_allow_shutdown; i++)
         text_add(&s, "%s--allow-shutdown vm/%s", s ? " " : "", r->allow_shutdown[i]);
     if (r->stop_all)
-        text_add(&s, "%s--confirm=%s", s ? " " : "", r->host);
+        text_add(&s, "%s--confirm=%s", s ? " " : "", hosts);
     if (r->kind == RUN_DRAIN)
         text_add(&s, "%s--on-blocked %s", s ? " " : "", on_blocked_names[r->on_blocked]);
     if (r->parallel > 0)
@@ -103,13 +105,31 @@ static char *asked_for(const struct run *r)
     return s;
 }
 
+/* How far each of several is. */
+static void hosts_print(struct cli *c, const struct run *r)
+{
+    char at[TIME_BYTES];
+    for (size_t i = 0; i < r->n_hosts && r->n_hosts > 1 && r->kind == RUN_DRAIN; i++) {
+        const struct run_host *h = &r->hosts[i];
+        bool empty = h->proof.taken && !h->proof.running && !h->proof.jobs;
+        cleanup(freep) char *text =
+            h->ended_wall_us && empty
+                ? xasprintf("%s  proven empty at %s", h->name, time_clock(at, h->ended_wall_us))
+            : h->ended_wall_us ? xasprintf("%s  %s left", h->name,
+                                           text_count(h->proof.running, "domain", "domains"))
+                               : xasprintf("%s  %s", h->name,
+                                           run_ended(r->state) ? "not emptied" : "being emptied");
+        field(c, i ? "" : "hosts", text);
+    }
+}
+
 static void run_head(struct cli *c, const struct run_view *v)
 {
     const struct run *r = &v->run;
     char a[FMT_BYTES], b[TIME_BYTES];
-    cleanup(freep) char *counts = follow_counts(v), *asked = asked_for(r);
-    text_line(c->out, "run/%lld  %s of host/%s%s  %s", (long long)r->id, run_kind_names[r->kind],
-              r->host, r->dry_run ? " (dry run)" : "", run_state_names[r->state]);
+    cleanup(freep) char *counts = follow_counts(v), *asked = asked_for(r), *place = run_place(r);
+    text_line(c->out, "run/%lld  %s of %s%s  %s", (long long)r->id, run_kind_names[r->kind], place,
+              r->dry_run ? " (dry run)" : "", run_state_names[r->state]);
     field(c, "asked by", r->actor);
     field(c, "reason", r->reason);
     field(c, "asked at", time_date(b, r->created_wall_us));
@@ -123,6 +143,7 @@ static void run_head(struct cli *c, const struct run_view *v)
     field(c, "moves", counts);
     if (r->bytes > 0)
         field(c, "sent", fmt_bytes(a, r->bytes));
+    hosts_print(c, r);
     field(c, "now", run_ended(r->state) ? NULL : r->message);
 }
 

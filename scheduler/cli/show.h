@@ -5,6 +5,7 @@
 
 #include "scheduler/cli/cli.h"
 #include "scheduler/core/planned.h"
+#include "scheduler/core/runhosts.h"
 
 /* "not enough memory: needs 4.2 GiB, has 1.1 GiB". Gives. */
 char *reason_words(const struct reason *r);

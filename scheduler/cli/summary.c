@@ -92,12 +92,15 @@ static void add_times(char **s, const struct run *r)
 static void add_proof(char **s, const struct run *r)
 {
     const struct proof *p = &r->proof;
+    bool many = r->n_hosts > 1;
+    cleanup(freep) char *place = many ? xstrdup("they are") : run_place(r);
     if (!p->taken) {
-        text_add(s, "; host/%s is in maintenance, but it is not proven empty", r->host);
+        text_add(s, "; %s%s in maintenance, but %s not proven empty", place, many ? "" : " is",
+                 many ? "are" : "it is");
         return;
     }
     bool empty = p->running + p->jobs + p->watchers == 0;
-    text_add(s, "; host/%s is in maintenance, %s (%s, %s, %s", r->host,
+    text_add(s, "; %s%s in maintenance, %s (%s, %s, %s", place, many ? "" : " is",
              empty ? "proven empty" : "NOT empty", text_count(p->running, "domain", "domains"),
              text_count(p->jobs, "job", "jobs"), text_count(p->watchers, "watcher", "watchers"));
     if (p->defined)
@@ -110,10 +113,11 @@ static void done_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
     char *s = NULL;
+    cleanup(freep) char *place = run_place(r);
     if (r->kind == RUN_HOME)
-        text_add(&s, "host/%s is back in use, VMs brought home: ", r->host);
+        text_add(&s, "%s is back in use, VMs brought home: ", place);
     else
-        text_add(&s, "host/%s drained: ", r->host);
+        text_add(&s, "%s drained: ", place);
     add_moved(&s, v);
     add_times(&s, r);
     if (r->kind == RUN_DRAIN)
@@ -136,16 +140,33 @@ static void moved_lines(FILE *f, const struct run_view *v)
     }
 }
 
+/* Of several hosts, those that are not empty. */
+static void add_full(char **s, const struct run *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_hosts; i++) {
+        const struct proof *p = &r->hosts[i].proof;
+        if (p->taken && !p->running && !p->jobs)
+            continue;
+        text_add(s, "%s%s", n++ ? ", " : "; not empty, and closed to new VMs: ", r->hosts[i].name);
+    }
+    text_add(s, " (drover resume HOST opens one)");
+}
+
 static void partly_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
     size_t blocking = stays_of(r, FATE_BLOCKED);
-    char *s = xasprintf("host/%s %s: ", r->host,
-                        r->kind == RUN_HOME ? "partly brought home" : "partly drained");
+    cleanup(freep) char *place = run_place(r);
+    char *s =
+        xasprintf("%s %s: ", place, r->kind == RUN_HOME ? "partly brought home" : "partly drained");
     add_moved(&s, v);
     add_times(&s, r);
-    if (r->kind == RUN_DRAIN)
-        text_add(&s, "; the host takes no new VMs (drover resume %s opens it)", r->host);
+    if (r->kind == RUN_DRAIN && r->n_hosts < 2)
+        text_add(&s, "; the host takes no new VMs (drover resume %s opens it)",
+                 r->host ? r->host : "HOST");
+    else if (r->kind == RUN_DRAIN)
+        add_full(&s, r);
     text_add(&s, "; %s", text_count((int64_t)blocking, "VM stays:", "VMs stay:"));
     text_line(f, "%s", s);
     free(s);
@@ -154,8 +175,8 @@ static void partly_line(FILE *f, const struct run_view *v)
 static void cancelled_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
-    char *s = xasprintf("%s of host/%s cancelled", r->kind == RUN_HOME ? "home-coming" : "drain",
-                        r->host);
+    cleanup(freep) char *place = run_place(r);
+    char *s = xasprintf("%s of %s cancelled", r->kind == RUN_HOME ? "home-coming" : "drain", place);
     if (v->n_moves) {
         text_add(&s, ": ");
         add_moved(&s, v);
@@ -163,8 +184,14 @@ static void cancelled_line(FILE *f, const struct run_view *v)
     } else {
         text_add(&s, " before the first move");
     }
-    if (r->kind == RUN_DRAIN)
-        text_add(&s, "; the host is %s as before", host_state_names[r->host_was]);
+    cleanup(freep) char *left = run_left_as(r);
+    bool some = false;
+    for (size_t i = 0; i < r->n_hosts; i++)
+        some = some || r->hosts[i].ended_wall_us;
+    if (r->kind == RUN_DRAIN && some && r->n_hosts > 1)
+        text_add(&s, "; %s", r->message ? r->message : "some hosts are in maintenance");
+    else if (r->kind == RUN_DRAIN)
+        text_add(&s, "; %s", left);
     text_line(f, "%s", s);
     free(s);
 }
@@ -172,9 +199,19 @@ static void cancelled_line(FILE *f, const struct run_view *v)
 static void failed_line(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
-    text_line(f, "drover: host/%s %s: %s", r->host,
+    cleanup(freep) char *place = run_place(r);
+    text_line(f, "drover: %s %s: %s", place,
               r->kind == RUN_HOME ? "not brought home" : "not drained",
               r->message ? r->message : "the scheduler gave no reason");
+}
+
+static void other_line(FILE *f, const struct run *r)
+{
+    cleanup(freep) char *place = run_place(r);
+    text_line(f, "run/%lld %s: %s, %lld of %s moved%s%s", (long long)r->id,
+              run_state_names[r->state], place, (long long)r->moved,
+              text_count(r->vms, "VM", "VMs"), r->message ? "; " : "",
+              r->message ? r->message : "");
 }
 
 void summary_print(FILE *f, const struct run_view *v)
@@ -204,10 +241,7 @@ void summary_print(FILE *f, const struct run_view *v)
         ways_out_print(f, r);
         break;
     default:
-        text_line(f, "run/%lld %s: host/%s, %lld of %s moved%s%s", (long long)r->id,
-                  run_state_names[r->state], r->host, (long long)r->moved,
-                  text_count(r->vms, "VM", "VMs"), r->message ? "; " : "",
-                  r->message ? r->message : "");
+        other_line(f, r);
         break;
     }
 }

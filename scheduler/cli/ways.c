@@ -30,7 +30,10 @@ static void add_word(char **s, const char *option, const char *word)
 char *drain_command(const struct run *r)
 {
     char *s = xasprintf("drover drain");
-    add_word(&s, "", r->host ? r->host : "?");
+    for (size_t i = 0; i < r->n_hosts; i++)
+        add_word(&s, "", r->hosts[i].name);
+    if (!r->n_hosts)
+        add_word(&s, "", r->host ? r->host : "?");
     for (size_t i = 0; i < r->n_to; i++)
         add_word(&s, "--to ", r->to[i]);
     for (size_t i = 0; i < r->n_avoid; i++)

@@ -47,15 +47,16 @@ int why_not_print(struct cli *c, const struct run_view *v, const char *vm)
 {
     const struct run *r = &v->run;
     size_t n = stays(c, r, vm);
+    cleanup(freep) char *place = run_place(r);
     if (r->state == RUN_FAILED || r->state == RUN_CANCELLED) {
         summary_print(c->err, v);
         return X_FAILED;
     }
     n += moves(c, v, vm);
     if (!n && vm)
-        return cli_error(c, X_DENIED, "no VM '%s' among those of host/%s", vm, r->host);
+        return cli_error(c, X_DENIED, "no VM '%s' among those of %s", vm, place);
     if (!n)
-        text_line(c->out, "every VM of host/%s can leave", r->host);
+        text_line(c->out, "every VM of %s can leave", place);
     shortages_print(c->out, r->shortages, r->n_shortages, stays_pad(r));
     return stays_of(r, FATE_BLOCKED) ? X_BLOCKED : X_DONE;
 }

@@ -54,7 +54,7 @@ static void deliver(struct core *c, const struct ask *a, const struct msg *m)
         break;
     case ASK_CENSUS:
         if (r)
-            run_census_answer(c, r, m);
+            run_census_answer(c, r, a, m);
         break;
     case ASK_HALT:
         if (r)

@@ -150,9 +150,15 @@ void run_forget_checks(struct run_slot *r)
     r->n_refusals = r->n_known = r->n_peers = 0;
 }
 
+void run_slot_begin(struct run_slot *r)
+{
+    r->ends = xcalloc(r->run.n_hosts, sizeof(*r->ends));
+}
+
 void run_slot_free(struct run_slot *r)
 {
     run_forget_checks(r);
+    free(r->ends);
     free(r->moves);
     shape_done(&run_shape, &r->run);
     free(r);
@@ -234,6 +240,8 @@ void core_restore_run(struct core *c, const struct run *run)
 {
     struct run_slot *r = xcalloc(1, sizeof(*r));
     shape_copy(&run_shape, &r->run, run);
+    run_upgrade(&r->run);
+    run_slot_begin(r);
     run_link(c, r);
     if (run->id >= c->next_run)
         c->next_run = run->id + 1;

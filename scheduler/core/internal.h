@@ -1,10 +1,10 @@
 /* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
  * Map   world.c inventory and snapshots · ask.c commands and their answers · check.c what answers of
- *       the real checks mean · run.c life of a run · planned.c plans as data · runplan.c planning
- *       with the real checks · admit.c whose turn it is · waits.c moves that wait · move.c life of a
- *       move · heard.c what is heard of it ·
- *       settle.c where a VM is, from evidence · request.c operator verbs · view.c queries ·
- *       core.c dispatch · lists.c what is found without a search, and what is open.
+ *       the real checks mean · run.c life of a run · runhosts.c its hosts · planned.c plans as data ·
+ *       runplan.c planning · runcheck.c with the real checks · admit.c whose turn it is · waits.c moves
+ *       that wait · move.c life of a move · heard.c what is heard of it · settle.c where a VM is, from
+ *       evidence · drain.c the end of a drain · request.c operator verbs · view.c queries · core.c
+ *       dispatch · lists.c what is found without a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "lib/base/lookup.h"
 #include "scheduler/core/core.h"
 #include "scheduler/core/planned.h"
+#include "scheduler/core/runhosts.h"
 #include "scheduler/plan/plan.h"
 
 /* Why these: docs/timelines.md. */
@@ -83,6 +84,11 @@ struct known { /* what one host said about one VM while planning; the VM's own h
     bool source, answered, judged;
     struct verdict said;
 };
+struct host_end { /* how far the proof is that a host is empty */
+    bool census_out;
+    int census_rounds;
+    int64_t census_after_us; /* not before: a failed census is asked again later */
+};
 struct run_slot {
     struct run run;
     struct move_slot **moves; /* its own, by id */
@@ -97,9 +103,7 @@ struct run_slot {
     size_t n_peers;
     int64_t waiting; /* answers outstanding */
     int rounds, late_rounds;
-    bool census_out;
-    int census_rounds;
-    int64_t census_after_us; /* not before: a failed census is asked again later */
+    struct host_end *ends; /* per run.hosts[] */
     int64_t planning_since_us;
     bool dirty; /* save it at the end of the step */
 };
@@ -117,8 +121,7 @@ struct move_slot {
     bool src_heard;          /* since the doubt arose */
     int64_t next_probe_us, uncertain_since_us;
     int probe_rounds;
-    bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told,
-        post_copy_told;
+    bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told;
     bool prep_done;
     bool place_lost;          /* to others, while both ends were asked */
     int64_t held_version;     /* of the fleet, when its place was last held against it */
@@ -182,6 +185,7 @@ void set_str(char **slot, const char *value);             /* copies */
 void set_fmt(char **slot, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct run_slot *run_find(const struct core *c, int64_t id);
 struct move_slot *move_find(const struct core *c, int64_t id);
+void run_slot_begin(struct run_slot *r); /* its hosts are known */
 void run_slot_free(struct run_slot *r);
 void move_slot_free(struct move_slot *m);
 void run_forget_checks(struct run_slot *r); /* what was learnt for its plans */
@@ -262,19 +266,32 @@ void run_stay_of_home(struct stay *st); /* only what speaks against home itself 
 bool run_reason_passes(enum reason_code why);
 /* Does the move take a VM of the run's own away from where it was? */
 bool run_owns(const struct run *r, const struct move *m);
-void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m);
+
+/* drain.c: the end of a drain */
+void drain_begins(struct core *c, struct run_slot *r); /* its hosts take no VMs from now on */
+/* Whatever can be done next for hosts that nothing leaves any more; open: some move is under way. */
+void drain_finish(struct core *c, struct run_slot *r, bool open);
+/* Hosts that are not ended are again what they were. Gives a sentence. */
+char *drain_undo(struct core *c, struct run_slot *r);
+void run_census_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 
 /* runplan.c: from a run to the planner and back, with the real checks in between */
 void run_plan(struct core *c, struct run_slot *r);
 bool run_has_unplanned(struct core *c, const struct run_slot *r);
-void run_plan_answer(struct core *c, const struct ask *a, const struct msg *m);
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried);
 /* A new target for one queued move: true and m->to set, or false and *stay (plan_stay of the VM). */
 /* Is there still room for it where it goes, and do its rules allow it? False: why is in its note. */
 bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m);
 bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried);
+
+/* runcheck.c: what a plan proposes, really asked */
+/* Ask about the pairs that were not yet. False: none was left. */
+bool run_ask_unknown(struct core *c, struct run_slot *r, const struct snapshot *s,
+                     const struct plan *p);
+void run_plan_answer(struct core *c, const struct ask *a, const struct msg *m);
+void run_judge_answers(struct core *c, struct run_slot *r, const struct snapshot *s);
 
 /* admit.c: when a queued move gets its turn */
 bool admit_now(const struct core *c, const struct run *r, const struct move_slot *m);

@@ -13,7 +13,12 @@ static void copy_strs(char ***dst, size_t *n_dst, char *const *src, size_t n)
 
 void planned_run(struct run *r, const struct policy *p, const struct request *req)
 {
-    r->host = xstrdup(req->host);
+    char **hosts;
+    size_t n_hosts;
+    request_hosts(req, &hosts, &n_hosts);
+    for (size_t i = 0; i < n_hosts; i++)
+        run_add_host(r, hosts[i], HOST_UP);
+    names_done(hosts, n_hosts);
     r->actor = xstrdup(req->actor);
     r->reason = xstrdup(req->reason);
     r->dry_run = req->dry_run;
@@ -25,7 +30,7 @@ void planned_run(struct run *r, const struct policy *p, const struct request *re
     copy_strs(&r->to, &r->n_to, req->to, req->n_to);
     copy_strs(&r->avoid, &r->n_avoid, req->avoid, req->n_avoid);
     copy_strs(&r->allow_shutdown, &r->n_allow_shutdown, req->allow_shutdown, req->n_allow_shutdown);
-    r->stop_all = req->confirm && str_eq(req->confirm, req->host);
+    r->stop_all = req->confirm && request_confirms(req);
     r->make_room = req->make_room || p->drain.make_room;
     r->policy_commit = xstrdup(p->commit);
     r->policy_clean = p->clean;
@@ -127,8 +132,10 @@ bool planned_cold_lifts(const struct stay *st)
     return all;
 }
 
-void planned_stay(struct stay *ret, const struct vm *v, const struct plan_stay *why)
+void planned_stay(struct stay *ret, const struct vm *v, const char *host,
+                  const struct plan_stay *why)
 {
+    ret->host = xstrdup(host);
     ret->vm = xstrdup(v->uuid);
     ret->name = xstrdup(v->name);
     ret->off = !vm_active(v->state);
@@ -170,19 +177,37 @@ bool planned_vm_called(const struct snapshot *s, int vm, const char *text)
            strlen(v->name) == (size_t)(at - text) && str_has_prefix(text, v->name);
 }
 
-int planned_vm_on(const struct snapshot *s, int host, const char *text)
+/* On a host of the request. */
+static bool is_asked(const struct request *req, const struct snapshot *s, int vm)
+{
+    const char *host = s->hosts[s->vms[vm].host].h->name;
+    return req->n_hosts ? str_in(host, req->hosts, req->n_hosts) : str_eq(req->host, host);
+}
+
+/* The VM that is meant, by name, UUID or NAME@HOST: −1 when there is none. */
+static int vm_meant(const struct request *req, const struct snapshot *s, const char *text)
 {
     for (size_t i = 0; i < s->n_vms; i++)
-        if (s->vms[i].host == host && planned_vm_called(s, (int)i, text))
+        if (planned_vm_called(s, (int)i, text) && is_asked(req, s, (int)i))
             return (int)i;
     return -1;
 }
 
-const char *planned_name_stops(struct request *req, const struct snapshot *s, int host)
+/* Its namesake would be stopped with it. */
+static bool has_namesake(const struct request *req, const struct snapshot *s, int vm)
+{
+    for (size_t i = 0; i < s->n_vms; i++)
+        if ((int)i != vm && str_eq(s->vms[i].v->name, s->vms[vm].v->name) &&
+            is_asked(req, s, (int)i))
+            return true;
+    return false;
+}
+
+const char *planned_name_stops(struct request *req, const struct snapshot *s)
 {
     for (size_t i = 0; i < req->n_allow_shutdown; i++) {
-        int vm = planned_vm_on(s, host, req->allow_shutdown[i]);
-        if (vm < 0)
+        int vm = vm_meant(req, s, req->allow_shutdown[i]);
+        if (vm < 0 || has_namesake(req, s, vm))
             return req->allow_shutdown[i];
         set_str(&req->allow_shutdown[i], s->vms[vm].v->name);
     }
@@ -211,8 +236,13 @@ enum fate stay_fate(const struct run *r, const struct stay *st)
 
 size_t stays_of(const struct run *r, enum fate fate)
 {
+    return stays_on(r, fate, NULL);
+}
+
+size_t stays_on(const struct run *r, enum fate fate, const char *host)
+{
     size_t n = 0;
     for (size_t i = 0; i < r->n_stays; i++)
-        n += stay_fate(r, &r->stays[i]) == fate;
+        n += stay_fate(r, &r->stays[i]) == fate && (!host || str_eq(r->stays[i].host, host));
     return n;
 }

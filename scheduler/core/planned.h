@@ -24,8 +24,9 @@ int64_t planned_room_moves(const struct snapshot *s, const struct policy *p,
 void planned_forecast(struct run *r, const struct snapshot *s, const struct policy *p,
                       const struct plan *plan, int64_t lead_us, struct forecast *ret);
 struct move_forecast planned_move_forecast(const struct forecast_move *m);
-/* A VM that does not move; why NULL: the reasons come later. Everything into a fresh *ret. */
-void planned_stay(struct stay *ret, const struct vm *v, const struct plan_stay *why);
+/* A VM that does not move from host; why NULL: the reasons come later. Everything into a fresh *ret. */
+void planned_stay(struct stay *ret, const struct vm *v, const char *host,
+                  const struct plan_stay *why);
 /* Ways out of the plan's stays, which are the run's from `first` on. Takes them out of *w. */
 void planned_ways(struct run *r, size_t first, struct plan_ways *w);
 /* A cold move stops the VM: without a word that allows it, it is a blocked VM instead. */
@@ -33,12 +34,11 @@ void planned_no_leave(struct stay *st);
 /* Are all reasons of the kind that a cold move lifts? */
 bool planned_cold_lifts(const struct stay *st);
 
-/* The VM on this host that is meant: by name, UUID or NAME@HOST. -1 when there is none. */
-int planned_vm_on(const struct snapshot *s, int host, const char *text);
+/* Is the VM called so: by name, UUID or NAME@HOST? */
 bool planned_vm_called(const struct snapshot *s, int vm, const char *text);
 /* Put the names of the VMs in the place of what was written. Returns the first that is no VM on the
- * host (borrowed), or NULL. */
-const char *planned_name_stops(struct request *req, const struct snapshot *s, int host);
+ * request's hosts, or has a namesake there (borrowed), or NULL. */
+const char *planned_name_stops(struct request *req, const struct snapshot *s);
 
 /* Was there a word that allows to stop this VM? */
 bool planned_may_stop(const struct run *r, const char *vm_name);
@@ -52,3 +52,4 @@ enum fate {
 };
 enum fate stay_fate(const struct run *r, const struct stay *st);
 size_t stays_of(const struct run *r, enum fate fate);
+size_t stays_on(const struct run *r, enum fate fate, const char *host);

@@ -51,36 +51,50 @@ static bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n
 }
 
 /* A name that is not there was meant to be another's: refuse, before that one is in the way. */
-static bool name_stops(struct core *c, int64_t id, const struct host_slot *h, struct request *req)
+static bool name_stops(struct core *c, int64_t id, struct request *req)
 {
     struct snapshot_store snap;
     if (!req->n_allow_shutdown)
         return true;
     snapshot_make(c, 0, 0, &snap);
-    const char *odd = planned_name_stops(req, &snap.s, snap_host_id(&snap.s, h->rec.name));
+    const char *odd = planned_name_stops(req, &snap.s);
+    const char **here = NULL;
+    size_t n_here = 0;
+    bool twice = false;
+    for (size_t i = 0; odd && i < snap.s.n_vms; i++) {
+        const char *name = snap.s.vms[i].v->name;
+        if (!str_in(snap.s.hosts[snap.s.vms[i].host].h->name, req->hosts, req->n_hosts))
+            continue;
+        twice = twice || planned_vm_called(&snap.s, (int)i, odd);
+        *vec_add(&here, &n_here) = name;
+    }
+    const char *near = odd && !twice ? str_did_you_mean(odd, here, n_here) : NULL;
+    cleanup(freep) char *on = request_place(req);
+    if (odd && twice)
+        answer_text(
+            c, id, 409, 6, "ambiguous_vm", 0,
+            "--allow-shutdown vm/%s: several VMs on %s are called so, and all of them would "
+            "be stopped; nothing was changed. Drain these hosts one at a time",
+            odd, on);
+    else if (odd)
+        answer_text(c, id, 404, 6, "unknown_vm", 0,
+                    "--allow-shutdown vm/%s: no such VM on %s%s%s%s; nothing was changed (drover "
+                    "vms --host HOST lists them)",
+                    odd, on, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
+    free(here);
     snapshot_done(&snap);
-    if (!odd)
-        return true;
-    cleanup(freep) const char **here = xcalloc(h->n_vms, sizeof(*here));
-    for (size_t i = 0; i < h->n_vms; i++)
-        here[i] = h->vms[i]->vm.name;
-    const char *near = str_did_you_mean(odd, here, h->n_vms);
-    answer_text(c, id, 404, 6, "unknown_vm", 0,
-                "--allow-shutdown vm/%s: no such VM on host/%s%s%s%s; nothing was changed (drover "
-                "vms --host %s lists them)",
-                odd, h->rec.name, near ? "; did you mean '" : "", near ? near : "", near ? "'" : "",
-                h->rec.name);
-    return false;
+    return !odd;
 }
 
-/* To stop whatever cannot move takes the host's name twice. */
+/* To stop whatever cannot move takes the hosts' names twice. */
 static bool confirmed(struct core *c, int64_t id, const struct request *req)
 {
-    if (!req->confirm || str_eq(req->confirm, req->host))
+    if (!req->confirm || request_confirms(req))
         return true;
+    cleanup(freep) char *on = request_place(req);
     answer_text(c, id, 400, 6, "not_confirmed", 0,
-                "'%s' is not %s, the host to be drained: not confirmed; nothing was changed",
-                req->confirm, req->host);
+                "'%s' is not %s, to be drained: not confirmed; nothing was changed", req->confirm,
+                on);
     return false;
 }
 
@@ -96,51 +110,97 @@ static bool on_blocked_known(struct core *c, int64_t id, const struct request *r
     return false;
 }
 
-static void drain(struct core *c, int64_t id, struct request *req)
+static void answer_joined(struct core *c, int64_t id, const struct run_slot *r)
 {
-    struct host_slot *h = known_host(c, id, req->host);
-    if (!h || !hosts_exist(c, id, req->to, req->n_to) ||
-        !hosts_exist(c, id, req->avoid, req->n_avoid) || !on_blocked_known(c, id, req) ||
-        !confirmed(c, id, req) || !name_stops(c, id, h, req))
-        return;
-    struct run_slot *r = req->dry_run ? NULL : run_active_on(c, req->host);
-    if (r && r->run.kind == RUN_DRAIN) {
-        struct reply rep = {
-            .http = 200, .code = xstrdup("joined"), .run = r->run.id, .joined = true};
-        char t[FMT_BYTES];
-        rep.message =
-            xasprintf("joined run/%lld, started by %s at %s", (long long)r->run.id,
-                      r->run.actor ? r->run.actor : "?", fmt_rfc3339(t, r->run.created_wall_us));
-        answer(c, id, &rep);
-        return;
-    }
-    if (r) {
+    struct reply rep = {.http = 200, .code = xstrdup("joined"), .run = r->run.id, .joined = true};
+    char t[FMT_BYTES];
+    rep.message =
+        xasprintf("joined run/%lld, started by %s at %s", (long long)r->run.id,
+                  r->run.actor ? r->run.actor : "?", fmt_rfc3339(t, r->run.created_wall_us));
+    answer(c, id, &rep);
+}
+
+/* The run that is at work on this host already. */
+static void answer_busy(struct core *c, int64_t id, const struct run_slot *r, const char *host)
+{
+    long long run = (long long)r->run.id;
+    if (r->run.kind == RUN_HOME)
         answer_text(c, id, 409, 6, "busy", r->run.id,
                     "run/%lld brings VMs home to host/%s; nothing was changed (drover cancel %lld "
                     "stops it)",
-                    (long long)r->run.id, req->host, (long long)r->run.id);
+                    run, host, run);
+    else
+        answer_text(c, id, 409, 6, "busy", r->run.id,
+                    "host/%s is being drained by run/%lld already; nothing was changed. Leave it "
+                    "out, or wait for that run (drover attach %lld)",
+                    host, run, run);
+}
+
+/* Some host is taken by another run: all by one drain is joined, else it is refused. */
+static bool taken(struct core *c, int64_t id, const struct request *req)
+{
+    const struct run_slot *first = run_active_on(c, req->hosts[0]);
+    bool same = first && first->run.kind == RUN_DRAIN;
+    for (size_t i = 0; i < req->n_hosts; i++)
+        same = same && run_active_on(c, req->hosts[i]) == first;
+    if (same) {
+        answer_joined(c, id, first);
+        return true;
+    }
+    for (size_t i = 0; i < req->n_hosts; i++) {
+        const struct run_slot *r = run_active_on(c, req->hosts[i]);
+        if (r) {
+            answer_busy(c, id, r, req->hosts[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool reachable(struct core *c, int64_t id, const struct host_slot *h)
+{
+    char t[FMT_BYTES];
+    if (h->connected)
+        return true;
+    answer_text(c, id, 409, 6, "host_unreachable", 0,
+                "the agent of host/%s is not connected (last heard %s); nothing was changed. "
+                "Start drover-agent there, or check its network",
+                h->rec.name, h->rec.seen_wall_us ? fmt_rfc3339(t, h->rec.seen_wall_us) : "never");
+    return false;
+}
+
+static void drain(struct core *c, int64_t id, struct request *req)
+{
+    if (!req->n_hosts) {
+        answer_text(c, id, 400, 64, "no_host", 0, "which host is to be drained is missing");
         return;
     }
-    if (!h->connected) {
-        char t[FMT_BYTES];
-        answer_text(c, id, 409, 6, "host_unreachable", 0,
-                    "the agent of host/%s is not connected (last heard %s); nothing was changed. "
-                    "Start drover-agent there, or check its network",
-                    req->host, h->rec.seen_wall_us ? fmt_rfc3339(t, h->rec.seen_wall_us) : "never");
+    if (!hosts_exist(c, id, req->hosts, req->n_hosts) || !hosts_exist(c, id, req->to, req->n_to) ||
+        !hosts_exist(c, id, req->avoid, req->n_avoid) || !on_blocked_known(c, id, req) ||
+        !confirmed(c, id, req) || !name_stops(c, id, req) || (!req->dry_run && taken(c, id, req)))
         return;
-    }
-    r = run_new(c, RUN_DRAIN, req);
+    for (size_t i = 0; i < req->n_hosts; i++)
+        if (!reachable(c, id, host_find(c, req->hosts[i])))
+            return;
+    struct run_slot *r = run_new(c, RUN_DRAIN, req);
+    cleanup(freep) char *place = run_place(&r->run);
     say(c, (struct about){.r = r, .actor = req->actor}, "run.created",
-        "run/%lld: %s of host/%s asked for by %s%s%s", (long long)r->run.id,
-        req->dry_run ? "dry run of a drain" : "drain", req->host, req->actor ? req->actor : "?",
+        "run/%lld: %s of %s asked for by %s%s%s", (long long)r->run.id,
+        req->dry_run ? "dry run of a drain" : "drain", place, req->actor ? req->actor : "?",
         req->reason ? ": " : "", req->reason ? req->reason : "");
     answer_text(c, id, 202, 0, "created", r->run.id, "run/%lld", (long long)r->run.id);
 }
 
 static void do_drain(struct core *c, int64_t id, const struct request *req)
 {
-    struct request own; /* with the VMs by their names */
+    struct request own; /* with the VMs by their names, and every host once */
+    char **hosts;
+    size_t n;
+    request_hosts(req, &hosts, &n);
     shape_copy(&request_shape, &own, req);
+    names_done(own.hosts, own.n_hosts);
+    own.hosts = hosts;
+    own.n_hosts = n;
     drain(c, id, &own);
     shape_done(&request_shape, &own);
 }

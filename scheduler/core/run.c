@@ -9,14 +9,13 @@
 #define SILENCE_MAX_US  (600 * SEC) /* checks without an answer before a move is given up */
 #define PLANNING_MAX_US (180 * SEC)
 #define LEFT_WAIT_US    (5 * SEC) /* the source says "gone" before the other host says "here" */
-#define CENSUS_AGAIN_US (2 * SEC)
-enum { CENSUS_ROUNDS = 10 };
 
 struct run_slot *run_active_on(const struct core *c, const char *host)
 {
     for (size_t i = 0; i < c->n_open_runs; i++) {
         const struct run *r = &c->open_runs[i]->run;
-        if (!run_ended(r->state) && !r->dry_run && str_eq(r->host, host))
+        const struct run_host *h = run_ended(r->state) || r->dry_run ? NULL : run_host(r, host);
+        if (h && !h->ended_wall_us)
             return c->open_runs[i];
     }
     return NULL;
@@ -32,18 +31,37 @@ struct run_slot *run_new(struct core *c, int kind, const struct request *req)
     r->kind = kind;
     planned_run(r, &c->policy, req);
     r->deadline_wall_us = req->deadline_us > 0 ? c->wall_us + req->deadline_us : 0;
-    r->host_was = host_find(c, req->host)->rec.state;
+    for (size_t i = 0; i < r->n_hosts; i++)
+        r->hosts[i].was = host_find(c, r->hosts[i].name)->rec.state;
+    r->host_was = r->n_hosts ? r->hosts[0].was : HOST_UP;
+    run_slot_begin(s);
     r->created_wall_us = c->wall_us;
     s->planning_since_us = c->now_us;
     s->dirty = true;
     return s;
 }
 
-static int64_t link_bound(const struct core *c, const struct run *r)
+static int64_t link_of(const struct core *c, const char *host)
 {
-    const struct host_slot *h = host_find(c, r->host);
-    int64_t bps = h ? h->rec.last.link_bps : -1;
-    return bps > 0 && r->bytes > 0 ? (int64_t)((double)r->bytes * 8e6 / (double)bps) : -1;
+    const struct host_slot *h = host_find(c, host);
+    return h ? h->rec.last.link_bps : -1;
+}
+
+/* What was sent from each host, over its link: none can have taken less than the longest. */
+static int64_t link_bound(const struct core *c, const struct run_slot *s)
+{
+    int64_t bound = -1;
+    for (size_t i = 0; i < s->run.n_hosts; i++) {
+        int64_t bps = link_of(c, s->run.hosts[i].name), bytes = 0;
+        for (size_t k = 0; k < s->n_moves; k++) {
+            const struct move *m = &s->moves[k]->m;
+            bool here = s->run.n_hosts == 1 || str_eq(m->from, s->run.hosts[i].name);
+            bytes += here && m->state == JOB_DONE && m->bytes > 0 ? m->bytes : 0;
+        }
+        int64_t us = bps > 0 && bytes > 0 ? (int64_t)((double)bytes * 8e6 / (double)bps) : -1;
+        bound = us > bound ? us : bound;
+    }
+    return bound;
 }
 
 /* Bytes still to send over the rate of what is being sent now (or was, on average). */
@@ -59,9 +77,9 @@ static int64_t estimate_end(const struct core *c, const struct run_slot *s)
         if (m->m.state == JOB_COPYING && m->m.progress.rate_Bps > 0)
             rate += m->m.progress.rate_Bps;
     }
-    const struct host_slot *h = host_find(c, r->host);
-    if (!rate && h && h->rec.last.link_bps > 0)
-        rate = h->rec.last.link_bps / 8;
+    for (size_t i = 0; !rate && i < r->n_hosts; i++)
+        if (link_of(c, r->hosts[i].name) > 0)
+            rate = link_of(c, r->hosts[i].name) / 8;
     return rate > 0 ? c->wall_us + (int64_t)((double)rest / (double)rate * 1e6) + 2 * SEC : -1;
 }
 
@@ -88,7 +106,7 @@ void run_count(struct core *c, struct run_slot *s)
     }
     r->stopped += (int64_t)stays_of(r, FATE_STOPPED);
     r->blocked = (int64_t)stays_of(r, FATE_BLOCKED);
-    r->bound_us = link_bound(c, r);
+    r->bound_us = link_bound(c, s);
     r->eta_wall_us = r->state == RUN_RUNNING ? estimate_end(c, s) : -1;
 }
 
@@ -367,186 +385,28 @@ static bool drive_moves(struct core *c, struct run_slot *r)
     return open;
 }
 
-/* ---- the end of a drain ------------------------------------------------------------------------------ */
-
-static bool send_halts(struct core *c, struct run_slot *r)
-{
-    bool out = r->waiting > 0;
-    for (size_t i = 0; !out && i < r->run.n_stays; i++) {
-        struct stay *st = &r->run.stays[i];
-        if (stay_fate(&r->run, st) != FATE_STOPS)
-            continue;
-        struct power *b = body_new(MSG_POWER);
-        *b = (struct power){.term = c->cfg.term,
-                            .job = -r->run.id,
-                            .attempt = (int64_t)i + 1,
-                            .vm = xstrdup(st->vm),
-                            .op = POWER_SHUTDOWN,
-                            .timeout_us = c->policy.drain.shutdown_timeout_us};
-        struct ask want = {.what = ASK_HALT,
-                           .host = r->run.host,
-                           .run = r->run.id,
-                           .vm = st->vm,
-                           .deadline_us =
-                               c->now_us + c->policy.drain.shutdown_timeout_us + ASK_TIMEOUT_US};
-        if (!ask(c, want, MSG_POWER, b))
-            continue;
-        r->waiting++;
-        say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown",
-            "vm/%s cannot move and is being shut down, as asked (--on-blocked shutdown)", st->name);
-    }
-    return r->waiting > 0;
-}
-
-void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m)
-{
-    const struct done *d = m && m->type == MSG_DONE ? m->body : NULL;
-    r->waiting--;
-    for (size_t i = 0; i < r->run.n_stays; i++) {
-        struct stay *st = &r->run.stays[i];
-        if (!str_eq(st->vm, a->vm))
-            continue;
-        st->stopped = d && d->ok;
-        if (!st->stopped)
-            set_str(&st->disobeyed, d && d->error ? d->error : "no answer");
-        r->dirty = true;
-        say(c, (struct about){.r = r, .vm = st->name}, "vm.shutdown.result", "vm/%s %s%s", st->name,
-            st->stopped ? "is shut off" : "was asked to shut down, and did not: ",
-            st->stopped ? "" : st->disobeyed);
-    }
-}
-
-static void send_census(struct core *c, struct run_slot *r)
-{
-    if (r->census_out || c->now_us < r->census_after_us)
-        return;
-    struct census *b = body_new(MSG_CENSUS);
-    b->term = c->cfg.term;
-    struct ask want = {.what = ASK_CENSUS, .host = r->run.host, .run = r->run.id};
-    r->census_out = ask(c, want, MSG_CENSUS, b);
-    if (!r->census_out)
-        set_str(&r->run.message, "waiting for the host's agent, to prove that no VM is left");
-}
-
-static int64_t watchers_left(const struct core *c, const struct run_slot *r)
-{
-    const struct host_slot *h = host_find(c, r->run.host);
-    int64_t n = 0;
-    for (size_t i = 0; i < r->n_moves; i++) {
-        const struct move *m = &r->moves[i]->m;
-        if (m->state != JOB_DONE)
-            continue;
-        for (size_t k = 0; k < m->n_ceph_after; k++)
-            for (size_t w = 0; w < m->ceph_after[k].n_watchers; w++)
-                n += host_owns_address(&h->rec.last, m->ceph_after[k].watchers[w].address);
-    }
-    return n;
-}
-
-static void end_drain(struct core *c, struct run_slot *r)
-{
-    struct host_slot *h = host_find(c, r->run.host);
-    run_count(c, r);
-    const struct proof *p = &r->run.proof;
-    cleanup(freep) char *aside =
-        r->run.aside ? xasprintf("; %lld move%s of others made room", (long long)r->run.aside,
-                                 r->run.aside == 1 ? "" : "s")
-                     : NULL;
-    if (p->running == 0 && p->jobs == 0 && r->run.blocked == 0) {
-        cleanup(freep) char *why =
-            xasprintf("drained by run/%lld%s%s", (long long)r->run.id, r->run.reason ? ": " : "",
-                      r->run.reason ? r->run.reason : "");
-        host_set_state(c, h, HOST_MAINTENANCE, r->run.id, r->run.actor, why);
-        run_end(
-            c, r, RUN_DONE,
-            "host/%s drained: %lld of %lld VMs moved, %lld stopped%s; proven empty: %lld domains "
-            "run, %lld libvirt jobs, %lld image watchers; %lld shut off",
-            r->run.host, (long long)r->run.moved, (long long)r->run.vms, (long long)r->run.stopped,
-            aside ? aside : "", (long long)p->running, (long long)p->jobs, (long long)p->watchers,
-            (long long)p->defined);
-        return;
-    }
-    cleanup(freep) char *why = xasprintf("drain run/%lld left %lld VM%s here", (long long)r->run.id,
-                                         (long long)p->running, p->running == 1 ? "" : "s");
-    host_set_state(c, h, HOST_CORDONED, r->run.id, r->run.actor, why);
-    run_end(
-        c, r, RUN_PARTLY,
-        "host/%s partly drained: %lld of %lld VMs moved, %lld stay%s; the host is closed to new "
-        "VMs (drover resume %s opens it)",
-        r->run.host, (long long)r->run.moved, (long long)r->run.vms, (long long)r->run.blocked,
-        r->run.blocked == 1 ? "s" : "", r->run.host);
-}
-
-/* A VM that comes to the host while it is emptied, by whoever's hand: it is to be moved on, not left. */
-static const char *on_its_way(const struct core *c, const char *host)
-{
-    for (size_t i = 0; i < c->n_open_moves; i++)
-        if (move_active(c->open_moves[i]) && str_eq(c->open_moves[i]->m.to, host))
-            return c->open_moves[i]->m.vm_name;
-    const struct host_slot *h = host_find(c, host);
-    for (size_t i = 0; h && i < h->n_vms; i++)
-        if (h->vms[i]->vm.job == VM_JOB_MIGRATING_IN)
-            return h->vms[i]->vm.name;
-    return NULL;
-}
-
-void run_census_answer(struct core *c, struct run_slot *r, const struct msg *m)
-{
-    const struct counted *n = m && m->type == MSG_COUNTED ? m->body : NULL;
-    r->census_out = false;
-    r->census_after_us = c->now_us + CENSUS_AGAIN_US;
-    if (run_ended(r->run.state))
-        return;
-    if (!n || !n->ok) { /* asked again: an empty host is proven or not claimed */
-        set_fmt(&r->run.message, "waiting for %s, to prove that no VM is left: %s", r->run.host,
-                n && n->error ? n->error : "its agent does not answer");
-        r->dirty = true;
-        return;
-    }
-    run_count(c, r);
-    r->run.proof = (struct proof){.taken = true,
-                                  .wall_us = c->wall_us,
-                                  .running = (int64_t)n->n_running,
-                                  .defined = (int64_t)n->n_defined,
-                                  .jobs = n->jobs,
-                                  .watchers = watchers_left(c, r)};
-    const char *coming = on_its_way(c, r->run.host);
-    if (coming) {
-        set_fmt(&r->run.message,
-                "waiting for vm/%s, which is on its way to %s and has to be moved on", coming,
-                r->run.host);
-        r->dirty = true;
-        return;
-    }
-    /* more than we know of: the reports will name them, and they are planned too */
-    if ((r->run.proof.running > r->run.blocked || n->jobs) && r->census_rounds++ < CENSUS_ROUNDS)
-        return;
-    end_drain(c, r);
-}
+/* ---- the end -------------------------------------------------------------------------------------- */
 
 static void end_home(struct core *c, struct run_slot *r)
 {
+    cleanup(freep) char *place = run_place(&r->run);
     run_count(c, r);
     run_end(c, r, r->run.blocked ? RUN_PARTLY : RUN_DONE,
-            "%lld of %lld VMs are back on host/%s, %lld stay%s where %s", (long long)r->run.moved,
-            (long long)r->run.vms, r->run.host, (long long)r->run.blocked,
-            r->run.blocked == 1 ? "s" : "", r->run.blocked == 1 ? "it is" : "they are");
+            "%lld of %lld VMs are back on %s, %lld stay%s where %s", (long long)r->run.moved,
+            (long long)r->run.vms, place, (long long)r->run.blocked, r->run.blocked == 1 ? "s" : "",
+            r->run.blocked == 1 ? "it is" : "they are");
 }
 
 static void end_cancelled(struct core *c, struct run_slot *r)
 {
-    struct host_slot *h = host_find(c, r->run.host);
     run_count(c, r);
-    if (r->run.kind == RUN_DRAIN)
-        host_set_state(c, h, r->run.host_was, 0, r->run.actor, NULL);
+    cleanup(freep) char *hosts = drain_undo(c, r);
     cleanup(freep) char *shut_off =
         r->run.definitions ? xasprintf(" and %lld that %s shut off", (long long)r->run.definitions,
                                        r->run.definitions == 1 ? "is" : "are")
                            : xstrdup("");
-    run_end(c, r, RUN_CANCELLED,
-            "%lld of %lld running VMs%s had moved and stay there; the host is %s again",
-            (long long)r->run.moved, (long long)r->run.vms, shut_off,
-            host_state_names[host_find(c, r->run.host)->rec.state]);
+    run_end(c, r, RUN_CANCELLED, "%lld of %lld running VMs%s had moved and stay there; %s",
+            (long long)r->run.moved, (long long)r->run.vms, shut_off, hosts);
 }
 
 /* ---- step ---------------------------------------------------------------------------------------------- */
@@ -556,16 +416,27 @@ static bool fleet_known(const struct core *c)
     return c->now_us - c->start_us > STARTUP_GRACE_US || c->n_reported == c->n_hosts;
 }
 
+/* One of its hosts whose agent is not there, or has not reported yet. */
+static const char *silent_host(const struct core *c, const struct run_slot *r)
+{
+    for (size_t i = 0; i < r->run.n_hosts; i++) {
+        const struct host_slot *h = host_find(c, r->run.hosts[i].name);
+        if (!h || !h->connected || !h->reported)
+            return r->run.hosts[i].name;
+    }
+    return NULL;
+}
+
 static void plan_step(struct core *c, struct run_slot *r)
 {
-    const struct host_slot *h = host_find(c, r->run.host);
+    const char *away = silent_host(c, r);
     if (!r->planning_since_us)
         r->planning_since_us = c->now_us;
-    if (h && h->connected && h->reported && fleet_known(c))
+    if (!away && fleet_known(c))
         run_plan(c, r);
-    else if (c->now_us - r->planning_since_us > PLANNING_MAX_US)
+    else if (away && c->now_us - r->planning_since_us > PLANNING_MAX_US)
         run_end(c, r, RUN_FAILED, "the agent of host/%s did not come back; nothing was moved",
-                r->run.host);
+                away);
     else
         set_str(&r->run.message, "waiting for agents");
 }
@@ -591,10 +462,10 @@ void run_step(struct core *c, struct run_slot *r)
         r->late_rounds += r->run.n_stays > stays || c->n_moves > moves;
         return;
     }
-    if (open || r->waiting > 0)
+    if (r->waiting > 0)
         return;
-    if (r->run.kind == RUN_HOME)
+    if (r->run.kind == RUN_DRAIN)
+        drain_finish(c, r, open);
+    else if (!open)
         end_home(c, r);
-    else if (!send_halts(c, r))
-        send_census(c, r);
 }

@@ -17,14 +17,6 @@ void run_refuse(struct run_slot *r, const char *vm, const char *host, const stru
     shape_copy(&reason_shape, &f->why, why);
 }
 
-static struct known *known_find(const struct run_slot *r, const char *vm, const char *host)
-{
-    for (size_t i = 0; i < r->n_known; i++)
-        if (str_eq(r->known[i].vm, vm) && str_eq(r->known[i].host, host))
-            return &r->known[i];
-    return NULL;
-}
-
 /* ---- the planner's request ------------------------------------------------------------------------ */
 
 struct wanted {
@@ -147,29 +139,33 @@ static int64_t last_drain_of(const struct core *c, const char *host)
 {
     for (size_t i = c->n_runs; i-- > 0;) {
         const struct run *r = &c->runs[i]->run;
-        if (r->kind == RUN_DRAIN && !r->dry_run && str_eq(r->host, host) &&
+        if (r->kind == RUN_DRAIN && !r->dry_run && run_host(r, host) &&
             (r->state == RUN_DONE || r->state == RUN_PARTLY || r->state == RUN_CANCELLED))
             return r->id;
     }
     return 0;
 }
 
-/* Did the last drain take this VM from the host, and is it still where it was put? */
-static bool left_home(const struct core *c, int64_t drain, const char *uuid, const char *now_on)
+/* Did the last drain take this VM from home, and is it still where it was put? */
+static bool left_home(const struct core *c, int64_t drain, const char *home, const char *uuid,
+                      const char *now_on)
 {
-    const struct move_slot *m = lookup_get(&c->moved, uuid);
-    for (; m; m = m->before)
-        if (m->m.run == drain && m->m.state == JOB_DONE && !m->m.aside && str_eq(m->m.to, now_on))
-            return true;
-    return false;
+    bool put = false, taken = false;
+    for (const struct move_slot *m = lookup_get(&c->moved, uuid); m; m = m->before) {
+        if (m->m.run != drain || m->m.state != JOB_DONE || m->m.aside)
+            continue;
+        put = put || str_eq(m->m.to, now_on);
+        taken = taken || str_eq(m->m.from, home);
+    }
+    return put && taken;
 }
 
 static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t drain,
                      const struct snapshot *s, const struct snap_vm *v)
 {
     const char *on = s->hosts[v->host].h->name;
-    bool concerned =
-        r->run.kind == RUN_DRAIN ? str_eq(on, r->run.host) : left_home(c, drain, v->v->uuid, on);
+    bool concerned = r->run.kind == RUN_DRAIN ? run_leaves(&r->run, on)
+                                              : left_home(c, drain, r->run.host, v->v->uuid, on);
     return concerned && !has_stay(r, v->v->uuid) && !has_open_move(r, v->v->uuid);
 }
 
@@ -182,12 +178,10 @@ static void collect_vms(struct core *c, const struct run_slot *r, const struct s
             *(int *)vec_add(&w->vms, &w->n_vms) = (int)i;
 }
 
-bool run_has_unplanned(struct core *c, const struct run_slot *r)
+static bool host_has_unplanned(const struct core *c, const struct run_slot *r, const char *host)
 {
-    const struct host_slot *h = host_find(c, r->run.host);
-    if (r->run.kind != RUN_DRAIN || !h)
-        return false;
-    for (size_t i = 0; i < h->n_vms; i++) {
+    const struct host_slot *h = host_find(c, host);
+    for (size_t i = 0; h && i < h->n_vms; i++) {
         const struct vm *v = &h->vms[i]->vm;
         if (vm_active(v->state) && v->job != VM_JOB_MIGRATING_IN && !has_stay(r, v->uuid) &&
             !has_open_move(r, v->uuid))
@@ -196,147 +190,13 @@ bool run_has_unplanned(struct core *c, const struct run_slot *r)
     return false;
 }
 
-/* ---- real checks ------------------------------------------------------------------------------------ */
-
-static void check_unanswered(struct run_slot *r, const char *host, bool source, const char *why)
+bool run_has_unplanned(struct core *c, const struct run_slot *r)
 {
-    for (size_t i = 0; i < r->n_known; i++) {
-        struct known *k = &r->known[i];
-        if (k->answered || k->source != source || !str_eq(k->host, host))
-            continue;
-        k->answered = true;
-        struct reason *no = vec_add(&k->said.reasons, &k->said.n_reasons);
-        reason_set(no, R_CHECK_FAILED, NULL, NULL, NULL, why, "try again when its agent answers");
-    }
-}
-
-/* Send one host the VMs of the plan that it has not been asked about yet. */
-static void ask_host(struct core *c, struct run_slot *r, const struct snapshot *s,
-                     const struct plan *p, const char *host, bool source)
-{
-    struct check_vms *b = NULL;
-    for (size_t i = 0; i <= p->n_moves; i++) {
-        if (b && (i == p->n_moves || b->n_vms == CHECK_BATCH)) {
-            struct ask want = {.what = source ? ASK_PLAN_SRC : ASK_PLAN_DST,
-                               .run = r->run.id,
-                               .host = (char *)(uintptr_t)host};
-            if (ask(c, want, MSG_CHECK_VMS, b))
-                r->waiting++;
-            else
-                check_unanswered(r, host, source, "its agent is not connected");
-            b = NULL;
-        }
-        if (i == p->n_moves)
-            break;
-        const struct plan_move *mv = &p->moves[i];
-        const struct vm *v = s->vms[mv->vm].v;
-        bool parked =
-            mv->from != s->vms[mv->vm].host; /* not there yet: nothing to ask its source */
-        if (!str_eq(s->hosts[source ? mv->from : mv->to].h->name, host) || (source && parked) ||
-            known_find(r, v->uuid, host))
-            continue;
-        struct known *k = vec_add(&r->known, &r->n_known);
-        k->vm = xstrdup(v->uuid);
-        k->host = xstrdup(host);
-        k->source = source;
-        if (!b) {
-            b = body_new(MSG_CHECK_VMS);
-            b->term = c->cfg.term;
-            b->as_source = source;
-        }
-        shape_copy(&vm_shape, vec_add(&b->vms, &b->n_vms), v);
-    }
-}
-
-static void ask_peer(struct core *c, struct run_slot *r, const struct snapshot *s,
-                     const struct plan_move *mv)
-{
-    const struct host *from = s->hosts[mv->from].h, *to = s->hosts[mv->to].h;
-    char *pair = xasprintf("%s→%s", from->name, to->name);
-    if (str_in(pair, r->peers, r->n_peers)) {
-        free(pair);
-        return;
-    }
-    *(char **)vec_add(&r->peers, &r->n_peers) = pair;
-    struct check_peer *b = body_new(MSG_CHECK_PEER);
-    b->term = c->cfg.term;
-    b->uri = xstrdup(to->migrate_uri);
-    struct ask want = {.what = ASK_PLAN_PEER, .run = r->run.id, .host = from->name, .vm = to->name};
-    if (ask(c, want, MSG_CHECK_PEER, b))
-        r->waiting++;
-}
-
-static bool ask_unknown(struct core *c, struct run_slot *r, const struct snapshot *s,
-                        const struct plan *p)
-{
-    int64_t before = r->waiting;
-    size_t known = r->n_known;
-    for (size_t h = 0; h < s->n_hosts; h++) {
-        ask_host(c, r, s, p, s->hosts[h].h->name, true);
-        ask_host(c, r, s, p, s->hosts[h].h->name, false);
-    }
-    for (size_t i = 0; i < p->n_moves; i++)
-        ask_peer(c, r, s, &p->moves[i]);
-    return r->waiting > before || r->n_known > known;
-}
-
-static void peer_answer(struct run_slot *r, const struct ask *a, const struct msg *m)
-{
-    const struct done *d = m && m->type == MSG_DONE ? m->body : NULL;
-    if (d && d->ok)
-        return;
-    struct reason why = {0};
-    reason_set(&why, R_PEER, a->vm, NULL, NULL,
-               d && d->error ? d->error : "the source's agent did not answer", NULL);
-    run_refuse(r, NULL, a->vm, &why, false);
-    r->refusals[r->n_refusals - 1].from = xstrdup(a->host);
-    shape_done(&reason_shape, &why);
-}
-
-void run_plan_answer(struct core *c, const struct ask *a, const struct msg *m)
-{
-    struct run_slot *r = run_find(c, a->run);
-    if (!r || run_ended(r->run.state))
-        return;
-    r->waiting--;
-    if (a->what == ASK_PLAN_PEER) {
-        peer_answer(r, a, m);
-        return;
-    }
-    bool source = a->what == ASK_PLAN_SRC;
-    const struct vms_checked *v = m && m->type == MSG_VMS_CHECKED ? m->body : NULL;
-    for (size_t i = 0; v && i < v->n_verdicts; i++) {
-        struct known *k = known_find(r, v->verdicts[i].uuid, a->host);
-        if (!k || k->answered)
-            continue;
-        k->answered = true;
-        shape_copy(&verdict_shape, &k->said, &v->verdicts[i]);
-    }
-    const struct done *d = m && m->type == MSG_DONE ? m->body : NULL;
-    if (!v)
-        check_unanswered(r, a->host, source, d && d->error ? d->error : "its agent did not answer");
-}
-
-/* Turn answers into refusals, once each: first what the sources say, then the targets. */
-static void judge_answers(struct core *c, struct run_slot *r, const struct snapshot *s)
-{
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < r->n_known; i++) {
-            struct known *k = &r->known[i];
-            int vm = snap_vm_id(c, s, k->vm);
-            if (k->judged || !k->answered || k->source != (pass == 0) || vm < 0)
-                continue;
-            k->judged = true;
-            const char *src = s->hosts[s->vms[vm].host].h->name;
-            const struct known *from = known_find(r, k->vm, src);
-            struct reason why = {0};
-            bool ok = k->source ? check_source(c, s->vms[vm].v, src, &k->said, &why)
-                                : check_target(&k->said, k->host, from ? from->said.images : NULL,
-                                               from ? from->said.n_images : 0, &why);
-            if (!ok)
-                run_refuse(r, k->vm, k->source ? NULL : k->host, &why, false);
-            shape_done(&reason_shape, &why);
-        }
+    bool any = false;
+    for (size_t i = 0; i < r->run.n_hosts && !any; i++)
+        any = run_leaves(&r->run, r->run.hosts[i].name) &&
+              host_has_unplanned(c, r, r->run.hosts[i].name);
+    return any;
 }
 
 /* ---- the plan stands ---------------------------------------------------------------------------------- */
@@ -346,7 +206,7 @@ static void name_stay(struct core *c, struct run_slot *r, const struct snapshot 
 {
     const struct vm *v = s->vms[p->vm].v;
     struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
-    planned_stay(st, v, p);
+    planned_stay(st, v, s->hosts[s->vms[p->vm].host].h->name, p);
     bool home = r->run.kind == RUN_HOME;
     if (home)
         run_stay_of_home(st);
@@ -359,10 +219,10 @@ static void name_stay(struct core *c, struct run_slot *r, const struct snapshot 
         first, st->n_reasons > 1 ? " …" : "");
 }
 
-static void stay_unnamed(struct core *c, struct run_slot *r, const struct vm *v)
+static void stay_unnamed(struct core *c, struct run_slot *r, const struct vm *v, const char *host)
 {
     struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
-    planned_stay(st, v, NULL);
+    planned_stay(st, v, host, NULL);
     planned_no_leave(st);
     say(c, (struct about){.r = r, .vm = v->name}, "vm.blocked",
         "vm/%s can only move cold, and nothing allowed to stop it", v->name);
@@ -375,7 +235,7 @@ static void note_unnamed(struct core *c, struct run_slot *r, const struct snapsh
         const struct plan_move *mv = &p->moves[i];
         const struct vm *v = s->vms[mv->vm].v;
         if (vm_active(v->state) && !mv->live && !planned_may_stop(&r->run, v->name))
-            stay_unnamed(c, r, v);
+            stay_unnamed(c, r, v, s->hosts[s->vms[mv->vm].host].h->name);
     }
 }
 
@@ -410,7 +270,7 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
         ids[i] = m->m.id;
         planned_waits(&m->m, s, p, i, ids);
         m->m.aside =
-            r->run.kind == RUN_DRAIN && !str_eq(s->hosts[s->vms[mv->vm].host].h->name, r->run.host);
+            r->run.kind == RUN_DRAIN && !run_host(&r->run, s->hosts[s->vms[mv->vm].host].h->name);
         if (joins)
             say_joins(c, m);
         else
@@ -422,11 +282,11 @@ static void create_moves(struct core *c, struct run_slot *r, const struct snapsh
 static void say_started(struct core *c, struct run_slot *r)
 {
     long long id = (long long)r->run.id, vms = (long long)r->run.vms, stay = 0;
+    cleanup(freep) char *place = run_place(&r->run);
     for (size_t i = 0; i < r->run.n_stays; i++)
         stay += !r->run.stays[i].off;
     if (!vms)
-        say(c, (struct about){.r = r}, "run.started", "run/%lld: no VM runs on host/%s", id,
-            r->run.host);
+        say(c, (struct about){.r = r}, "run.started", "run/%lld: no VM runs on %s", id, place);
     else if (stay == vms)
         say(c, (struct about){.r = r}, "run.started",
             "run/%lld: nothing to move: no VM of %lld can leave (see above)", id, vms);
@@ -444,17 +304,12 @@ static void say_started(struct core *c, struct run_slot *r)
 
 static void start_run(struct core *c, struct run_slot *r)
 {
-    struct host_slot *h = host_find(c, r->run.host);
     r->run.state = RUN_RUNNING;
     r->run.started_wall_us = c->wall_us;
     set_str(&r->run.message, NULL);
     r->dirty = true;
-    if (r->run.kind == RUN_DRAIN) {
-        cleanup(freep) char *why =
-            xasprintf("drain run/%lld%s%s", (long long)r->run.id, r->run.reason ? ": " : "",
-                      r->run.reason ? r->run.reason : "");
-        host_set_state(c, h, HOST_DRAINING, r->run.id, r->run.actor, why);
-    }
+    if (r->run.kind == RUN_DRAIN)
+        drain_begins(c, r);
     say_started(c, r);
 }
 
@@ -477,7 +332,14 @@ static void find_ways(struct core *c, struct run_slot *r, const struct snapshot 
 static bool takes_away(const struct run_slot *r, const struct snapshot *s,
                        const struct plan_move *m)
 {
-    return r->run.kind != RUN_DRAIN || str_eq(s->hosts[m->from].h->name, r->run.host);
+    return r->run.kind != RUN_DRAIN || run_host(&r->run, s->hosts[m->from].h->name);
+}
+
+static void refuse_run(struct core *c, struct run_slot *r, size_t blocked)
+{
+    cleanup(freep) char *place = run_place(&r->run), *is = run_left_as(&r->run);
+    run_end(c, r, RUN_REFUSED, "%s not drained: %zu VM%s cannot leave; nothing was moved, %s",
+            place, blocked, blocked == 1 ? "" : "s", is);
 }
 
 /* Every pair is confirmed. First round: decide whether to begin at all. Later: VMs that came while
@@ -507,11 +369,7 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
         run_end(c, r, RUN_PLANNED, "%zu of %lld VM%s would be blocked; nothing was changed",
                 blocked, (long long)r->run.vms, r->run.vms == 1 ? "" : "s");
     else if (refuse)
-        run_end(c, r, RUN_REFUSED,
-                "host/%s not drained: %zu VM%s cannot leave; nothing was moved, the host is %s as "
-                "before",
-                r->run.host, blocked, blocked == 1 ? "" : "s",
-                host_state_names[host_find(c, r->run.host)->rec.state]);
+        refuse_run(c, r, blocked);
     else
         start_run(c, r);
 }
@@ -524,14 +382,14 @@ void run_plan(struct core *c, struct run_slot *r)
     struct wanted w = {0};
     struct plan p = {0};
     snapshot_make(c, r->run.id, 0, &snap);
-    judge_answers(c, r, &snap.s);
+    run_judge_answers(c, r, &snap.s);
     collect_vms(c, r, &snap.s, &w);
     w.others = true;
     fill_request(c, r, &snap.s, false, &w);
     if (!make_plan(c, r, &snap.s, &w.req, &p)) {
         run_end(c, r, RUN_FAILED,
                 "the planner's answer did not pass verification; nothing was moved");
-    } else if (r->rounds++ < PLAN_ROUNDS && ask_unknown(c, r, &snap.s, &p)) {
+    } else if (r->rounds++ < PLAN_ROUNDS && run_ask_unknown(c, r, &snap.s, &p)) {
         set_str(&r->run.message, "asking libvirt and Ceph on both ends of every move");
     } else {
         settle_plan(c, r, &snap.s, &w, &p);

@@ -11,13 +11,17 @@ const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
                                              "cancel", "check_host", "check_pair"};
 
 #define T struct stay
-SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_BOOL(T, stopped), SF_BOOL(T, off),
-      SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed), SF_LIST(T, reasons, &reason_shape),
-      SF_LIST(T, ways, &way_shape));
+SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_STR(T, host), SF_BOOL(T, stopped),
+      SF_BOOL(T, off), SF_BOOL(T, deaf), SF_BOOL(T, cold), SF_STR(T, disobeyed),
+      SF_LIST(T, reasons, &reason_shape), SF_LIST(T, ways, &way_shape));
 #undef T
 #define T struct proof
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
       SF_INT(T, jobs), SF_INT(T, watchers));
+#undef T
+#define T struct run_host
+SHAPE(run_host_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, was, host_state_names),
+      SF_INT(T, ended_wall_us), SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct run_forecast
 SHAPE(run_forecast_shape, T, SF_INT_OR(T, makespan_us, -1), SF_INT_OR(T, bound_us, -1),
@@ -30,10 +34,11 @@ SHAPE(move_forecast_shape, T, SF_INT_OR(T, start_us, -1), SF_INT_OR(T, end_us, -
 #undef T
 #define T struct run
 SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
-      SF_ENUM(T, state, run_state_names), SF_STR(T, host), SF_STR(T, actor), SF_STR(T, reason),
-      SF_BOOL(T, dry_run), SF_ENUM(T, on_blocked, on_blocked_names), SF_INT(T, parallel),
-      SF_INT(T, deadline_wall_us), SF_ENUM(T, host_was, host_state_names), SF_STRS(T, to),
-      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_BOOL(T, stop_all), SF_BOOL(T, make_room),
+      SF_ENUM(T, state, run_state_names), SF_LIST(T, hosts, &run_host_shape), SF_STR(T, host),
+      SF_STR(T, actor), SF_STR(T, reason), SF_BOOL(T, dry_run),
+      SF_ENUM(T, on_blocked, on_blocked_names), SF_INT(T, parallel), SF_INT(T, deadline_wall_us),
+      SF_ENUM(T, host_was, host_state_names), SF_STRS(T, to), SF_STRS(T, avoid),
+      SF_STRS(T, allow_shutdown), SF_BOOL(T, stop_all), SF_BOOL(T, make_room),
       SF_STR(T, policy_commit), SF_BOOL(T, policy_clean), SF_INT(T, created_wall_us),
       SF_INT(T, started_wall_us), SF_INT(T, ended_wall_us), SF_INT(T, vms), SF_INT(T, moved),
       SF_INT(T, moving), SF_INT(T, queued), SF_INT(T, blocked), SF_INT(T, stopped),
@@ -77,10 +82,10 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
 #undef T
 #define T struct request
 SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
-      SF_STR(T, host2), SF_INT(T, run), SF_BOOL(T, dry_run), SF_BOOL(T, bring_home),
-      SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_INT(T, parallel), SF_INT(T, deadline_us),
-      SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, confirm),
-      SF_STR(T, reason));
+      SF_STR(T, host2), SF_STRS(T, hosts), SF_INT(T, run), SF_BOOL(T, dry_run),
+      SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_INT(T, parallel),
+      SF_INT(T, deadline_us), SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
+      SF_STR(T, confirm), SF_STR(T, reason));
 #undef T
 #define T struct reply
 SHAPE(reply_shape, T, SF_INT(T, http), SF_INT(T, exit), SF_STR(T, code), SF_STR(T, message),

@@ -34,6 +34,7 @@ static inline bool run_ended(int state)
 /* A VM that does not leave, with host-by-host reasons. */
 struct stay {
     char *vm, *name; /* uuid, name */
+    char *host;      /* where it stays */
     bool stopped;    /* shut off by the operator's word (--on-blocked shutdown) */
     bool off;        /* it was shut off anyway: it keeps nobody from working on the host */
     bool deaf;       /* paused, crashed, ...: no request to shut down would reach its guest */
@@ -48,6 +49,12 @@ struct proof { /* that a drained host is empty */
     bool taken;
     int64_t wall_us;
     int64_t running, defined, jobs, watchers; /* domains, libvirt jobs, image watchers left there */
+};
+struct run_host { /* of a drain: to be emptied; of a home-coming: home */
+    char *name;
+    int was;               /* enum host_state before the run: restored by refusal and cancel */
+    int64_t ended_wall_us; /* the run is done with it, while others may go on; 0 not yet */
+    struct proof proof;
 };
 /* What carrying out the plan was expected to take when it was made: scheduler/plan/forecast.h. */
 struct run_forecast {
@@ -64,13 +71,15 @@ struct move_forecast {
 struct run {
     int64_t id;
     int kind, state;         /* enum run_kind, run_state */
-    char *host;
+    struct run_host *hosts;
+    size_t n_hosts;
+    char *host;              /* the only one of hosts[]; NULL when there are several, or none */
     char *actor, *reason;    /* who asked, and -m */
     bool dry_run;
     int on_blocked;          /* enum on_blocked (policy.h) */
     int64_t parallel;        /* 0 = policy */
     int64_t deadline_wall_us; /* no move starts after it; 0 = none */
-    int host_was;            /* enum host_state before the run: restored by refusal and cancel */
+    int host_was;            /* of hosts[0] */
     char **to, **avoid;
     size_t n_to, n_avoid;
     char **allow_shutdown;   /* names of VMs that may be shut off */
@@ -97,7 +106,7 @@ struct run {
     bool ways_cut;
     struct shortage *shortages; /* what keeps VMs from leaving whatever goes where */
     size_t n_shortages;
-    struct proof proof;
+    struct proof proof;      /* of all hosts[] together */
 };
 
 struct attempt { /* one try that ended without the VM having moved */
@@ -171,13 +180,16 @@ struct request {
     int verb;
     char *actor;         /* set by the API from the peer's credentials, never from the body */
     char *host, *host2;
+    char **hosts;        /* VERB_DRAIN: in the place of host, any number */
+    size_t n_hosts;
     int64_t run;         /* VERB_CANCEL */
     bool dry_run, bring_home, make_room;
     char *on_blocked;    /* NULL: policy */
     int64_t parallel, deadline_us; /* deadline from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
-    char *confirm;       /* the host's name once more: every VM that cannot move may be stopped */
+    char *confirm;       /* the hosts' names once more, with commas: every VM that cannot move may be
+                          * stopped */
     char *reason;
 };
 struct reply {
@@ -260,7 +272,7 @@ struct explain_view {
     size_t n_shortages;
 };
 
-extern const struct shape stay_shape, proof_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
+extern const struct shape stay_shape, proof_shape, run_host_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,
     host_rec_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
     hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,

@@ -3,7 +3,7 @@
 
 bool run_owns(const struct run *r, const struct move *m)
 {
-    return r->kind != RUN_DRAIN || str_eq(m->from, r->host);
+    return r->kind != RUN_DRAIN || run_host(r, m->from);
 }
 
 /* The last try says nothing of where it was to go, all of where it is. */
@@ -26,6 +26,7 @@ void run_stay_after(struct core *c, struct run_slot *r, struct move_slot *m, con
     struct stay *st = vec_add(&r->run.stays, &r->run.n_stays);
     st->vm = xstrdup(m->m.vm);
     st->name = xstrdup(m->m.vm_name);
+    st->host = xstrdup(m->m.from);
     st->off = m->m.offline;
     r->dirty = true;
     if (m->source_lost)

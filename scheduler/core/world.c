@@ -229,7 +229,7 @@ void vm_moved(struct core *c, const struct move *m)
         vm_livelier(c, now);
     }
     /* A definition that was left behind on purpose, and reported, is still there. */
-    if (old && (old->gone || !m->live || m->offline || old->vm.state != VM_SHUTOFF))
+    if (old && (!m->live || m->offline || old->vm.state != VM_SHUTOFF))
         drop_vm(c, from, m->vm);
     c->version++;
 }
@@ -338,8 +338,10 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
 /* A host whose drain is being planned takes nothing from another run: what came would leave again. */
 static int state_for(const struct core *c, const struct host_slot *h, int64_t for_run)
 {
-    const struct run_slot *r = run_active_on(c, h->rec.name);
+    const struct run_slot *r = run_active_on(c, h->rec.name), *own = run_find(c, for_run);
     bool leaves = r && r->run.kind == RUN_DRAIN && r->run.id != for_run;
+    /* of several, none is a place for what leaves another; with one alone the question does not arise */
+    leaves = leaves || (own && own->run.n_hosts > 1 && run_leaves(&own->run, h->rec.name));
     return leaves && h->rec.state == HOST_UP ? HOST_DRAINING : h->rec.state;
 }
 

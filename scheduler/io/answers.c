@@ -184,11 +184,14 @@ static void check_hosts(const struct corethread *t, struct health *h)
 /* The host is closed because a drain could not empty it, and nobody has decided what now. */
 static void check_left(const struct corethread *t, struct health *h, const struct run *r)
 {
-    const struct host_rec *host = core_host_rec(t->core, r->host);
-    if (r->kind == RUN_DRAIN && r->state == RUN_PARTLY && host && host->run == r->id &&
-        host->state == HOST_CORDONED)
-        add_check(h, "DRAIN_BLOCKED", 1, "drover runs ID says who stays and why; drover resume HOST opens it",
-                  "host/%s is not empty after run/%" PRId64, r->host, r->id);
+    for (size_t i = 0; i < r->n_hosts; i++) {
+        const struct host_rec *host = core_host_rec(t->core, r->hosts[i].name);
+        if (r->kind == RUN_DRAIN && r->state == RUN_PARTLY && host && host->run == r->id &&
+            host->state == HOST_CORDONED)
+            add_check(h, "DRAIN_BLOCKED", 1,
+                      "drover runs ID says who stays and why; drover resume HOST opens it",
+                      "host/%s is not empty after run/%" PRId64, host->name, r->id);
+    }
 }
 
 static void check_moves(const struct corethread *t, struct health *h)

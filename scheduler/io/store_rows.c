@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
+#include "scheduler/core/runhosts.h"
 #include "scheduler/io/store_int.h"
 #include "scheduler/plan/snapshot.h"
 
@@ -85,7 +86,8 @@ void store_put_run(struct store *s, const struct run *r)
     bind_str(st, 2, run_kind_names[r->kind]);
     bind_str(st, 3, run_state_names[r->state]);
     sqlite3_bind_int(st, 4, run_ended(r->state));
-    bind_str(st, 5, r->host);
+    cleanup(freep) char *hosts = run_host_list(r, ", ");
+    bind_str(st, 5, hosts ? hosts : r->host);
     bind_str(st, 6, r->actor);
     bind_str(st, 7, r->reason);
     bind_str(st, 8, r->policy_commit);

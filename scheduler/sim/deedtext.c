@@ -36,6 +36,8 @@ static void add_request(char **text, const struct request *q)
         add(text, " %lld", (long long)q->run);
     else
         add(text, " %s", q->host ? q->host : "?");
+    for (size_t i = 1; i < q->n_hosts; i++) /* the first is host, too */
+        add(text, " %s", q->hosts[i]);
     if (q->on_blocked)
         add(text, " --on-blocked %s", q->on_blocked);
     add_list(text, " --to ", q->to, q->n_to);
@@ -116,16 +118,10 @@ static void add_rest(char **text, const struct deed *d)
         break;
     case DEED_GUEST:
         add(text, "guest %s %s", vm, d->what);
-        if (str_eq(d->what, "writes") || str_eq(d->what, "bursts"))
+        if (str_eq(d->what, "writes"))
             add(text, " %lld", (long long)d->n);
         if (d->m)
             add(text, " %lld", (long long)d->m);
-        if (d->every_us) {
-            add(text, " for ");
-            add_time(text, d->us);
-            add(text, " every ");
-            add_time(text, d->every_us);
-        }
         break;
     case DEED_LINK:
         add(text, "link %s %lldMbit", host, (long long)(d->n / 1000000));

@@ -6,6 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "scheduler/core/runhosts.h"
 
 /* After Okabe and Ito: told apart on white, on black, and by the colour-blind. */
 static const char *const palette[] = {"#e6a817", "#5ab4e6", "#2fb38a", "#d98bc0",
@@ -157,8 +158,9 @@ static void draw(struct timeline *t, const struct run *r)
     }
     for (size_t i = 0; i < t->n; i++)
         draw_bar(t, &t->bars[i]);
+    cleanup(freep) char *hosts = run_host_list(r, ", ");
     fprintf(t->f, "<text x='8' y='%d' fill='#68727e'>drain of ", y + 16);
-    put_text(t->f, r->host);
+    put_text(t->f, hosts);
     fprintf(t->f, ": %s, %lld of %lld moved</text>\n</svg>\n", run_state_names[r->state],
             (long long)r->moved, (long long)r->vms);
 }

@@ -90,6 +90,33 @@ static void plans(void **state)
     outcome_done(&o);
 }
 
+/* Several are planned jointly, and none takes what leaves another. */
+static void plans_several_hosts(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    expect(&o, "plan drain kvm-03 host/kvm-04 kvm-03" NINE, X_DONE);
+    contains(o.out, "Plan: 12 moves, 0 blocked, 0 stopped");
+    contains(o.err, "nothing was changed · drover drain kvm-03 kvm-04 does it");
+    lacks(o.out, "  kvm-03  kvm-04 ");
+    lacks(o.out, "  kvm-04  kvm-03 ");
+    expect(&o, "plan drain kvm-03 kvm-04 -o json" NINE, X_DONE);
+    json_t *j = json_loads(o.out, 0, NULL), *run = json_object_get(j, "run");
+    assert_int_equal(json_array_size(json_object_get(run, "hosts")), 2);
+    json_decref(j);
+    expect(&o, "plan drain kvm-03 kvm-04 --why-not" NINE, X_DONE);
+    contains(o.out, "every VM of hosts kvm-03, kvm-04 can leave");
+    expect(&o, "plan drain kvm-03 --why-not vm/db-3 kvm-04" NINE, X_DONE);
+    contains(o.out, "vm/db-3 can leave: to ");
+    expect(&o, "plan drain --why-not kvm-03" NINE, X_DONE);
+    contains(o.out, "every VM of host/kvm-03 can leave");
+    expect(&o, "plan drain kvm-03 kvm-04 --allow-shutdown none" NINE, X_DENIED);
+    contains(o.err, "no such VM, or more than one, on hosts kvm-03, kvm-04");
+    expect(&o, "plan drain kvm-03 kvm-04 --on-blocked shutdown --confirm=kvm-03" NINE, X_DENIED);
+    contains(o.err, "does not name the hosts to be drained, kvm-03,kvm-04");
+    outcome_done(&o);
+}
+
 /* Few moves for a fleet: none where nothing is to be done, some where it is, and what would come of it. */
 static void balances(void **state)
 {
@@ -393,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),
+        cmocka_unit_test(plans_several_hosts),
         cmocka_unit_test(others_make_room),
         cmocka_unit_test(balances),
         cmocka_unit_test(hosts_that_die),

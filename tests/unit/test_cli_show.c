@@ -320,6 +320,40 @@ static void summaries(void **state)
     assert_string_equal(failed, "drover: host/h1 not drained: its agent did not come back\n");
 }
 
+#define HOSTS(a, b)                                                                                \
+    "\"hosts\":[{\"name\":\"h1\",\"was\":\"up\"" a "},{\"name\":\"h2\",\"was\":\"cordoned\"" b "}" \
+                                                                                               "]"
+#define EMPTY ",\"ended_wall_us\":5,\"proof\":{\"taken\":true}"
+#define FULL  ",\"ended_wall_us\":5,\"proof\":{\"taken\":true,\"running\":1}"
+
+static void several_hosts(void **state)
+{
+    (void)state;
+    cleanup(freep) char *done = summary(
+        "{\"run\":{\"id\":42,\"state\":\"done\",\"vms\":1,\"moved\":1,\"proof\":{\"taken\":true}"
+        "," HOSTS(EMPTY, EMPTY) "},\"moves\":[" MOVE("a", "done", "\"live\":true") "]}");
+    assert_string_equal(done, "hosts h1, h2 drained: 1 of 1 VM moved live, 0 stopped; they are in "
+                              "maintenance, proven empty (0 domains, 0 jobs, 0 watchers)\n");
+    cleanup(freep) char *partly =
+        summary("{\"run\":{\"id\":42,\"state\":\"partly\",\"vms\":2,\"moved\":1," HOSTS(
+            EMPTY, FULL) "},"
+                         "\"moves\":[" MOVE("a", "done", "\"live\":true") "]}");
+    assert_string_equal(partly,
+                        "hosts h1, h2 partly drained: 1 of 2 VMs moved live, 0 stopped; not "
+                        "empty, and closed to new VMs: h2 (drover resume HOST opens one); 0 "
+                        "VMs stay:\n");
+    cleanup(freep) char *refused = summary(
+        "{\"run\":{\"id\":42,\"state\":\"refused\",\"message\":\"why\"," HOSTS("", "") "}}");
+    assert_string_equal(refused, "drover: hosts h1, h2 not drained: why; nothing was moved, the "
+                                 "hosts are as before\n");
+    cleanup(freep) char *cancelled =
+        summary("{\"run\":{\"id\":42,\"state\":\"cancelled\",\"message\":\"h1 stays in "
+                "maintenance\"," HOSTS(EMPTY, "") "}}");
+    assert_string_equal(cancelled,
+                        "drain of hosts h1, h2 cancelled before the first move; h1 stays "
+                        "in maintenance\n");
+}
+
 #define FACT(w, lock)                                                                              \
     "{\"target\":\"vda\",\"pool\":\"rbd\",\"image\":\"root\",\"ok\":true,\"fsid\":\"f-1\","        \
     "\"image_id\":\"5e1f\","                                                                       \
@@ -406,6 +440,7 @@ int main(void)
         cmocka_unit_test(ways_that_were_tried),
         cmocka_unit_test(exit_codes_of_all_states),
         cmocka_unit_test(summaries),
+        cmocka_unit_test(several_hosts),
         cmocka_unit_test(what_ceph_said),
         cmocka_unit_test(one_run),
     };
