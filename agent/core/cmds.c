@@ -103,6 +103,8 @@ static int64_t term_of(const struct msg *m)
         return ((const struct tidy *)m->body)->term;
     case MSG_POWER:
         return ((const struct power *)m->body)->term;
+    case MSG_RELABEL:
+        return ((const struct relabel *)m->body)->term;
     case MSG_CENSUS:
         return ((const struct census *)m->body)->term;
     default:

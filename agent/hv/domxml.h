@@ -21,6 +21,7 @@
 
 #include "lib/base/err.h"
 #include "lib/model/model.h"
+#include "lib/wire/msg.h"
 
 #define DROVER_METADATA_NS "urn:drover:libvirt:1"
 
@@ -32,6 +33,10 @@ int domxml_parse(const char *xml, struct vm *ret, struct err *e);
  * The terms are those of KubeVirt's documented estimate, which its users have tested widely; the
  * base is ours, from QEMU 7.2 with librbd disks. */
 int64_t domxml_overhead(int64_t mem_bytes, int64_t vcpus, int64_t iothreads, int64_t video_bytes);
+
+/* domxml_label.c: the <labels> of a domain, as libvirt gives and takes it: without its namespace. old
+ * NULL: it has none. Keeps what is not ours to know. Gives *ret; NULL: nothing is left in it. -EBADMSG. */
+int domxml_relabel(const char *old, const struct relabel *r, char **ret, struct err *e);
 
 /* domxml_dev.c: disks, nics, hostdevs and host_files of <domain>. */
 int domxml_devices(const xmlNode *domain, struct vm *vm, struct err *e);

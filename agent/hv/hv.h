@@ -90,3 +90,5 @@ int hv_tidy(struct hv *hv, const char *uuid, enum tidy_op op, struct err *e);
 /* SHUTDOWN asks the guest and waits; -ETIMEDOUT leaves it as it is. */
 int hv_power(struct hv *hv, const struct power *p, struct err *e);
 void hv_census(struct hv *hv, struct counted *ret);
+/* hv_label.c. All or nothing. -EBUSY: a job runs on it; -EBADMSG: the labels it has are no XML of ours. */
+int hv_relabel(struct hv *hv, const struct relabel *r, struct err *e);

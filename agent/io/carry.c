@@ -161,6 +161,10 @@ static void carry_done(const struct carry *c, const struct msg *m, struct done *
         code = r == -ETIMEDOUT ? "deadline" : code;
         break;
     }
+    case MSG_RELABEL:
+        r = hv_relabel(c->hv, m->body, &e);
+        code = r == -EBUSY ? "vm_busy" : r == -ENOENT ? "not_found" : code;
+        break;
     default:
         err_set(&e, r, "'%s' is no command", msg_name(m->type));
         break;

@@ -66,6 +66,8 @@ static const char *vm_of(const struct msg *m)
         return ((const struct tidy *)m->body)->vm;
     case MSG_POWER:
         return ((const struct power *)m->body)->vm;
+    case MSG_RELABEL:
+        return ((const struct relabel *)m->body)->vm;
     default:
         return NULL;
     }
@@ -75,7 +77,7 @@ static const char *vm_of(const struct msg *m)
 static enum log_level level_of(const struct msg *cmd)
 {
     return cmd->type == MSG_MIGRATE || cmd->type == MSG_ABORT || cmd->type == MSG_TUNE ||
-                   cmd->type == MSG_TIDY || cmd->type == MSG_POWER
+                   cmd->type == MSG_TIDY || cmd->type == MSG_POWER || cmd->type == MSG_RELABEL
                ? LOG_INFO
                : LOG_DEBUG;
 }

@@ -147,7 +147,7 @@ static bool is_command(enum msg_type t)
 {
     return t == MSG_CHECK_VMS || t == MSG_CHECK_PEER || t == MSG_CHECK_HOST || t == MSG_MIGRATE ||
            t == MSG_ABORT || t == MSG_TUNE || t == MSG_PROBE || t == MSG_TIDY || t == MSG_POWER ||
-           t == MSG_CENSUS;
+           t == MSG_RELABEL || t == MSG_CENSUS;
 }
 
 static void on_frame(void *arg, struct conn *c, const char *text, size_t len)

@@ -21,7 +21,7 @@ _drover_words()
 _drover()
 {
     local cur prev i cmd='' words_seen=0
-    local -r commands='drain plan resume cordon cancel attach explain check hosts vms runs journal policy snapshot pki version help'
+    local -r commands='drain plan resume cordon label cancel attach explain check hosts vms runs journal policy snapshot pki version help'
     local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
@@ -65,7 +65,7 @@ _drover()
         resume) _drover_words "--bring-home --reason $follow $global" ;;
         cancel) _drover_words "--reason $follow $global" ;;
         attach) _drover_words "--timeout $global" ;;
-        cordon) _drover_words "--reason $global" ;;
+        cordon | label) _drover_words "--reason $global" ;;
         runs | run) _drover_words "--ceph --journal $global" ;;
         vms) _drover_words "--host $global" ;;
         journal) _drover_words "--after --limit $global" ;;
@@ -83,6 +83,7 @@ _drover()
     drain | resume | cordon | hosts) _drover_names hosts ;;
     check) _drover_names hosts; ((words_seen)) || _drover_words pair ;;
     cancel | attach | runs | run) _drover_names runs ;;
+    label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
     policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'check test'; fi ;;
     snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check'; fi ;;

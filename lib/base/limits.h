@@ -13,6 +13,8 @@ enum {
     LIM_VMS_PER_HOST = 2048,
     LIM_DISKS_PER_VM = 256,
     LIM_LIST_ITEMS = 8192,           /* any list of a message */
+    LIM_LABEL_KEY_BYTES = 63,
+    LIM_LABEL_VALUE_BYTES = 255,
     LIM_XML_BYTES = 1 << 20,         /* one domain XML */
     LIM_CONN_QUEUE_BYTES = 16 << 20, /* unsent bytes per agent before it is dropped */
     LIM_EVENT_QUEUE = 65536,

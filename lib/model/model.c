@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/mem.h"
 #include "lib/base/str.h"
 
 const char *const vm_state_names[6] = {"shutoff",   "running", "paused",
@@ -82,6 +83,23 @@ const char *label_get(const struct label *labels, size_t n, const char *key)
         if (str_eq(labels[i].key, key))
             return labels[i].value;
     return NULL;
+}
+
+void label_drop(struct label **labels, size_t *n, const char *key)
+{
+    for (size_t i = *n; i-- > 0;)
+        if (str_eq((*labels)[i].key, key)) {
+            shape_done(&label_shape, &(*labels)[i]);
+            vec_del(*labels, n, i);
+        }
+}
+
+void label_set(struct label **labels, size_t *n, const char *key, const char *value)
+{
+    label_drop(labels, n, key);
+    struct label *l = vec_add(labels, n);
+    l->key = xstrdup(key);
+    l->value = xstrdup(value);
 }
 
 bool host_same_facts(const struct host *a, const struct host *b)

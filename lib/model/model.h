@@ -169,6 +169,9 @@ struct image_fact {
 extern const struct shape label_shape, disk_shape, nic_shape, hostdev_shape, numa_bind_shape, vm_shape,
     secret_shape, host_cell_shape, host_shape, ceph_client_shape, image_fact_shape;
 
+/* Give key this value; take the label out, if it is there. Copy. */
+void label_set(struct label **labels, size_t *n, const char *key, const char *value);
+void label_drop(struct label **labels, size_t *n, const char *key);
 /* The value of label key, or NULL. */
 const char *label_get(const struct label *labels, size_t n, const char *key);
 /* The same but for what is measured (free memory, load) and changes all the time? */

@@ -97,6 +97,10 @@ SHAPE(tidy_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, atte
 SHAPE(power_shape, T, SF_INT_REQ(T, term), SF_INT_REQ(T, job), SF_INT_REQ(T, attempt),
       SF_STR_REQ(T, vm), SF_ENUM_REQ(T, op, power_op_names), SF_INT(T, timeout_us));
 #undef T
+#define T struct relabel
+SHAPE(relabel_shape, T, SF_INT_REQ(T, term), SF_STR_REQ(T, vm), SF_LIST(T, set, &label_shape),
+      SF_STRS(T, drop));
+#undef T
 #define T struct census
 SHAPE(census_shape, T, SF_INT_REQ(T, term));
 #undef T

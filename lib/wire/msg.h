@@ -33,6 +33,7 @@ enum { WIRE_PROTO_MIN = 1, WIRE_PROTO_MAX = 1 };
     X(MSG_PROBED, "probed", probed)                                                                \
     X(MSG_TIDY, "tidy", tidy)                           /* S -> MSG_DONE */                        \
     X(MSG_POWER, "power", power)                        /* S -> MSG_DONE */                        \
+    X(MSG_RELABEL, "relabel", relabel)                  /* S -> MSG_DONE */                        \
     X(MSG_CENSUS, "census", census)                     /* S -> MSG_COUNTED */                     \
     X(MSG_COUNTED, "counted", counted)                                                             \
     X(MSG_DONE, "done", done)                           /* A generic result */                     \
@@ -197,6 +198,15 @@ struct power {
     char *vm;
     int op;
     int64_t timeout_us; /* SHUTDOWN waits so long for the guest; it is never destroyed */
+};
+/* Labels into the domain's metadata: of the running one, and of its definition. */
+struct relabel {
+    int64_t term;
+    char *vm;          /* uuid */
+    struct label *set; /* added, or given this value */
+    size_t n_set;
+    char **drop;       /* keys */
+    size_t n_drop;
 };
 struct census {
     int64_t term;

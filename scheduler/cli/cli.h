@@ -82,6 +82,7 @@ int cmd_drain(struct cli *c, int argc, char **argv);
 int cmd_plan(struct cli *c, int argc, char **argv);
 int cmd_resume(struct cli *c, int argc, char **argv);
 int cmd_cordon(struct cli *c, int argc, char **argv);
+int cmd_label(struct cli *c, int argc, char **argv);
 int cmd_cancel(struct cli *c, int argc, char **argv);
 int cmd_attach(struct cli *c, int argc, char **argv);
 int cmd_explain(struct cli *c, int argc, char **argv);

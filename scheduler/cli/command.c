@@ -86,6 +86,11 @@ static const struct command commands[] = {
      cmd_resume, NULL},
     {"cordon", "let no VM move to a host", "HOST [-m REASON]", "  -m, --reason TEXT    why\n",
      cmd_cordon, NULL},
+    {"label", "labels of a VM, in its libvirt metadata: rules go by them",
+     "VM KEY=VALUE... KEY-... [-m REASON]",
+     "KEY=VALUE sets a label, KEY- removes it. They go with the VM wherever it moves.\n\n"
+     "  -m, --reason TEXT    why\n",
+     cmd_label, NULL},
     {"cancel", "stop a run: abort and settle its moves", "RUN [options]",
      "  -m, --reason TEXT    why\n" FOLLOW_HELP, cmd_cancel, NULL},
     {"attach", "follow a run", "RUN [options]", TIMEOUT_HELP, cmd_attach, NULL},

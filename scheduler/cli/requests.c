@@ -1,6 +1,7 @@
 /* Requests and their replies; the short verbs: resume, cordon, cancel, attach. */
 #include <errno.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
@@ -72,7 +73,7 @@ struct short_opts {
 };
 enum { O_DETACH = 256, O_TIMEOUT, O_BRING_HOME };
 
-static int short_parse(struct cli *c, int argc, char **argv, const struct option *own,
+static int short_parse(struct cli *c, int argc, char **argv, const struct option *own, int words,
                        const char *what, struct short_opts *s)
 {
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
@@ -85,7 +86,7 @@ static int short_parse(struct cli *c, int argc, char **argv, const struct option
         if (o == O_TIMEOUT && !opt_duration(c, "--timeout", optarg, &s->timeout_us))
             return X_USAGE;
     }
-    return opt_words(c, argc, argv, 1, 1, what) ? X_DONE : X_USAGE;
+    return opt_words(c, argc, argv, 1, words, what) ? X_DONE : X_USAGE;
 }
 
 #define FOLLOW_OPTIONS                                                                             \
@@ -121,7 +122,7 @@ static int ask_and_follow(struct cli *c, struct request *req, const struct short
 static int host_verb(struct cli *c, int argc, char **argv, const struct option *own, int verb)
 {
     struct short_opts s = {0};
-    int code = short_parse(c, argc, argv, own, "a host", &s);
+    int code = short_parse(c, argc, argv, own, 1, "a host", &s);
     if (code)
         return code < 0 ? X_DONE : code;
     const char *host = name_host(c, argv[optind]);
@@ -151,13 +152,37 @@ int cmd_cordon(struct cli *c, int argc, char **argv)
     return host_verb(c, argc, argv, own, VERB_CORDON);
 }
 
+int cmd_label(struct cli *c, int argc, char **argv)
+{
+    static const struct option own[] = {{"reason", required_argument, NULL, 'm'}, {0}};
+    struct short_opts s = {0};
+    struct request req = {.verb = VERB_LABEL};
+    int code = short_parse(c, argc, argv, own, LIM_LIST_ITEMS, "a VM and its labels", &s);
+    if (code)
+        return code < 0 ? X_DONE : code;
+    const char *vm = name_vm(c, argv[optind]);
+    if (!vm)
+        return X_USAGE;
+    for (int i = optind + 1; i < argc && code == X_DONE; i++)
+        if (!request_label(&req, argv[i]))
+            code = cli_usage(c, "'%s' is no label: expected KEY=VALUE, or KEY- to remove one", argv[i]);
+    if (code == X_DONE && optind + 1 == argc)
+        code = cli_usage(c, "no label: expected KEY=VALUE, or KEY- to remove one");
+    req.vm = xstrdup(vm);
+    req.reason = xstrdup(s.reason);
+    if (code == X_DONE)
+        code = ask_and_follow(c, &req, &s);
+    shape_done(&request_shape, &req);
+    return code;
+}
+
 int cmd_cancel(struct cli *c, int argc, char **argv)
 {
     static const struct option own[] = {
         {"reason", required_argument, NULL, 'm'}, FOLLOW_OPTIONS, {0}};
     struct short_opts s = {0};
     struct request req = {.verb = VERB_CANCEL};
-    int code = short_parse(c, argc, argv, own, "a run", &s);
+    int code = short_parse(c, argc, argv, own, 1, "a run", &s);
     if (code)
         return code < 0 ? X_DONE : code;
     if (!name_run(c, argv[optind], &req.run))
@@ -171,7 +196,7 @@ int cmd_attach(struct cli *c, int argc, char **argv)
     static const struct option own[] = {{"timeout", required_argument, NULL, O_TIMEOUT}, {0}};
     struct short_opts s = {0};
     int64_t id;
-    int code = short_parse(c, argc, argv, own, "a run", &s);
+    int code = short_parse(c, argc, argv, own, 1, "a run", &s);
     if (code)
         return code < 0 ? X_DONE : code;
     if (!name_run(c, argv[optind], &id))

@@ -60,6 +60,9 @@ static void deliver(struct core *c, const struct ask *a, const struct msg *m)
         if (r)
             run_halt_answer(c, r, a, m);
         break;
+    case ASK_RELABEL:
+        label_answer(c, a, m);
+        break;
     case ASK_CHECK_HOST:
     case ASK_CHECK_PEER_AB:
     case ASK_CHECK_PEER_BA:

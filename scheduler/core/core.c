@@ -374,6 +374,7 @@ static void on_msg(struct core *c, const struct core_event *ev)
     case MSG_PROBE:
     case MSG_TIDY:
     case MSG_POWER:
+    case MSG_RELABEL:
     case MSG_CENSUS:
     case MSG_BYE:
     case MSG_COUNT_:

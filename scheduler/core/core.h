@@ -108,6 +108,8 @@ int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_
 /* vm: name, uuid or name@host. -ENOENT, or -EEXIST when the name is ambiguous (says which hosts). */
 int core_view_explain(const struct core *c, const char *vm, int64_t wall_us, struct explain_view *ret,
                       struct err *e);
+/* name, uuid or name@host. The VM's id, or -errno as above. */
+int snapshot_vm_named(const struct snapshot *s, const char *vm, struct err *e);
 /* The same of a fleet without a core: no history. Gives *ret and the VM's id, or -errno. The VM's own
  * move in flight is taken out of s: it does not make it unmovable. */
 int snapshot_explain(const struct snapshot *s, const struct policy *p, const char *vm,

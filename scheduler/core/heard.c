@@ -134,6 +134,7 @@ static void on_done(struct core *c, const struct ask *a, const struct msg *msg, 
     case ASK_PROBE_DST:
     case ASK_HALT:
     case ASK_CENSUS:
+    case ASK_RELABEL:
     case ASK_CHECK_HOST:
     case ASK_CHECK_PEER_AB:
     case ASK_CHECK_PEER_BA:

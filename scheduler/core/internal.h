@@ -3,8 +3,8 @@
  *       the real checks mean · run.c life of a run · runhosts.c its hosts · planned.c plans as data ·
  *       runplan.c planning · runcheck.c with the real checks · admit.c whose turn it is · waits.c moves
  *       that wait · move.c life of a move · heard.c what is heard of it · settle.c where a VM is, from
- *       evidence · drain.c the end of a drain · request.c operator verbs · view.c queries · core.c
- *       dispatch · lists.c what is found without a search, and what is open.
+ *       evidence · drain.c the end of a drain · request.c operator verbs · label.c one of them ·
+ *       view.c queries · core.c dispatch · lists.c what is found without a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
@@ -63,7 +63,7 @@ enum ask_for {
     ASK_MIGRATE, ASK_PROBE_SRC, ASK_PROBE_DST, ASK_TIDY, ASK_STOP, ASK_START,
     ASK_HALT,                                  /* run: shut a blocked VM off, by the operator's word */
     ASK_CENSUS,
-    ASK_CHECK_HOST, ASK_CHECK_PEER_AB, ASK_CHECK_PEER_BA, /* request */
+    ASK_CHECK_HOST, ASK_CHECK_PEER_AB, ASK_CHECK_PEER_BA, ASK_RELABEL, /* request */
 };
 struct ask { /* a command whose answer is awaited */
     int64_t id;
@@ -325,4 +325,11 @@ enum job_event settle_judge(struct core *c, struct move_slot *m);
 
 /* request.c */
 void request_do(struct core *c, int64_t id, const struct request *req);
+void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code, int64_t run,
+                 const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+struct pending *pending_find(struct core *c, int64_t id);
+void pending_drop(struct core *c, struct pending *p); /* it has been answered */
 void request_check_answer(struct core *c, const struct ask *a, const struct msg *m);
+/* label.c */
+void label_do(struct core *c, int64_t id, const struct request *req);
+void label_answer(struct core *c, const struct ask *a, const struct msg *m);

@@ -12,10 +12,8 @@ static void answer(struct core *c, int64_t id, struct reply *r)
     memset(r, 0, sizeof(*r));
 }
 
-static void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code,
-                        int64_t run, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
-static void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code,
-                        int64_t run, const char *fmt, ...)
+void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code,
+                 int64_t run, const char *fmt, ...)
 {
     struct reply r = {.http = http, .exit = exit_code, .code = xstrdup(code), .run = run};
     va_list ap;
@@ -273,12 +271,18 @@ static void do_cancel(struct core *c, int64_t id, const struct request *req)
 
 /* ---- checks: answered when the agents have ------------------------------------------------------ */
 
-static struct pending *pending_find(struct core *c, int64_t id)
+struct pending *pending_find(struct core *c, int64_t id)
 {
     for (size_t i = 0; i < c->n_pending; i++)
         if (c->pending[i].request_id == id)
             return &c->pending[i];
     return NULL;
+}
+
+void pending_drop(struct core *c, struct pending *p)
+{
+    shape_done(&reply_shape, &p->reply);
+    vec_del(c->pending, &c->n_pending, (size_t)(p - c->pending));
 }
 
 static void add_item(struct reply *r, const char *name, int64_t verdict, const char *text,
@@ -304,7 +308,7 @@ static void finish_check(struct core *c, struct pending *p)
     p->reply.code = xstrdup("checked");
     int64_t id = p->request_id;
     answer(c, id, &p->reply);
-    vec_del(c->pending, &c->n_pending, (size_t)(p - c->pending));
+    pending_drop(c, p);
 }
 
 static void ask_check_host(struct core *c, struct pending *p, struct host_slot *h)
@@ -527,6 +531,9 @@ void request_do(struct core *c, int64_t id, const struct request *req)
         break;
     case VERB_CANCEL:
         do_cancel(c, id, req);
+        break;
+    case VERB_LABEL:
+        label_do(c, id, req);
         break;
     case VERB_CHECK_HOST:
     case VERB_CHECK_PAIR:

@@ -1,3 +1,7 @@
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "scheduler/core/state.h"
 
 #include "policy/policy.h"
@@ -7,8 +11,8 @@ const char *const run_kind_names[2] = {"drain", "home"};
 const char *const run_state_names[RUN_STATES_] = {"planning",  "running", "cancelling",
                                                   "done",      "partly",  "refused",
                                                   "cancelled", "failed",  "planned"};
-const char *const verb_names[VERB_COUNT_] = {"drain",  "cordon",     "resume",
-                                             "cancel", "check_host", "check_pair"};
+const char *const verb_names[VERB_COUNT_] = {"drain",      "cordon",     "resume", "cancel",
+                                             "check_host", "check_pair", "label"};
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_STR(T, host), SF_BOOL(T, stopped),
@@ -85,7 +89,8 @@ SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T
       SF_STR(T, host2), SF_STRS(T, hosts), SF_INT(T, run), SF_BOOL(T, dry_run),
       SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_INT(T, parallel),
       SF_INT(T, deadline_us), SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
-      SF_STR(T, confirm), SF_STR(T, reason));
+      SF_STR(T, vm), SF_LIST(T, labels, &label_shape), SF_STRS(T, drop_labels), SF_STR(T, confirm),
+      SF_STR(T, reason));
 #undef T
 #define T struct reply
 SHAPE(reply_shape, T, SF_INT(T, http), SF_INT(T, exit), SF_STR(T, code), SF_STR(T, message),
@@ -129,3 +134,16 @@ SHAPE(explain_view_shape, T, SF_OBJ(T, vm, &vm_view_shape), SF_LIST(T, hosts, &e
       SF_LIST(T, moves, &move_shape), SF_LIST(T, ways, &way_shape), SF_BOOL(T, ways_cut),
       SF_LIST(T, shortages, &shortage_shape));
 #undef T
+
+bool request_label(struct request *r, const char *word)
+{
+    const char *eq = strchr(word, '=');
+    size_t n = strlen(word);
+    if (eq) {
+        cleanup(freep) char *key = xasprintf("%.*s", (int)(eq - word), word);
+        label_set(&r->labels, &r->n_labels, key, eq + 1);
+    } else if (n > 1 && word[n - 1] == '-') {
+        *vec_add(&r->drop_labels, &r->n_drop_labels) = xasprintf("%.*s", (int)(n - 1), word);
+    }
+    return eq ? eq > word : n > 1 && word[n - 1] == '-';
+}

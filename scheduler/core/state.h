@@ -173,6 +173,7 @@ struct entry { /* the journal: append-only */
 
 enum verb {
     VERB_DRAIN, VERB_CORDON, VERB_RESUME, VERB_CANCEL, VERB_CHECK_HOST, VERB_CHECK_PAIR,
+    VERB_LABEL,
     VERB_COUNT_
 };
 extern const char *const verb_names[VERB_COUNT_];
@@ -188,6 +189,11 @@ struct request {
     int64_t parallel, deadline_us; /* deadline from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
+    char *vm;            /* VERB_LABEL: name, UUID or NAME@HOST */
+    struct label *labels; /* to set */
+    size_t n_labels;
+    char **drop_labels;  /* keys to remove */
+    size_t n_drop_labels;
     char *confirm;       /* the hosts' names once more, with commas: every VM that cannot move may be
                           * stopped */
     char *reason;
@@ -271,6 +277,9 @@ struct explain_view {
     struct shortage *shortages;
     size_t n_shortages;
 };
+
+/* "app=db": to be set, "app-": to be removed. False: neither. */
+bool request_label(struct request *r, const char *word);
 
 extern const struct shape stay_shape, proof_shape, run_host_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,

@@ -165,8 +165,7 @@ int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_
     return 0;
 }
 
-/* name, uuid or name@host */
-static int find_vm(const struct snapshot *s, const char *text, struct err *e)
+int snapshot_vm_named(const struct snapshot *s, const char *text, struct err *e)
 {
     cleanup(freep) char *on = NULL;
     int found = -1, n = 0;
@@ -215,7 +214,7 @@ static void explain_ways(const struct plan_index *x, int vm, struct explain_view
 int snapshot_explain(const struct snapshot *s, const struct policy *p, const char *vm,
                      struct explain_view *ret, struct err *e)
 {
-    int id = find_vm(s, vm, e);
+    int id = snapshot_vm_named(s, vm, e);
     if (id < 0)
         return id;
     shape_init(&explain_view_shape, ret);

@@ -29,11 +29,22 @@ static void add_list(char **text, const char *option, char **list, size_t n)
         add(text, "%s%s", i ? "," : option, list[i]);
 }
 
+static void add_labels(char **text, const struct request *q)
+{
+    add(text, " %s", q->vm);
+    for (size_t i = 0; i < q->n_labels; i++)
+        add(text, " %s=%s", q->labels[i].key, q->labels[i].value);
+    for (size_t i = 0; i < q->n_drop_labels; i++)
+        add(text, " %s-", q->drop_labels[i]);
+}
+
 static void add_request(char **text, const struct request *q)
 {
     add(text, "%s", verb_names[q->verb]);
     if (q->verb == VERB_CANCEL)
         add(text, " %lld", (long long)q->run);
+    else if (q->verb == VERB_LABEL)
+        add_labels(text, q);
     else
         add(text, " %s", q->host ? q->host : "?");
     for (size_t i = 1; i < q->n_hosts; i++) /* the first is host, too */

@@ -183,6 +183,18 @@ static int d_cancel(struct words *w, struct deed *d, struct err *e)
     return request(w, VERB_CANCEL, d, e);
 }
 
+/* label VM KEY=VALUE... KEY-... */
+static int d_label(struct words *w, struct deed *d, struct err *e)
+{
+    struct request *q = &d->request;
+    q->verb = VERB_LABEL;
+    q->actor = xstrdup("operator");
+    int r = name(w, "a VM", &q->vm, e);
+    for (const char *x; r == 0 && (x = word(w)) != NULL;)
+        r = request_label(q, x) ? 0 : bad(w, x, "KEY=VALUE or KEY-", e);
+    return r;
+}
+
 static int d_scheduler(struct words *w, struct deed *d, struct err *e)
 {
     int r = choice(w, "kill stop start", &d->what, e);
@@ -270,7 +282,7 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
 /* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "check peer migrate abort tune probe tidy power census any", &d->what, e);
+    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census any", &d->what, e);
     if (r == 0)
         r = choice(w, "fail midway moved hang slow mute twice late refuse", &d->how, e);
     d->n = 1;
@@ -338,6 +350,7 @@ static const struct {
     {"resume", DEED_REQUEST, d_resume},
     {"cordon", DEED_REQUEST, d_cordon},
     {"cancel", DEED_REQUEST, d_cancel},
+    {"label", DEED_REQUEST, d_label},
     {"policy", DEED_POLICY, d_policy},
     {"scheduler", DEED_SCHEDULER, d_scheduler},
     {"store", DEED_STORE, d_store},

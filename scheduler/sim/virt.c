@@ -323,6 +323,26 @@ static void do_power(struct sim *s, struct sim_op *op)
     say_done(s, op, NULL, NULL);
 }
 
+static void do_relabel(struct sim *s, struct sim_op *op)
+{
+    const struct relabel *q = op->cmd.body;
+    struct sim_vm *v = vm_named(s, q->vm);
+    if (!v || (!qemu_on(v, op->host) && !defined_on(v, op->host))) {
+        say_done(s, op, "not_found", "Domain not found");
+        return;
+    }
+    if (v->copy) {
+        say_done(s, op, "vm_busy", "refused: libvirt runs a job on it (migrating_out)");
+        return;
+    }
+    for (size_t i = 0; i < q->n_drop; i++)
+        label_drop(&v->facts.labels, &v->facts.n_labels, q->drop[i]);
+    for (size_t i = 0; i < q->n_set; i++)
+        label_set(&v->facts.labels, &v->facts.n_labels, q->set[i].key, q->set[i].value);
+    agent_event(s, op->host, v->id);
+    say_done(s, op, NULL, NULL);
+}
+
 /* ---- from a command to its moment -------------------------------------------------------------------- */
 static const struct {
     enum msg_type type;
@@ -333,7 +353,7 @@ static const struct {
     {MSG_MIGRATE, "migrate", do_migrate}, {MSG_ABORT, "abort", do_abort},
     {MSG_TUNE, "tune", do_tune},          {MSG_PROBE, "probe", do_probe},
     {MSG_CENSUS, "census", do_census},    {MSG_TIDY, "tidy", do_tidy},
-    {MSG_POWER, "power", do_power},
+    {MSG_POWER, "power", do_power},       {MSG_RELABEL, "relabel", do_relabel},
 };
 
 static int op_index(enum msg_type type)
@@ -359,6 +379,8 @@ static struct sim_vm *vm_of(struct sim *s, const struct msg *m)
         return vm_named(s, ((const struct tidy *)m->body)->vm);
     case MSG_POWER:
         return vm_named(s, ((const struct power *)m->body)->vm);
+    case MSG_RELABEL:
+        return vm_named(s, ((const struct relabel *)m->body)->vm);
     case MSG_CHECK_VMS: {
         const struct check_vms *q = m->body;
         return q->n_vms == 1 ? vm_named(s, q->vms[0].uuid) : NULL;

@@ -180,6 +180,7 @@ static void failures_have_the_right_type(void **state)
         {MSG_PROBE, MSG_PROBED},
         {MSG_TIDY, MSG_DONE},
         {MSG_POWER, MSG_DONE},
+        {MSG_RELABEL, MSG_DONE},
         {MSG_CENSUS, MSG_COUNTED},
     };
     (void)state;

@@ -304,6 +304,17 @@ static void short_verbs(void **state)
     assert_string_equal(o.out, "done\n");
     contains(fake_log, "\"verb\":\"cordon\"");
     contains(fake_log, "\"reason\":\"disk\"");
+    fake_run(&o, said, "label vm/db-1 app=db tier- -m audit", false, NULL);
+    assert_int_equal(o.code, X_DONE);
+    contains(fake_log, "\"verb\":\"label\"");
+    contains(fake_log, "\"vm\":\"db-1\"");
+    contains(fake_log, "\"labels\":[{\"key\":\"app\",\"value\":\"db\"}]");
+    contains(fake_log, "\"drop_labels\":[\"tier\"]");
+    fake_run(&o, said, "label vm/db-1 app", false, NULL);
+    assert_int_equal(o.code, X_USAGE);
+    contains(o.err, "'app' is no label: expected KEY=VALUE, or KEY- to remove one");
+    fake_run(&o, said, "label vm/db-1", false, NULL);
+    assert_int_equal(o.code, X_USAGE);
     fake_run(&o, said, "resume h1 --bring-home", false, NULL);
     contains(fake_log, "\"bring_home\":true");
     const struct fake_answer cancelled[] = {

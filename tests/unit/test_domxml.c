@@ -211,6 +211,43 @@ static void metadata(void **state)
     done(&v);
 }
 
+static char *relabel(const char *old, struct label *set, size_t n_set, char *drop)
+{
+    struct relabel r = {.set = set, .n_set = n_set, .drop = &drop, .n_drop = drop ? 1 : 0};
+    struct err e = {0};
+    char *xml = NULL;
+    int rc = domxml_relabel(old, &r, &xml, &e);
+    return rc < 0 ? xstrdup(e.msg) : xml;
+}
+
+/* What libvirt gives back is written anew with one label changed; what is not ours stays. */
+static void labels_are_changed(void **state)
+{
+    (void)state;
+    struct label app = {.key = (char *)(uintptr_t) "app", .value = (char *)(uintptr_t) "a<b>&\"c\""};
+    static const struct {
+        const char *old, *drop, *want;
+        bool set;
+    } cases[] = {
+        {NULL, NULL, "<labels><label key=\"app\" value=\"a&lt;b&gt;&amp;&quot;c&quot;\"/></labels>", true},
+        {"<labels><label key=\"app\" value=\"db\"/><note/></labels>", NULL,
+         "<labels><note/><label key=\"app\" value=\"a&lt;b&gt;&amp;&quot;c&quot;\"/></labels>", true},
+        {"<labels><label key=\"app\" value=\"db\"/><label key=\"app\" value=\"x\"/></labels>", "app", NULL, false},
+        {"<labels><label key=\"tier\" value=\"1\"/></labels>", "app",
+         "<labels><label key=\"tier\" value=\"1\"/></labels>", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        cleanup(freep) char *xml = relabel(cases[i].old, cases[i].set ? &app : NULL, cases[i].set,
+                                           (char *)(uintptr_t)cases[i].drop);
+        if (cases[i].want)
+            assert_string_equal(xml, cases[i].want);
+        else
+            assert_null(xml);
+    }
+    cleanup(freep) char *other = relabel("<mine/>", &app, 1, NULL);
+    assert_string_equal(other, "metadata of urn:drover:libvirt:1: <labels> XML was expected, got <mine>");
+}
+
 static void hotplugged_memory(void **state)
 {
     (void)state;
@@ -383,6 +420,7 @@ int main(void)
         cmocka_unit_test(nics),
         cmocka_unit_test(hugepages),
         cmocka_unit_test(metadata),
+        cmocka_unit_test(labels_are_changed),
         cmocka_unit_test(hotplugged_memory),
         cmocka_unit_test(refusals),
         cmocka_unit_test(entities_are_not_followed),

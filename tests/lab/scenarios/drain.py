@@ -24,6 +24,10 @@ def known_within(s, seconds, what, probe):
     s.expect(took <= seconds, f"{what}: known after {took:.2f} s, expected {seconds} s")
 
 
+def labels_of(s, name):
+    return {x["key"]: x["value"] for x in s.vms()[name].get("labels", [])}
+
+
 def images_of(m, key):
     return {i["target"]: i for i in m.get(key, [])}
 
@@ -140,6 +144,16 @@ def scenario_events(s):
     known_within(s, 1, "the move back", lambda: on("three", "h1"))
     known_within(s, 1, "the end of the job", lambda: s.vms()["three"]["movable"])
 
+    # Labels are libvirt's own metadata, in the running domain and in its definition, and go with it.
+    out = s.drover("label", "vm/three", "app=a<b", "tier=1").stdout
+    s.expect_in("vm/three on host/h1: app=a<b, tier=1", out, "drover label")
+    known_within(s, 1, "the labels", lambda: labels_of(s, "three") == {"app": "a<b", "tier": "1"})
+    for which in ("--live", "--config"):
+        xml = s.virsh("h1", f"metadata three urn:drover:libvirt:1 {which}").stdout
+        s.expect_in('key="app" value="a&lt;b"', xml, f"the metadata {which}")
+    s.drover("label", "vm/three", "app-")
+    known_within(s, 1, "the label's end", lambda: labels_of(s, "three") == {"tier": "1"})
+
     # A move by hand while Drover drains: one VM leaves before its turn, another comes.
     s.guests(wish("four", host="h4"))
     guest.mark(s.lab, "drain")
@@ -158,6 +172,7 @@ def scenario_events(s):
     s.expect_in("vm/four came to h1 meanwhile; it leaves too", s.journal(run_id), "the journal")
     moved = {m["vm_name"]: m["state"] for m in view["moves"]}
     s.expect(moved.pop(waits) == "cancelled" and set(moved.values()) == {"done"}, f"moves: {moved}")
+    s.expect(labels_of(s, "three") == {"tier": "1"}, f"labels after the drain: {s.vms()['three']}")
     s.beats("one", "two", "four", since_mark=True)
 
 
