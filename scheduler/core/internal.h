@@ -330,6 +330,9 @@ void answer_text(struct core *c, int64_t id, int http, int exit_code, const char
 struct pending *pending_find(struct core *c, int64_t id);
 void pending_drop(struct core *c, struct pending *p); /* it has been answered */
 void request_check_answer(struct core *c, const struct ask *a, const struct msg *m);
+/* hands.c: until when balancing leaves a VM alone that is on host `on` now, because somebody moves it away
+ * from where Drover puts it; 0: nobody does. */
+int64_t vm_contested_until(const struct core *c, const char *uuid, const char *on);
 /* label.c */
 void label_do(struct core *c, int64_t id, const struct request *req);
 void label_answer(struct core *c, const struct ask *a, const struct msg *m);

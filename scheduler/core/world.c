@@ -130,6 +130,13 @@ static void notice_foreign(struct core *c, const struct host_slot *h, const stru
         "vm.foreign", "vm/%s %s %s%s%s, not by Drover", v->name,
         before || from ? "came to" : "appeared on", h->rec.name, from ? " from " : "",
         from ? from : "");
+    char t[FMT_BYTES];
+    int64_t until_us = vm_contested_until(c, v->uuid, h->rec.name);
+    if (until_us)
+        say(c, (struct about){.host = h->rec.name, .vm = v->name}, "vm.contested",
+            "vm/%s: for the second time within a day it was moved away from where Drover had put it; "
+            "no balance run touches it until %s (a drain still does)",
+            v->name, fmt_rfc3339(t, until_us));
 }
 
 static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
