@@ -49,10 +49,7 @@ void inventory_free(struct inventory *i);
 void inventory_dirty(struct inventory *i, const char *uuid);
 
 /* ---- ownfacts.c: what this host knows of itself without libvirt ----------------------------------- */
-struct cpu_meter { /* of the last reading */
-    int64_t busy, total;
-};
-void ownfacts_fill(struct agent *a, struct cpu_meter *m, bool libvirt_up, struct host *h);
+void ownfacts_fill(struct agent *a, bool libvirt_up, struct host *h);
 
 /* ---- session.c: the connection to the scheduler -------------------------------------------------- */
 int session_new(struct agent *a, struct session **ret, struct err *e);

@@ -35,7 +35,6 @@ struct inventory {
     size_t n_dirty, n_later, n_busy_vms;
     size_t drift;          /* changes that only the resync found */
     int64_t conf_mtime_ns; /* of ceph.conf when its fsid was asked; -1: absent */
-    struct cpu_meter cpu;
 };
 
 static void pump(struct inventory *i);
@@ -251,7 +250,7 @@ static void done_host(void *arg)
         return;
     }
     i->host_known = true;
-    ownfacts_fill(i->agent, &i->cpu, i->up, &j->host);
+    ownfacts_fill(i->agent, i->up, &j->host);
     reporter_host(i->agent->reporter, &j->host);
     session_flush(i->agent->session);
     pump(i);
@@ -551,7 +550,7 @@ struct inventory *inventory_new(struct agent *a)
     struct host h;
     shape_init(&host_shape, &h);
     hv_read_kernel(&h);
-    ownfacts_fill(i->agent, &i->cpu, i->up, &h);
+    ownfacts_fill(i->agent, i->up, &h);
     reporter_host(a->reporter, &h);
     timer_set(i->resync, a->cfg.resync_us);
     timer_set(i->reconnect, 0);

@@ -1,8 +1,5 @@
-/* What this host knows of itself without libvirt: its configuration, its session, its CPU. */
-#include <stdio.h>
-
+/* What this host knows of itself without libvirt: its configuration, its session. */
 #include "agent/io/agent.h"
-#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
@@ -13,27 +10,8 @@ static void set_str(char **to, const char *value)
     *to = copy;
 }
 
-/* CPU use of the whole host since the last call, in ppm; -1 the first time. */
-static int64_t cpu_load(struct cpu_meter *m)
-{
-    cleanup(freep) char *text = NULL;
-    long long v[8] = {0};
-    if (file_read("/proc/stat", 1 << 20, &text, NULL, NULL) < 0 ||
-        sscanf(text, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3],
-               &v[4], &v[5], &v[6], &v[7]) != 8)
-        return -1;
-    int64_t total = 0;
-    for (size_t k = 0; k < 8; k++)
-        total += v[k];
-    int64_t busy = total - v[3] - v[4], d_busy = busy - m->busy, d_total = total - m->total;
-    bool first = m->total == 0;
-    m->busy = busy;
-    m->total = total;
-    return first || d_total <= 0 ? -1 : d_busy * 1000000 / d_total;
-}
-
 /* What the configuration and the session know of this host. */
-void ownfacts_fill(struct agent *a, struct cpu_meter *m, bool libvirt_up, struct host *h)
+void ownfacts_fill(struct agent *a, bool libvirt_up, struct host *h)
 {
     const struct config *cfg = &a->cfg;
     set_str(&h->name, a->tls ? tls_self(a->tls)->name : h->hostname);
@@ -58,6 +36,5 @@ void ownfacts_fill(struct agent *a, struct cpu_meter *m, bool libvirt_up, struct
     if (h->mem_free_bytes > h->mem_bytes)
         h->mem_free_bytes = h->mem_bytes;
     h->libvirt_up = libvirt_up;
-    h->load_ppm = cpu_load(m);
     h->clock_skew_us = a->clock_skew_us;
 }

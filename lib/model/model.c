@@ -64,7 +64,7 @@ SHAPE(host_shape, T, SF_STR_REQ(T, name), SF_STR(T, hostname), SF_STR(T, host_uu
       SF_STRS(T, networks), SF_LIST(T, secrets, &secret_shape), SF_STRS(T, addresses),
       SF_STR(T, migrate_uri), SF_STR(T, migrate_address), SF_INT_OR(T, link_bps, -1),
       SF_STR(T, ceph_fsid), SF_LIST(T, labels, &label_shape), SF_STR(T, zone), SF_STR(T, rack),
-      SF_BOOL(T, libvirt_up), SF_INT_OR(T, load_ppm, -1), SF_INT_OR(T, clock_skew_us, -1));
+      SF_BOOL(T, libvirt_up), SF_INT_OR(T, clock_skew_us, -1));
 #undef T
 #define T struct ceph_client
 SHAPE(ceph_client_shape, T, SF_STR(T, address), SF_STR(T, entity));
@@ -117,7 +117,6 @@ bool host_same_facts(const struct host *a, const struct host *b)
     x.n_cells = y.n_cells = 0;
     x.mem_free_bytes = b->mem_free_bytes;
     x.hugepage_free_bytes = b->hugepage_free_bytes;
-    x.load_ppm = b->load_ppm;
     x.clock_skew_us = b->clock_skew_us;
     return shape_equal(&host_shape, &x, &y);
 }

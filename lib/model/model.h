@@ -141,7 +141,6 @@ struct host {
     size_t n_labels;
     char *zone, *rack;
     bool libvirt_up;       /* the agent's libvirt connection works */
-    int64_t load_ppm;      /* CPU use of the last period, ppm of all CPUs; -1 unknown */
     int64_t clock_skew_us; /* wall clock minus the scheduler's at connect; -1 unknown */
 };
 
@@ -174,7 +173,7 @@ void label_set(struct label **labels, size_t *n, const char *key, const char *va
 void label_drop(struct label **labels, size_t *n, const char *key);
 /* The value of label key, or NULL. */
 const char *label_get(const struct label *labels, size_t n, const char *key);
-/* The same but for what is measured (free memory, load) and changes all the time? */
+/* The same but for what is measured (free memory) and changes all the time? */
 bool host_same_facts(const struct host *a, const struct host *b);
 /* A node set as bits; cells from 64 on do not count. 0: empty, or not one. */
 uint64_t numa_cells(const char *set);

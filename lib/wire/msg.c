@@ -23,7 +23,8 @@ SHAPE(welcome_shape, T, SF_INT_REQ(T, proto), SF_INT_REQ(T, term), SF_INT_REQ(T,
 #undef T
 #define T struct report
 SHAPE(report_shape, T, SF_INT_REQ(T, seq), SF_BOOL(T, full), SF_BOOL(T, has_host),
-      SF_OBJ(T, host, &host_shape), SF_LIST(T, vms, &vm_shape), SF_STRS(T, gone));
+      SF_OBJ(T, host, &host_shape), SF_LIST(T, vms, &vm_shape), SF_STRS(T, gone),
+      SF_BOOL(T, has_load), SF_OBJ(T, load, &load_report_shape));
 #undef T
 #define T struct heartbeat
 SHAPE(heartbeat_shape, T, SF_INT(T, seq));

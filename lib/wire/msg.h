@@ -8,6 +8,7 @@
 #pragma once
 
 #include "lib/base/err.h"
+#include "lib/model/load.h"
 #include "lib/model/model.h"
 #include "lib/model/reason.h"
 
@@ -68,6 +69,8 @@ struct report {
     size_t n_vms;
     char **gone;       /* UUIDs that are no longer here (neither running nor defined) */
     size_t n_gone;
+    bool has_load;
+    struct load_report load; /* when has_load */
 };
 struct heartbeat {
     int64_t seq;

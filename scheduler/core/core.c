@@ -179,8 +179,12 @@ static void host_slot_free(struct host_slot *h)
     free(h->instance);
     for (size_t i = 0; i < h->n_vms; i++) {
         shape_done(&vm_shape, &h->vms[i]->vm);
+        series_done(&h->vms[i]->cpu);
         free(h->vms[i]);
     }
+    shape_done(&host_load_shape, &h->load);
+    series_done(&h->busy);
+    series_done(&h->other);
     free(h->vms);
     free(h);
 }
@@ -314,6 +318,7 @@ static void on_agent_up(struct core *c, const struct core_event *ev)
     h->connected = true;
     c->n_reported -= h->reported;
     h->reported = false;
+    load_host_down(h);
     set_str(&h->instance, ev->instance);
     h->rec.seen_wall_us = c->wall_us;
     fx_add(c, FX_SAVE_HOST)->host = xstrdup(ev->host);
@@ -333,6 +338,7 @@ static void on_agent_down(struct core *c, const struct core_event *ev)
         return;
     c->n_reported -= h->reported;
     h->connected = h->reported = false;
+    load_host_down(h);
     say(c, (struct about){.host = ev->host}, "agent.down",
         "agent of host/%s is gone; its VMs are shown as last seen", ev->host);
     ask_host_down(c, ev->host);
@@ -348,6 +354,8 @@ static void on_msg(struct core *c, const struct core_event *ev)
     switch (ev->msg->type) {
     case MSG_REPORT:
         world_report(c, h, ev->msg->body);
+        if (((const struct report *)ev->msg->body)->has_load)
+            load_report(c, h, &((const struct report *)ev->msg->body)->load);
         break;
     case MSG_PROGRESS:
         move_progress(c, ev->host, ev->msg->body);
@@ -416,6 +424,13 @@ static void finish_step(struct core *c)
     c->fx = NULL;
 }
 
+/* Nothing that a run would wait for. */
+static bool tells_nothing(const struct msg *m)
+{
+    const struct report *r = m->type == MSG_REPORT ? m->body : NULL;
+    return m->type == MSG_HEARTBEAT || (r && !r->full && !r->has_host && !r->n_vms && !r->n_gone);
+}
+
 void core_step(struct core *c, const struct core_event *ev, struct core_effects *fx)
 {
     assert(ev->now_us >= c->now_us);
@@ -441,16 +456,18 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
         c->policy = *ev->policy;
         memset(ev->policy, 0, sizeof(*ev->policy));
         c->version++;
+        load_learn(c);
         break;
     case CEV_NOTE:
         on_note(c, ev->note);
         break;
     case CEV_TICK:
         ask_expire(c);
+        load_keep(c);
         break;
     }
     /* a large fleet's heartbeats are most of what comes, and change nothing: the next tick is near */
-    if (ev->type == CEV_MSG && ev->msg->type == MSG_HEARTBEAT)
+    if (ev->type == CEV_MSG && tells_nothing(ev->msg))
         c->fx = NULL;
     else
         finish_step(c);

@@ -46,6 +46,7 @@ enum core_fx_type {
     FX_SAVE_MOVE, /* id: core_move() */
     FX_SAVE_VM,   /* host, vm: core_vm(): the last known inventory, also of unreachable hosts */
     FX_DROP_VM,   /* host, vm */
+    FX_SAVE_LOAD, /* host, vm or NULL: core_sample(); forgetting is FX_DROP_VM's */
 };
 struct core_fx {
     enum core_fx_type type;
@@ -77,6 +78,9 @@ void core_free(struct core *c);
  * core_restored. Borrow. */
 void core_restore_host(struct core *c, const struct host_rec *h);
 void core_restore_vm(struct core *c, const char *host, const struct vm *v, int64_t since_wall_us);
+/* After its host and VM; of one that is not there any more nothing is kept. -EBADMSG: it is damaged;
+ * that load is unknown then, and all goes on. */
+int core_restore_sample(struct core *c, const struct sample *s, struct err *e);
 void core_restore_run(struct core *c, const struct run *r);
 void core_restore_move(struct core *c, const struct move *m);
 /* next_seq: 1 + the journal's last. Moves that were in flight become uncertain and are probed as
@@ -95,6 +99,8 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
 const struct host_rec *core_host_rec(const struct core *c, const char *name);
 const struct vm *core_vm(const struct core *c, const char *host, const char *uuid,
                          int64_t *ret_since_wall_us);
+/* Gives; false: nothing to keep. vm NULL: of the host. */
+bool core_sample(const struct core *c, const char *host, const char *vm, struct sample *ret);
 const struct run *core_run(const struct core *c, int64_t id);
 const struct move *core_move(const struct core *c, int64_t id);
 const struct policy *core_policy(const struct core *c);
@@ -119,6 +125,7 @@ struct snapshot_store {
     struct snapshot s;
     struct snap_host *hosts;
     struct snap_vm *vms;
+    struct cpu_figures *figures; /* of hosts and VMs, NULL: not asked for */
 };
 /* The fleet as the planner sees it. Borrows from the core until its next step; snapshot_done releases
  * the lists. */

@@ -1,5 +1,5 @@
 /* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
- * Map   world.c inventory and snapshots · ask.c commands and their answers · check.c what answers of
+ * Map   world.c inventory and snapshots · load.c, series.c measured load · ask.c commands and their answers · check.c what answers of
  *       the real checks mean · run.c life of a run · runhosts.c its hosts · planned.c plans as data ·
  *       runplan.c planning · runcheck.c with the real checks · admit.c whose turn it is · waits.c moves
  *       that wait · move.c life of a move · heard.c what is heard of it · settle.c where a VM is, from
@@ -14,6 +14,7 @@
 #include "scheduler/core/core.h"
 #include "scheduler/core/planned.h"
 #include "scheduler/core/runhosts.h"
+#include "scheduler/core/series.h"
 #include "scheduler/plan/plan.h"
 
 /* Why these: docs/timelines.md. */
@@ -28,12 +29,17 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, GIVEN_UP_ROUNDS = 20, PLAN_ROUNDS = 6
 #define SILENT_COPY_US (20 * SEC)      /* > the agent's deadline for one question to libvirt */
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
 
+struct vm_rates { /* as last told; bytes/s up to 4 GB/s, UINT32_MAX unknown */
+    uint32_t read, write, rx, tx;
+};
 struct vm_slot {
-    struct vm vm;
+    struct vm vm; /* first: a snapshot's VM leads back here */
     struct host_slot *host;
     struct vm_slot *twin; /* the next with its UUID (on another host), in a ring: itself when alone */
     int64_t since_wall_us;
     bool gone; /* its host says so while a move of it is not settled: kept until it is */
+    struct vm_rates rates;
+    struct series cpu;
 };
 struct host_slot {
     struct host_rec rec;
@@ -42,6 +48,9 @@ struct host_slot {
     struct vm_slot **vms;
     size_t n_vms;
     size_t no; /* of c->hosts */
+    struct host_load load;    /* the last; at load_at_us, 0: none on this connection */
+    int64_t load_at_us, load_until_us; /* fresh until */
+    struct series busy, other; /* CPU: all, and what no measured VM uses */
 };
 struct vm_order { /* all VMs by name, then UUID; those that are new come in when it is next needed */
     struct vm_slot **sorted, **added;
@@ -168,6 +177,8 @@ struct core {
     int64_t now_us, wall_us, start_us;
     int64_t lead_us; /* from a move's turn to its first byte, as lately seen */
     int64_t next_seq, next_cmd, next_run, next_move, version;
+    size_t keep_host, keep_vm; /* whose series is stored next */
+    int64_t keep_from_us;      /* those so far were stored by then */
     struct core_effects *fx; /* of the step under way */
 };
 
@@ -232,6 +243,22 @@ void ask_expire(struct core *c);
 void ask_forget_run(struct core *c, int64_t run);
 void ask_forget_probes(struct core *c, int64_t move); /* answers from before a new doubt */
 void *body_new(enum msg_type type);
+
+/* load.c: what agents measure */
+void load_report(struct core *c, struct host_slot *h, const struct load_report *r);
+void load_host_down(struct host_slot *h);
+bool load_fresh(const struct core *c, const struct host_slot *h);
+/* Its VM goes on in another slot: so does what is known of its load. */
+void load_follow(struct core *c, struct vm_slot *to, struct vm_slot *from);
+void load_slot_init(struct vm_slot *s);
+void load_learn(struct core *c); /* or not, as the policy says now */
+void load_keep(struct core *c);  /* each tick: store some */
+/* As people and plans see them, at wall_us. */
+struct cpu_figures load_of_vm(const struct core *c, const struct vm_slot *s, int64_t wall_us);
+struct cpu_figures load_of_host(const struct core *c, const struct host_slot *h,
+                                const struct series *which, int64_t wall_us);
+/* Measured figures into a snapshot just made: plans for load need them, others do not. */
+void snapshot_figures(const struct core *c, struct snapshot_store *s);
 
 /* check.c */
 /* What speaks against leaving, as the source and its Ceph facts say. False and *why (owned). */

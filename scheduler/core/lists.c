@@ -87,6 +87,7 @@ struct vm_slot *vm_add(struct core *c, struct host_slot *h, const struct vm *v)
     shape_copy(&vm_shape, &s->vm, v);
     s->host = h;
     s->twin = s;
+    load_slot_init(s);
     *(struct vm_slot **)vec_add(&h->vms, &h->n_vms) = s;
     struct vm_slot *other = lookup_get(&c->vms, v->uuid);
     c->names += !other || !same_names(&other->vm, v);
@@ -129,6 +130,8 @@ void vm_remove(struct core *c, struct vm_slot *s)
     while (before->twin != s)
         before = before->twin;
     before->twin = s->twin;
+    if (before != s)
+        load_follow(c, before, s);
     c->names += before == s || !same_names(&before->vm, &s->vm);
     if (before == s)
         lookup_del(&c->vms, s->vm.uuid);
@@ -142,6 +145,7 @@ void vm_remove(struct core *c, struct vm_slot *s)
             break;
         }
     shape_done(&vm_shape, &s->vm);
+    series_done(&s->cpu);
     free(s);
 }
 

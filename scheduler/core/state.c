@@ -79,6 +79,11 @@ SHAPE(host_rec_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names
       SF_STR(T, reason), SF_STR(T, actor), SF_INT(T, since_wall_us), SF_INT(T, run),
       SF_INT(T, seen_wall_us), SF_OBJ(T, last, &host_shape));
 #undef T
+#define T struct sample
+SHAPE(sample_shape, T, SF_STR_REQ(T, host), SF_STR(T, vm), SF_STR(T, name), SF_INT(T, wall_us),
+      SF_OBJ(T, cpu, &cpu_figures_shape), SF_OBJ(T, kept, &series_kept_shape),
+      SF_OBJ(T, other, &series_kept_shape));
+#undef T
 #define T struct entry
 SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF_INT(T, move),
       SF_STR(T, host), SF_STR(T, vm), SF_STR(T, actor), SF_STR(T, kind), SF_STR(T, text),

@@ -10,6 +10,7 @@
 #include "lib/model/way.h"
 #include "lib/wire/msg.h"
 #include "scheduler/core/job.h"
+#include "scheduler/core/series.h"
 
 enum run_kind { RUN_DRAIN, RUN_HOME };
 enum run_state {
@@ -161,6 +162,15 @@ struct host_rec {
     struct host last;    /* last full host report: known also while unreachable */
 };
 
+/* What is kept of a VM's or a host's CPU load: one row, overwritten (scheduler/core/series.h). */
+struct sample {
+    char *host, *vm; /* vm: UUID; NULL: the host itself */
+    char *name;      /* of either, for people */
+    int64_t wall_us;
+    struct cpu_figures cpu;
+    struct series_kept kept, other; /* other: of a host, what no measured VM used */
+};
+
 struct entry { /* the journal: append-only */
     int64_t seq, wall_us;
     int64_t run, move;   /* 0 none */
@@ -283,6 +293,6 @@ bool request_label(struct request *r, const char *word);
 
 extern const struct shape stay_shape, proof_shape, run_host_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,
-    host_rec_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
+    host_rec_shape, sample_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
     hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,
     explain_view_shape;

@@ -258,4 +258,5 @@ int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
 void core_snapshot(const struct core *c, struct snapshot_store *ret)
 {
     snapshot_make(c, 0, 0, ret);
+    snapshot_figures(c, ret);
 }

@@ -48,6 +48,9 @@ struct host_slot *host_get(struct core *c, const char *name)
     h->rec.name = xstrdup(name);
     h->rec.last.name = xstrdup(name);
     h->rec.since_wall_us = c->wall_us;
+    shape_init(&host_load_shape, &h->load);
+    series_init(&h->busy);
+    series_init(&h->other);
     c->hosts[i] = h;
     c->names++;
     for (; i < c->n_hosts; i++)
@@ -235,6 +238,8 @@ void vm_moved(struct core *c, const struct move *m)
         now->vm.job = VM_JOB_NONE;
         vm_livelier(c, now);
     }
+    if (now && old)
+        load_follow(c, now, old);
     /* A definition that was left behind on purpose, and reported, is still there. */
     if (old && (!m->live || m->offline || old->vm.state != VM_SHUTOFF))
         drop_vm(c, from, m->vm);
@@ -376,6 +381,7 @@ void snapshot_done(struct snapshot_store *s)
 {
     free(s->hosts);
     free(s->vms);
+    free(s->figures);
     memset(s, 0, sizeof(*s));
 }
 

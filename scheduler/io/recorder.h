@@ -18,7 +18,7 @@ void recorder_close(struct recorder *r);
 void recorder_start(struct recorder *r, int64_t term, int64_t now_us, int64_t wall_us);
 /* What the core was restored from, between recorder_start and the first event. */
 struct recorder_state {
-    const char *kind, *host; /* "host" "vm" "run" "move"; host of a VM */
+    const char *kind, *host; /* "host" "vm" "sample" "run" "move"; host of a VM */
     const struct shape *shape;
     const void *obj;
     int64_t since_wall_us; /* of a VM */

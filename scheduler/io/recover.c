@@ -71,6 +71,16 @@ static void load_move(void *arg, const struct move *m)
     core_restore_move(l->core, m);
 }
 
+/* Load of yesterday is no reason not to start. */
+static void load_sample(void *arg, const struct sample *x)
+{
+    const struct loading *l = arg;
+    struct err e = {0};
+    record(l, "sample", &sample_shape, x);
+    if (core_restore_sample(l->core, x, &e) < 0)
+        log_warn("msg=\"stored load not read\" error=\"%s\"", e.msg);
+}
+
 static int set_time(struct corethread *t, struct err *e)
 {
     int64_t base = 0;
@@ -122,7 +132,7 @@ int ct_build(struct corethread *t, struct err *e)
         .seed = (uint64_t)t->term, /* recorded, so a replay has it */
     };
     struct loading l = {.core = core_new(&cfg), .recorder = t->recorder};
-    const struct store_sink sink = {&l, load_host, load_vm, load_run, load_move};
+    const struct store_sink sink = {&l, load_host, load_vm, load_run, load_move, load_sample};
     int64_t next_seq = 1, now = ct_now(t), wall = clock_wall_us();
     recorder_start(t->recorder, t->term, now, wall);
     r = store_load(t->store, &sink, &next_seq, e);
@@ -149,6 +159,15 @@ int ct_build(struct corethread *t, struct err *e)
     }
     core_free(old);
     return r;
+}
+
+static void keep_sample(struct corethread *t, const struct core_fx *f)
+{
+    struct sample x;
+    if (!core_sample(t->core, f->host, f->vm, &x))
+        return;
+    store_put_sample(t->store, &x);
+    shape_done(&sample_shape, &x);
 }
 
 /* Put into the open batch what an effect wants to be kept. */
@@ -178,6 +197,9 @@ static void keep(struct corethread *t, const struct core_fx *f)
     case FX_SAVE_VM: /* NULL: a later event of the batch dropped it */
         if ((v = core_vm(t->core, f->host, f->vm, &since)))
             store_put_vm(t->store, f->host, v, since);
+        break;
+    case FX_SAVE_LOAD:
+        keep_sample(t, f);
         break;
     case FX_DROP_VM:
         store_drop_vm(t->store, f->host, f->vm);

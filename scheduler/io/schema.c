@@ -8,8 +8,10 @@
     extern const char ident[]
 
 EMBED(drover_sql_0001, "schema/db/0001_init.sql");
+EMBED(drover_sql_0002, "schema/db/0002_samples.sql");
 
 const struct migration migrations[] = {
     {1, "0001_init.sql", drover_sql_0001},
+    {2, "0002_samples.sql", drover_sql_0002},
 };
 const int n_migrations = ARRAY_LEN(migrations);

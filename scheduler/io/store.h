@@ -29,8 +29,9 @@ struct store_sink {
     void (*vm)(void *arg, const char *host, const struct vm *v, int64_t since_wall_us);
     void (*run)(void *arg, const struct run *r);
     void (*move)(void *arg, const struct move *m);
+    void (*sample)(void *arg, const struct sample *x); /* NULL: not wanted */
 };
-/* Hosts, then their VMs, every run that has not ended and the newest LIM_RUNS_KEPT, and the moves of those. */
+/* Hosts, then their VMs, their samples, every run that has not ended and the newest LIM_RUNS_KEPT, and the moves of those. */
 int store_load(struct store *s, const struct store_sink *to, int64_t *ret_next_seq, struct err *e);
 
 /* A new leadership: term = stored + 1, committed. */
@@ -42,6 +43,8 @@ int store_time_base(struct store *s, int64_t *ret_now_us, struct err *e);
 int store_begin(struct store *s, struct err *e);
 void store_put_host(struct store *s, const struct host_rec *h);
 void store_put_vm(struct store *s, const char *host, const struct vm *v, int64_t since_wall_us);
+void store_put_sample(struct store *s, const struct sample *x);
+/* And its sample. */
 void store_drop_vm(struct store *s, const char *host, const char *uuid);
 void store_put_run(struct store *s, const struct run *r);
 void store_put_move(struct store *s, const struct move *m);

@@ -23,6 +23,9 @@
     X(ST_VM_PUT, "INSERT OR REPLACE INTO vms (host, uuid, name, state, mem_bytes, vcpus, "         \
                  "since_wall_us, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")                        \
     X(ST_VM_DROP, "DELETE FROM vms WHERE host = ?1 AND uuid = ?2")                                 \
+    X(ST_SAMPLE_PUT, "INSERT OR REPLACE INTO samples (host, vm, name, wall_us, h1_mcpu, d1_mcpu, "  \
+                     "p95_mcpu, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")                         \
+    X(ST_SAMPLE_DROP, "DELETE FROM samples WHERE host = ?1 AND vm = ?2")                           \
     X(ST_RUN_PUT,                                                                                  \
       "INSERT INTO runs (id, kind, state, ended, host, actor, reason, policy_commit, "             \
       "created_wall_us, started_wall_us, ended_wall_us, vms, moved, blocked, stopped, "            \
@@ -48,6 +51,7 @@
                      "AND wall_us >= ?3")                                                          \
     X(ST_HOSTS, "SELECT detail FROM hosts ORDER BY name")                                          \
     X(ST_VMS, "SELECT detail, host, since_wall_us FROM vms ORDER BY host, uuid")                   \
+    X(ST_SAMPLES, "SELECT detail FROM samples ORDER BY host, vm")                                  \
     X(ST_RUNS, "SELECT detail FROM runs WHERE ended = 0 OR id IN "                                 \
                "(SELECT id FROM runs ORDER BY id DESC LIMIT ?1) ORDER BY id")                      \
     X(ST_MOVES, "SELECT detail FROM moves WHERE run IN (SELECT id FROM runs WHERE ended = 0 "      \

@@ -71,12 +71,29 @@ void store_put_vm(struct store *s, const char *host, const struct vm *v, int64_t
     put(s, st);
 }
 
+void store_put_sample(struct store *s, const struct sample *x)
+{
+    sqlite3_stmt *st = store_stmt(s, ST_SAMPLE_PUT);
+    bind_str(st, 1, x->host);
+    bind_str(st, 2, x->vm ? x->vm : "");
+    bind_str(st, 3, x->name);
+    sqlite3_bind_int64(st, 4, x->wall_us);
+    bind_int_or(st, 5, x->cpu.h1_mcpu, -1);
+    bind_int_or(st, 6, x->cpu.d1_mcpu, -1);
+    bind_int_or(st, 7, x->cpu.p95_mcpu, -1);
+    bind_detail(st, 8, &sample_shape, x);
+    put(s, st);
+}
+
 void store_drop_vm(struct store *s, const char *host, const char *uuid)
 {
-    sqlite3_stmt *st = store_stmt(s, ST_VM_DROP);
-    bind_str(st, 1, host);
-    bind_str(st, 2, uuid);
-    put(s, st);
+    static const int both[] = {ST_VM_DROP, ST_SAMPLE_DROP};
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        sqlite3_stmt *st = store_stmt(s, both[i]);
+        bind_str(st, 1, host);
+        bind_str(st, 2, uuid);
+        put(s, st);
+    }
 }
 
 void store_put_run(struct store *s, const struct run *r)
@@ -275,6 +292,12 @@ static void give_vm(const struct store_sink *to, sqlite3_stmt *st, const void *o
 {
     to->vm(to->arg, (const char *)sqlite3_column_text(st, 1), obj, sqlite3_column_int64(st, 2));
 }
+static void give_sample(const struct store_sink *to, sqlite3_stmt *st, const void *obj)
+{
+    (void)st;
+    if (to->sample)
+        to->sample(to->arg, obj);
+}
 static void give_run(const struct store_sink *to, sqlite3_stmt *st, const void *obj)
 {
     (void)st;
@@ -291,6 +314,8 @@ int store_load(struct store *s, const struct store_sink *to, int64_t *ret_next_s
     int r = load_rows(s, store_stmt(s, ST_HOSTS), &host_rec_shape, give_host, to, e);
     if (r == 0)
         r = load_rows(s, store_stmt(s, ST_VMS), &vm_shape, give_vm, to, e);
+    if (r == 0)
+        r = load_rows(s, store_stmt(s, ST_SAMPLES), &sample_shape, give_sample, to, e);
     sqlite3_stmt *st = store_stmt(s, ST_RUNS);
     sqlite3_bind_int(st, 1, LIM_RUNS_KEPT);
     if (r == 0)

@@ -4,6 +4,7 @@
  * Owner    borrows the host and vm structs; valid until the core's next step.   Thread core. */
 #pragma once
 
+#include "lib/model/load.h"
 #include "lib/model/model.h"
 
 enum host_state {
@@ -20,6 +21,11 @@ struct snap_host {
     const struct host *h;
     int state; /* enum host_state */
     bool connected;
+    /* Measured; NULL: nothing known. now and m5 are known only while figures are fresh: a host whose m5
+     * is unknown is neither idle nor busy, and no place to send load to. */
+    const struct cpu_figures *cpu;   /* busy CPUs */
+    const struct cpu_figures *other; /* of them, what no measured VM uses: it stays when VMs move */
+    const struct host_load *load;    /* all of the last reading; NULL: none that is fresh */
 };
 struct snap_vm {
     const struct vm *v;
@@ -31,6 +37,7 @@ struct snap_vm {
     /* It runs nowhere and is to be started: its host is dead, or it is new (then host is -1). `host` says
      * where it was; it takes nothing there and no rule counts it there. For plans only. */
     bool nowhere;
+    const struct cpu_figures *cpu; /* measured, wherever it ran; NULL: nothing known */
 };
 struct snapshot {
     int64_t version;
@@ -39,3 +46,9 @@ struct snapshot {
     struct snap_vm *vms;
     size_t n_vms;
 };
+
+/* Is this host's CPU load known well enough to plan by? */
+static inline bool snap_measured(const struct snap_host *h)
+{
+    return h->cpu && h->other && h->cpu->m5_mcpu >= 0 && h->other->m5_mcpu >= 0 && h->h->cpus > 0;
+}

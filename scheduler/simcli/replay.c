@@ -142,6 +142,11 @@ static void put_host(struct replay *r, const json_t *j, const void *obj)
     (void)j;
     core_restore_host(r->core, obj);
 }
+static void put_sample(struct replay *r, const json_t *j, const void *obj)
+{
+    (void)j;
+    (void)core_restore_sample(r->core, obj, NULL); /* as it was when it was recorded */
+}
 static void put_run(struct replay *r, const json_t *j, const void *obj)
 {
     (void)j;
@@ -161,6 +166,7 @@ static int on_restore(struct replay *r, const json_t *j, struct err *e)
         void (*put)(struct replay *r, const json_t *j, const void *obj);
     } kinds[] = {{"host", &host_rec_shape, put_host},
                  {"vm", &vm_shape, put_vm},
+                 {"sample", &sample_shape, put_sample},
                  {"run", &run_shape, put_run},
                  {"move", &move_shape, put_move}};
     const char *kind = text_of(j, "kind");

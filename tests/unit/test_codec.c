@@ -178,14 +178,14 @@ static void absent_means_unknown(void **state)
     struct host h;
     assert_int_equal(
         codec_decode_text(&host_shape, "{\"name\":\"h1\",\"future\":{\"x\":[1]}}", &h, NULL), 0);
-    assert_int_equal(h.load_ppm, -1);
+    assert_int_equal(h.clock_skew_us, -1);
     assert_int_equal(h.mem_bytes, -1);
     assert_null(h.rack);
     cleanup(freep) char *text = codec_encode_text(&host_shape, &h);
-    assert_null(strstr(text, "load_ppm"));
-    h.load_ppm = 0; /* zero is a measurement */
+    assert_null(strstr(text, "clock_skew_us"));
+    h.clock_skew_us = 0; /* zero is a measurement */
     cleanup(freep) char *zero = codec_encode_text(&host_shape, &h);
-    assert_non_null(strstr(zero, "\"load_ppm\":0"));
+    assert_non_null(strstr(zero, "\"clock_skew_us\":0"));
     shape_done(&host_shape, &h);
 }
 
@@ -198,7 +198,7 @@ static void blank_object_is_left_out(void **state)
     assert_null(strstr(text, "\"host\":"));
     assert_int_equal(codec_decode_text(&report_shape, text, &back, NULL), 0);
     assert_false(back.has_host);
-    assert_int_equal(back.host.load_ppm, -1);
+    assert_int_equal(back.host.clock_skew_us, -1);
     shape_done(&report_shape, &back);
 }
 

@@ -85,6 +85,19 @@ static void sql(const char *path, const char *text)
     sqlite3_close(db);
 }
 
+static int64_t number(const char *path, const char *query)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, query, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return n;
+}
+
 static void has(const char *text, const char *part)
 {
     if (!strstr(text, part))
@@ -174,7 +187,8 @@ static int generation(struct store *s)
     struct sight x = {0};
     struct err e = {0};
     int64_t next = 0;
-    if (store_load(s, &(struct store_sink){&x, see_host, see_vm, see_run, see_move}, &next, &e) < 0)
+    if (store_load(s, &(struct store_sink){&x, see_host, see_vm, see_run, see_move, NULL}, &next,
+                   &e) < 0)
         fail_msg("%s", e.msg);
     if (x.host_gen != x.run_gen || x.vm_gen != x.run_gen || x.last_move != x.run_gen ||
         x.moves != x.run_gen || next != (int64_t)x.run_gen * ENTRIES_PER_GEN + 1)
@@ -200,8 +214,10 @@ static void test_round_trip(void **state)
     assert_int_equal(store_commit(s, &e), 0);
     struct sight x = {0};
     int64_t next;
-    assert_int_equal(
-        store_load(s, &(struct store_sink){&x, see_host, see_vm, see_run, see_move}, &next, &e), 0);
+    assert_int_equal(store_load(s,
+                                &(struct store_sink){&x, see_host, see_vm, see_run, see_move, NULL},
+                                &next, &e),
+                     0);
     assert_int_equal(x.vm_gen, 0);
     store_close(s);
     struct stat st;
@@ -253,12 +269,88 @@ static void test_rows_keep_every_member(void **state)
     struct whole w = {0};
     int64_t next;
     assert_int_equal(
-        store_load(s, &(struct store_sink){&w, see_host, see_vm, see_run, keep_move}, &next, &e),
+        store_load(s, &(struct store_sink){&w, see_host, see_vm, see_run, keep_move, NULL}, &next,
+                   &e),
         -0);
     assert_int_equal(w.n, 1);
     assert_true(shape_equal(&move_shape, &m, &w.move));
     shape_done(&move_shape, &m);
     shape_done(&move_shape, &w.move);
+    store_close(s);
+}
+
+struct sample_sight {
+    struct sample *last;
+    int n;
+};
+static void all_samples(void *arg, const struct sample *x)
+{
+    struct sample_sight *s = arg;
+    s->n++;
+    shape_done(&sample_shape, s->last);
+    shape_copy(&sample_shape, s->last, x);
+}
+static void no_host(void *arg, const struct host_rec *h)
+{
+    (void)arg;
+    (void)h;
+}
+static void no_vm(void *arg, const char *host, const struct vm *v, int64_t since)
+{
+    (void)arg;
+    (void)host;
+    (void)v;
+    (void)since;
+}
+static void no_run(void *arg, const struct run *r)
+{
+    (void)arg;
+    (void)r;
+}
+static void no_move(void *arg, const struct move *m)
+{
+    (void)arg;
+    (void)m;
+}
+
+/* A row each, overwritten; a VM's goes with it. */
+static void test_samples(void **state)
+{
+    struct fx *f = *state;
+    struct err e = {0};
+    struct store *s = open_ok(f->db, NULL);
+    struct sample x = {.host = (char *)"h1",
+                       .vm = (char *)"u1",
+                       .name = (char *)"g1",
+                       .wall_us = 5,
+                       .cpu = {-1, -1, 100, 200, -1, -1, -1},
+                       .kept = {.minute = 7, .fives = (char *)"00", .quarters = (char *)"01"}},
+                  host = x, back = {0};
+    host.vm = NULL;
+    assert_int_equal(put_generation(s, 1, &e), 0);
+    assert_int_equal(store_begin(s, &e), 0);
+    store_put_sample(s, &host);
+    store_put_sample(s, &x);
+    x.cpu.h1_mcpu = 150;
+    store_put_sample(s, &x);
+    assert_int_equal(store_commit(s, &e), 0);
+    assert_int_equal(generation(s), 1); /* who does not want them is not asked */
+    assert_int_equal(number(f->db, "SELECT count(*) FROM samples"), 2);
+    assert_int_equal(number(f->db, "SELECT h1_mcpu FROM samples WHERE vm = 'u1'"), 150);
+    assert_int_equal(number(f->db, "SELECT count(*) FROM samples WHERE p95_mcpu IS NULL"), 2);
+    int64_t next;
+    struct sample_sight all = {.last = &back};
+    assert_int_equal(
+        store_load(s, &(struct store_sink){&all, no_host, no_vm, no_run, no_move, all_samples},
+                   &next, &e),
+        0);
+    assert_int_equal(all.n, 2);
+    assert_true(shape_equal(&sample_shape, &back, &x));
+    shape_done(&sample_shape, &back);
+    assert_int_equal(store_begin(s, &e), 0);
+    store_drop_vm(s, "h1", "u1");
+    assert_int_equal(store_commit(s, &e), 0);
+    assert_int_equal(number(f->db, "SELECT count(*) FROM samples"), 1);
     store_close(s);
 }
 
@@ -271,7 +363,7 @@ static void test_newer_version(void **state)
     assert_int_equal(open_fails(f->db, &e), -EPROTONOSUPPORT);
     has(e.msg, f->db);
     has(e.msg, "has schema 7; this drover-scheduler");
-    has(e.msg, "knows up to 1: install");
+    has(e.msg, ": install the version that wrote it");
 }
 
 static void test_not_ours(void **state)
@@ -623,6 +715,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_round_trip),
         T(test_rows_keep_every_member),
+        T(test_samples),
         T(test_newer_version),
         T(test_not_ours),
         T(test_damaged),
