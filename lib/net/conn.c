@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "lib/base/clock.h"
@@ -205,6 +206,17 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
+/* Has the peer sent what we have not read yet? Then the silence is ours: this side was busy for longer
+ * than three heartbeats, and timers run before what waits in the sockets is looked at. */
+static bool unread(const struct conn *c)
+{
+    int waiting = 0;
+    if (evbuffer_get_length(bufferevent_get_input(c->bev)) ||
+        SSL_pending(bufferevent_openssl_get_ssl(c->bev)))
+        return true;
+    return ioctl(bufferevent_getfd(c->bev), FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
 static void on_deadline(void *arg)
 {
     struct conn *c = arg;
@@ -218,6 +230,10 @@ static void on_deadline(void *arg)
         int64_t limit = MISSED_BEATS * c->every_us, silent = clock_mono_us() - c->last_rx_us;
         if (silent < limit) {
             timer_set(c->deadline, limit - silent);
+            return;
+        }
+        if (unread(c)) { /* they are read in this turn of the loop; a period is plenty */
+            timer_set(c->deadline, c->every_us);
             return;
         }
         err_set(&why, -ETIMEDOUT, "nothing received for %s", fmt_duration(t, silent));

@@ -32,7 +32,7 @@ void conn_bind(struct conn *c, const struct conn_cb *cb, void *arg);
  * given up and on_closed follows; -ENOTCONN when it is ending already. */
 int conn_send(struct conn *c, const char *text, size_t len, struct err *e);
 /* Send a heartbeat message (id 0) each every_us, and give up after 3 * every_us without a byte from
- * the peer. 0 stops both. Heartbeats that arrive are handed to on_frame like any frame. */
+ * the peer (bytes that wait for us to read them count: a busy process drops no living peer). 0 stops both. Heartbeats that arrive are handed to on_frame like any frame. */
 void conn_heartbeat(struct conn *c, int64_t every_us);
 /* End now, no callback any more. Accepts NULL. */
 void conn_free(struct conn *c);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/wire/frame.h"
 #include "lib/wire/msg.h"
@@ -278,6 +279,77 @@ static void heartbeats(void **state)
     close_world(&w);
 }
 
+/* A peer that goes on beating, while this side does not get round to reading. */
+struct two_loops {
+    struct side here, there;
+    struct tls *tls[2];
+};
+
+static void stop_loop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void run_for(struct loop *l, int64_t us)
+{
+    struct timer *t = timer_new(l, stop_loop, l);
+    int64_t until_us = clock_mono_us() + us;
+    while (clock_mono_us() < until_us) { /* frames stop the loop, too */
+        timer_set(t, until_us - clock_mono_us());
+        loop_run(l);
+    }
+    timer_free(t);
+}
+
+static void open_two(struct two_loops *t)
+{
+    struct side *sides[2] = {&t->here, &t->there};
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(loop_new(&sides[i]->loop, NULL), 0);
+        t->tls[i] = fix_tls(i ? "ours/h1" : "ours/s1", "ours", true);
+        const struct conn_open o = {.loop = sides[i]->loop,
+                                    .tls = t->tls[i],
+                                    .server = i == 0,
+                                    .roles = ROLE_BIT(i ? ROLE_SCHEDULER : ROLE_AGENT)};
+        sides[i]->conn = conn_new(&o, fds[i], &side_cb, sides[i]);
+    }
+    for (int i = 0; i < 20; i++) {
+        run_for(t->there.loop, 5 * MSEC);
+        run_for(t->here.loop, 5 * MSEC);
+    }
+}
+
+static void busy_is_not_silent(void **state)
+{
+    (void)state;
+    struct two_loops t = {0};
+    open_two(&t);
+    conn_heartbeat(t.here.conn, 100 * MSEC);
+    conn_heartbeat(t.there.conn, 100 * MSEC);
+    run_for(t.there.loop, 250 * MSEC);
+    conn_heartbeat(t.there.conn, 0); /* its last word waits for us */
+    run_for(t.there.loop, 300 * MSEC);
+    run_for(t.here.loop, 50 * MSEC);
+    assert_false(t.here.closed);
+    assert_true(t.here.beats >= 1);
+    conn_send(t.there.conn, "\"still here\"", 12, NULL);
+    run_for(t.there.loop, 50 * MSEC);
+    run_for(t.here.loop, 50 * MSEC);
+    assert_string_equal(t.here.last, "\"still here\"");
+    /* and one that really says nothing is given up */
+    for (int i = 0; i < 40 && !t.here.closed; i++)
+        run_for(t.here.loop, 50 * MSEC);
+    says(&t.here.why, -ETIMEDOUT, "nothing received for");
+    conn_free(t.here.conn);
+    conn_free(t.there.conn);
+    for (int i = 0; i < 2; i++)
+        tls_free(t.tls[i]);
+    loop_free(t.here.loop);
+    loop_free(t.there.loop);
+}
+
 static void say_bye(struct world *w)
 {
     conn_send(w->server.conn, "\"bye\"", 5, NULL);
@@ -430,6 +502,7 @@ int main(void)
         cmocka_unit_test(frames_before_the_end),
         cmocka_unit_test(peer_does_not_read),
         cmocka_unit_test(heartbeats),
+        cmocka_unit_test(busy_is_not_silent),
         cmocka_unit_test(polite_end),
         cmocka_unit_test(finish_before_loop_ends),
         cmocka_unit_test(free_within_frame),
