@@ -10,7 +10,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 AR := gcc-ar
-PKGS_ALL := libevent libevent_openssl libevent_pthreads openssl jansson sqlite3 yaml-0.1 libxml-2.0 \
+PKGS_ALL := libevent libevent_openssl libevent_pthreads openssl jansson sqlite3 zlib yaml-0.1 libxml-2.0 \
             libcurl libvirt glib-2.0
 WERROR ?= -Werror
 WARN := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -73,7 +73,7 @@ PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-c
 all: $(PROGS)
 
 $(B)/bin/drover-scheduler: $(call obj,$(SRC_scheduler)) $(call lib,core snap plan solve policy net wire model base)
-	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lsqlite3 -lz $(LIBS_POLICY)
 $(B)/bin/drover-agent: $(call obj,$(SRC_agent)) $(call lib,agentcore hv rbd net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE) -lyaml -lvirt -lxml2
 # Its own program: loading librbd alone costs 15 MB, more than the whole idle agent.
@@ -97,11 +97,13 @@ TESTS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/tes
 $(B)/tests/%: $(B)/tests/unit/%.o $(call lib,core snap plan solve policy agentcore hv rbd net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $< $(call obj,$(EXTRA_$*)) -Wl,--start-group \
 	  $(call lib,core snap plan solve policy agentcore hv rbd net wire model base) -Wl,--end-group \
-	  $(LIBS_NET) $(LIBS_BASE) -lsqlite3 $(LIBS_POLICY) $(LIBS_SNAP) -lvirt -lrbd -lrados -lxml2 -lcmocka
+	  $(LIBS_NET) $(LIBS_BASE) -lsqlite3 -lz $(LIBS_POLICY) $(LIBS_SNAP) -lvirt -lrbd -lrados -lxml2 -lcmocka
 $(B)/tests/unit/%.o: tests/unit/%.c
 	@mkdir -p $(@D); echo "  CC $<"; $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-EXTRA_test_store := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/schema.c tests/unit/faultvfs.c
+STORE_PARTS := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/store_xml.c scheduler/io/schema.c scheduler/io/xml.c
+EXTRA_test_store := $(STORE_PARTS) tests/unit/faultvfs.c
+EXTRA_test_store_xml := $(STORE_PARTS)
 EXTRA_test_core := tests/unit/fakefleet.c
 EXTRA_test_core_waits := tests/unit/fakefleet.c
 EXTRA_test_core_lists := tests/unit/fakefleet.c
@@ -115,7 +117,7 @@ EXTRA_test_agent_session := $(EXTRA_test_agent_io)
 EXTRA_test_fuzz := $(wildcard tests/fuzz/fuzz_*.c)
 EXTRA_test_replay := scheduler/io/recorder.c scheduler/simcli/replay.c scheduler/simcli/say.c
 EXTRA_test_simcli := scheduler/simcli/scenario.c scheduler/simcli/expect.c $(wildcard scheduler/sim/*.c)
-EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c
+EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c scheduler/io/xml.c
 CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
 EXTRA_test_cli_opt := $(CLI_PARTS)
 EXTRA_test_cli_out := $(CLI_PARTS)

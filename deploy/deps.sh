@@ -6,7 +6,7 @@
 #   deploy/deps.sh fuzz   what `make fuzz` needs
 # Idempotent and quiet: says what it installs, nothing when all is there.
 set -eu
-build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libcsv-dev libsqlite3-dev libyaml-dev
+build="gcc make pkg-config libc6-dev libevent-dev libssl-dev libjansson-dev libcsv-dev libsqlite3-dev zlib1g-dev libyaml-dev
   libxml2-dev libcurl4-openssl-dev libvirt-dev librados-dev librbd-dev libgit2-dev libglib2.0-dev tzdata libcmocka-dev
   scdoc git"
 lab="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-block-extra

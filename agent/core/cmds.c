@@ -107,6 +107,8 @@ static int64_t term_of(const struct msg *m)
         return ((const struct relabel *)m->body)->term;
     case MSG_CENSUS:
         return ((const struct census *)m->body)->term;
+    case MSG_SEND_XML:
+        return ((const struct send_xml *)m->body)->term;
     default:
         return 0;
     }

@@ -177,16 +177,16 @@ static size_t len(const char *s)
 
 static size_t weight(const struct vm *v)
 {
-    return 2048 + 512 * (v->n_disks + v->n_nics + v->n_hostdevs) + len(v->xml) +
-           len(v->xml_inactive) + len(v->cpu_xml);
+    return 2048 + 512 * (v->n_disks + v->n_nics + v->n_hostdevs) + len(v->cpu_xml);
 }
 
 static void add_vm(struct report *ret, const struct vm *v, bool whole)
 {
     struct vm *to = vec_add(&ret->vms, &ret->n_vms);
     struct vm from = *v;
+    from.xml = from.xml_inactive = NULL; /* their digests speak for them */
     if (!whole)
-        from.xml = from.xml_inactive = from.cpu_xml = NULL;
+        from.cpu_xml = NULL;
     shape_copy(&vm_shape, to, &from);
 }
 
@@ -237,6 +237,33 @@ bool reporter_take(struct reporter *r, struct report *ret)
     }
     ret->seq = ++r->seq;
     return true;
+}
+
+static const char *text_of(const struct reporter *r, const char *digest)
+{
+    for (size_t i = 0; i < r->n_vms; i++) {
+        const struct vm *v = &r->vms[i];
+        if (str_eq(v->xml_digest, digest))
+            return v->xml;
+        if (str_eq(v->xml_inactive_digest, digest))
+            return v->xml_inactive;
+    }
+    return NULL;
+}
+
+void reporter_xml(const struct reporter *r, const struct send_xml *asked, struct xml_texts *ret)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < asked->n_digests; i++) {
+        const char *text = text_of(r, asked->digests[i]);
+        if (len(text) > LIM_XML_BYTES)
+            text = NULL; /* nobody would take it */
+        if (ret->n_texts && total + len(text) > XML_BYTES)
+            break;
+        total += len(text);
+        struct xml_text *x = vec_add(&ret->texts, &ret->n_texts);
+        *x = (struct xml_text){.digest = xstrdup(asked->digests[i]), .text = xstrdup(text)};
+    }
 }
 
 const struct host *reporter_host_now(const struct reporter *r)

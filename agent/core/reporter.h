@@ -5,8 +5,10 @@
  *          dirty rate that is new or other than it was.
  *          A full report needs full knowledge: until the caller has said reporter_known, only the
  *          host is reported (with libvirt_up as it is), because "VMs not listed are not there".
- * Bounds   one report stays well below LIM_FRAME_BYTES: a full report that would not leaves out XML
- *          texts, and whole VMs follow as deltas.
+ * XML      texts stay here; reports carry their digests, which came with the facts. Who lacks a text
+ *          asks for it by that name (reporter_xml).
+ * Bounds   one report stays well below LIM_FRAME_BYTES: a full report that would not leaves out the
+ *          XML of CPUs, and whole VMs follow as deltas. XML_BYTES for the texts of one answer.
  * Owner    facts are taken; reports are given.   Thread loop. */
 #pragma once
 
@@ -41,6 +43,11 @@ void reporter_libvirt(struct reporter *r, bool up);
 
 /* Fill *ret with what is to be said now. False: nothing. Call again: a long story has several parts. */
 bool reporter_take(struct reporter *r, struct report *ret);
+
+/* The texts asked for, as many as go into one answer and at least one; what is not here any more is named
+ * without its text. Copies. */
+enum { XML_BYTES = 256 << 10 };
+void reporter_xml(const struct reporter *r, const struct send_xml *asked, struct xml_texts *ret);
 
 /* Borrow. */
 const struct host *reporter_host_now(const struct reporter *r);

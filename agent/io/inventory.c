@@ -13,6 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/net/backoff.h"
+#include "lib/net/sha256.h"
 
 enum { BATCH = 16, CAREFUL_READS = 64 };
 #define SOON_US             (30 * MSEC) /* several events of one change come together */
@@ -349,8 +350,14 @@ static void read_list(struct inventory *i)
 static void run_read(void *arg)
 {
     struct job *j = arg;
-    for (size_t k = 0; k < j->n_uuids; k++)
-        j->codes[k] = hv_read_vm(j->hv, j->uuids[k], &j->vms[k], &j->errors[k]);
+    for (size_t k = 0; k < j->n_uuids; k++) {
+        struct vm *v = &j->vms[k];
+        j->codes[k] = hv_read_vm(j->hv, j->uuids[k], v, &j->errors[k]);
+        if (j->codes[k] < 0)
+            continue;
+        v->xml_digest = sha256_of(v->xml);
+        v->xml_inactive_digest = sha256_of(v->xml_inactive);
+    }
 }
 
 /* It is there and cannot be described: it must not look absent, and must not look movable. */

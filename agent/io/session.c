@@ -143,6 +143,21 @@ static void on_welcome(struct session *s, const struct welcome *w)
     send_kept(s);
 }
 
+/* From memory, on the loop: nobody waits for it, and it waits for nobody. */
+static void on_send_xml(struct session *s, const struct msg *m)
+{
+    struct agent *a = s->agent;
+    struct msg refusal;
+    if (cmds_take(a->cmds, m, &refusal) == CMDS_ANSWERED) {
+        session_answer(s, &refusal);
+        return;
+    }
+    struct xml_texts x = {0};
+    reporter_xml(a->reporter, m->body, &x);
+    send_body(s, MSG_XML, m->id, &x);
+    shape_done(&xml_texts_shape, &x);
+}
+
 static bool is_command(enum msg_type t)
 {
     return t == MSG_CHECK_VMS || t == MSG_CHECK_PEER || t == MSG_CHECK_HOST || t == MSG_MIGRATE ||
@@ -170,6 +185,8 @@ static void on_frame(void *arg, struct conn *c, const char *text, size_t len)
     } else if (is_command(m.type) && s->welcome) {
         commands_take(s->agent->commands, &m);
         m = (struct msg){0};
+    } else if (m.type == MSG_SEND_XML && s->welcome) {
+        on_send_xml(s, &m);
     } else if (m.type != MSG_HEARTBEAT) {
         cleanup(freep) char *what = xasprintf("'%s' was not expected here", msg_name(m.type));
         give_up(s, "protocol", what);
@@ -203,6 +220,7 @@ static void on_open(void *arg, struct conn *c)
         .host = (char *)(uintptr_t)tls_self(a->tls)->name,
         .agent_version = (char *)(uintptr_t)DROVER_VERSION,
         .instance = a->instance, .boot_id = h->boot_id, .wall_us = clock_wall_us(),
+        .sends_xml = true,
     };
     send_body(s, MSG_HELLO, 0, &hello);
 }

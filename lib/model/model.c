@@ -43,6 +43,7 @@ SHAPE(vm_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_ENUM_REQ(T, stat
       SF_LIST(T, disks, &disk_shape), SF_LIST(T, nics, &nic_shape),
       SF_LIST(T, hostdevs, &hostdev_shape), SF_STRS(T, host_files),
       SF_LIST(T, labels, &label_shape), SF_STR(T, foreign), SF_STR(T, xml), SF_STR(T, xml_inactive),
+      SF_STR(T, xml_digest), SF_STR(T, xml_inactive_digest),
       SF_INT_OR(T, rss_bytes, -1), SF_INT_OR(T, cpu_time_us, -1), SF_INT_OR(T, dirty_Bps, -1));
 #undef T
 #define T struct secret

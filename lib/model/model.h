@@ -91,8 +91,10 @@ struct vm {
     struct label *labels; /* from <metadata> urn:drover:libvirt:1 */
     size_t n_labels;
     char *foreign;        /* "nova", "ovirt", ...: another manager's metadata is present, else NULL */
-    char *xml;            /* live XML (migratable form), NULL if shut off */
-    char *xml_inactive;   /* persistent XML, NULL if transient */
+    /* Live XML (migratable form; NULL if shut off) and persistent XML (NULL if transient): the text
+     * where it is read, at the agent; elsewhere SHA-256 of it, which names the text in the store. */
+    char *xml, *xml_inactive;
+    char *xml_digest, *xml_inactive_digest; /* 64 hex digits */
     int64_t rss_bytes, cpu_time_us, dirty_Bps; /* measured; -1 unknown */
 };
 

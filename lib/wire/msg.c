@@ -15,7 +15,8 @@ const char *const power_op_names[2] = {"shutdown", "start"};
 /* ---- bodies ---------------------------------------------------------------------------------- */
 #define T struct hello
 SHAPE(hello_shape, T, SF_INT_REQ(T, proto_min), SF_INT_REQ(T, proto_max), SF_STR_REQ(T, host),
-      SF_STR(T, agent_version), SF_STR_REQ(T, instance), SF_STR(T, boot_id), SF_INT(T, wall_us));
+      SF_STR(T, agent_version), SF_STR_REQ(T, instance), SF_STR(T, boot_id), SF_INT(T, wall_us),
+      SF_BOOL(T, sends_xml));
 #undef T
 #define T struct welcome
 SHAPE(welcome_shape, T, SF_INT_REQ(T, proto), SF_INT_REQ(T, term), SF_INT_REQ(T, heartbeat_us),
@@ -108,6 +109,15 @@ SHAPE(census_shape, T, SF_INT_REQ(T, term));
 #define T struct counted
 SHAPE(counted_shape, T, SF_STRS(T, running), SF_STRS(T, defined), SF_INT(T, jobs), SF_BOOL_REQ(T, ok),
       SF_STR(T, error));
+#undef T
+#define T struct send_xml
+SHAPE(send_xml_shape, T, SF_INT_REQ(T, term), SF_STRS(T, digests));
+#undef T
+#define T struct xml_text
+SHAPE(xml_text_shape, T, SF_STR_REQ(T, digest), SF_STR(T, text));
+#undef T
+#define T struct xml_texts
+SHAPE(xml_texts_shape, T, SF_LIST(T, texts, &xml_text_shape));
 #undef T
 #define T struct done
 SHAPE(done_shape, T, SF_INT(T, job), SF_INT(T, attempt), SF_BOOL_REQ(T, ok), SF_STR(T, code),

@@ -37,6 +37,8 @@ enum { WIRE_PROTO_MIN = 1, WIRE_PROTO_MAX = 1 };
     X(MSG_RELABEL, "relabel", relabel)                  /* S -> MSG_DONE */                        \
     X(MSG_CENSUS, "census", census)                     /* S -> MSG_COUNTED */                     \
     X(MSG_COUNTED, "counted", counted)                                                             \
+    X(MSG_SEND_XML, "send_xml", send_xml)               /* S -> MSG_XML */                         \
+    X(MSG_XML, "xml", xml_texts)                                                                   \
     X(MSG_DONE, "done", done)                           /* A generic result */                     \
     X(MSG_BYE, "bye", bye)                              /* either, before closing: why */
 
@@ -54,6 +56,7 @@ struct hello {
     char *instance; /* random per agent process: tells a reconnect from a restart */
     char *boot_id;
     int64_t wall_us;
+    bool sends_xml; /* reports name XML by digest, and MSG_SEND_XML is answered; else: texts in reports */
 };
 struct welcome {
     int64_t proto, term;
@@ -95,7 +98,7 @@ struct progress {
 struct check_vms {
     int64_t term;
     bool as_source;
-    struct vm *vms; /* whole, with xml; as_source needs uuid and disks only */
+    struct vm *vms; /* whole; as_source needs uuid and disks only */
     size_t n_vms;
 };
 struct verdict {
@@ -223,6 +226,20 @@ struct counted {
     bool ok;
     char *error;
 };
+/* The texts behind digests that were reported. */
+struct send_xml {
+    int64_t term;
+    char **digests;
+    size_t n_digests;
+};
+struct xml_text {
+    char *digest;
+    char *text; /* NULL: not here any more. The scheduler's core sees "" for a text that came */
+};
+struct xml_texts {
+    struct xml_text *texts; /* not all that were asked for, if they are long; at least one */
+    size_t n_texts;
+};
 struct done {
     int64_t job, attempt;
     bool ok;
@@ -237,7 +254,7 @@ struct bye {
 #define X(e, token, body) extern const struct shape body##_shape;
 MSGS(X)
 #undef X
-extern const struct shape check_item_shape, verdict_shape;
+extern const struct shape check_item_shape, verdict_shape, xml_text_shape;
 
 struct msg {
     int64_t id, re;

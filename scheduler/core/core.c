@@ -57,6 +57,7 @@ void core_effects_done(struct core_effects *fx)
         struct core_fx *f = &fx->fx[i];
         free(f->host);
         free(f->vm);
+        free(f->digest);
         msg_done(&f->msg);
         shape_done(&reply_shape, &f->reply);
         shape_done(&entry_shape, &f->entry);
@@ -86,6 +87,8 @@ uint64_t core_effects_digest(const struct core_effects *fx, size_t from)
             h = mix(h, f->reply.message);
         if (f->type == FX_JOURNAL)
             h = mix(h, f->entry.text);
+        if (f->type == FX_SAVE_XML)
+            h = mix(h, f->digest);
     }
     return h;
 }
@@ -328,6 +331,7 @@ static void on_agent_up(struct core *c, const struct core_event *ev)
         ask_host_down(c, ev->host);
         move_host_down(c, ev->host);
     }
+    xml_agent_up(h, ev->sends_xml);
     c->version++;
 }
 
@@ -365,6 +369,7 @@ static void on_msg(struct core *c, const struct core_event *ev)
     case MSG_MIGRATED:
     case MSG_PROBED:
     case MSG_COUNTED:
+    case MSG_XML:
     case MSG_DONE:
         ask_answered(c, h, ev->msg);
         break;
@@ -384,6 +389,7 @@ static void on_msg(struct core *c, const struct core_event *ev)
     case MSG_POWER:
     case MSG_RELABEL:
     case MSG_CENSUS:
+    case MSG_SEND_XML:
     case MSG_BYE:
     case MSG_COUNT_:
         break; /* not for us: the session layer has refused it already */
@@ -461,9 +467,13 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
     case CEV_NOTE:
         on_note(c, ev->note);
         break;
+    case CEV_XML_LACKS:
+        xml_lacks(c, ev->host, ev->xml->digests, ev->xml->n_digests);
+        break;
     case CEV_TICK:
         ask_expire(c);
         load_keep(c);
+        xml_tick(c);
         break;
     }
     /* a large fleet's heartbeats are most of what comes, and change nothing: the next tick is near */

@@ -15,8 +15,15 @@
 
 struct core;
 
+struct xml_names {
+    char **digests;
+    size_t n_digests;
+};
+extern const struct shape xml_names_shape;
+
 enum core_event_type {
-    CEV_AGENT_UP,   /* host: authenticated, hello accepted; instance tells a restart from a reconnect */
+    CEV_AGENT_UP,   /* host: authenticated, hello accepted; instance tells a restart from a reconnect;
+                     * sends_xml as in the hello */
     CEV_AGENT_DOWN, /* host: its connection ended or fell silent */
     CEV_MSG,        /* host, msg: any frame after the hello */
     CEV_REQUEST,    /* request_id, request */
@@ -24,6 +31,7 @@ enum core_event_type {
     CEV_POLICY,     /* policy: taken */
     CEV_NOTE,       /* note: a line of io's own for the journal (a refused policy, the store is back):
                      * the core gives it seq and wall_us and emits FX_JOURNAL, nothing else */
+    CEV_XML_LACKS,  /* host, xml: digests that VMs there have and whose texts the store has not */
 };
 struct core_event {
     enum core_event_type type;
@@ -35,6 +43,8 @@ struct core_event {
     const struct request *request;
     struct policy *policy; /* CEV_POLICY: taken (moved out of, then zeroed) */
     const struct entry *note; /* CEV_NOTE */
+    bool sends_xml;           /* CEV_AGENT_UP */
+    const struct xml_names *xml; /* CEV_XML_LACKS */
 };
 
 enum core_fx_type {
@@ -47,11 +57,13 @@ enum core_fx_type {
     FX_SAVE_VM,   /* host, vm: core_vm(): the last known inventory, also of unreachable hosts */
     FX_DROP_VM,   /* host, vm */
     FX_SAVE_LOAD, /* host, vm or NULL: core_sample(); forgetting is FX_DROP_VM's */
+    FX_SAVE_XML,  /* digest: the text of that name in the message just stepped; keep it once */
 };
 struct core_fx {
     enum core_fx_type type;
     char *host;
     char *vm; /* uuid */
+    char *digest;
     struct msg msg;
     int64_t request_id;
     struct reply reply;
@@ -104,6 +116,10 @@ bool core_sample(const struct core *c, const char *host, const char *vm, struct 
 const struct run *core_run(const struct core *c, int64_t id);
 const struct move *core_move(const struct core *c, int64_t id);
 const struct policy *core_policy(const struct core *c);
+
+/* Texts of VMs' XML that the store lacks, as far as the core was told; ret_quiet_us (may be NULL): how
+ * long none has come. */
+int64_t core_xml_lacks(const struct core *c, int64_t *ret_quiet_us);
 
 /* Queries. Give (release by shape_done with the view's shape). */
 void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret);

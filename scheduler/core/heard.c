@@ -138,6 +138,7 @@ static void on_done(struct core *c, const struct ask *a, const struct msg *msg, 
     case ASK_CHECK_HOST:
     case ASK_CHECK_PEER_AB:
     case ASK_CHECK_PEER_BA:
+    case ASK_XML:
         break;
     }
 }

@@ -4,7 +4,8 @@
  *       runplan.c planning · runcheck.c with the real checks · admit.c whose turn it is · waits.c moves
  *       that wait · move.c life of a move · heard.c what is heard of it · settle.c where a VM is, from
  *       evidence · drain.c the end of a drain · request.c operator verbs · label.c one of them ·
- *       view.c queries · core.c dispatch · lists.c what is found without a search, and what is open.
+ *       view.c queries · core.c dispatch · xml.c texts of the VMs' XML · lists.c what is found without
+ *       a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
@@ -28,6 +29,9 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, GIVEN_UP_ROUNDS = 20, PLAN_ROUNDS = 6
 #define RETRY_DELAY_US (5 * SEC)
 #define SILENT_COPY_US (20 * SEC)      /* > the agent's deadline for one question to libvirt */
 #define LATE_NEWS_US (60 * SEC)        /* a host may report so late what a move of ours did */
+enum { XML_AT_ONCE = 4, XML_BATCH = 256 }; /* agents asked in one tick; digests in one question */
+#define XML_TIMEOUT_US (10 * SEC)      /* an agent has them in memory */
+#define XML_AGAIN_US (60 * SEC)
 
 struct vm_rates { /* as last told; bytes/s up to 4 GB/s, UINT32_MAX unknown */
     uint32_t read, write, rx, tx;
@@ -40,10 +44,13 @@ struct vm_slot {
     bool gone; /* its host says so while a move of it is not settled: kept until it is */
     struct vm_rates rates;
     struct series cpu;
+    unsigned char xml_lacks, xml_gone; /* bits of xml.c: not in the store; and its agent has it not */
 };
 struct host_slot {
     struct host_rec rec;
     bool connected, reported; /* reported: a full report came over this connection */
+    bool sends_xml, lacks_xml; /* lacks_xml: a VM of it may */
+    int64_t xml_after_us;
     char *instance;
     struct vm_slot **vms;
     size_t n_vms;
@@ -73,6 +80,7 @@ enum ask_for {
     ASK_HALT,                                  /* run: shut a blocked VM off, by the operator's word */
     ASK_CENSUS,
     ASK_CHECK_HOST, ASK_CHECK_PEER_AB, ASK_CHECK_PEER_BA, ASK_RELABEL, /* request */
+    ASK_XML,
 };
 struct ask { /* a command whose answer is awaited */
     int64_t id;
@@ -175,6 +183,9 @@ struct core {
     struct pending *pending;
     size_t n_pending;
     int64_t now_us, wall_us, start_us;
+    size_t n_lacking, xml_turn; /* hosts that lack XML; whose turn it is to be asked */
+    int xml_asked;              /* agents that were and have not answered */
+    int64_t xml_heard_us;       /* when a text last came */
     int64_t lead_us; /* from a move's turn to its first byte, as lately seen */
     int64_t next_seq, next_cmd, next_run, next_move, version;
     size_t keep_host, keep_vm; /* whose series is stored next */
@@ -259,6 +270,12 @@ struct cpu_figures load_of_host(const struct core *c, const struct host_slot *h,
                                 const struct series *which, int64_t wall_us);
 /* Measured figures into a snapshot just made: plans for load need them, others do not. */
 void snapshot_figures(const struct core *c, struct snapshot_store *s);
+/* xml.c */
+void xml_changed(struct vm_slot *s, const struct vm *was); /* s->vm is another now */
+void xml_lacks(struct core *c, const char *host, char *const *digests, size_t n);
+void xml_agent_up(struct host_slot *h, bool sends_xml);
+void xml_tick(struct core *c);
+void xml_answer(struct core *c, const struct ask *a, const struct msg *m);
 
 /* check.c */
 /* What speaks against leaving, as the source and its Ceph facts say. False and *why (owned). */

@@ -118,6 +118,7 @@ void vm_update(struct core *c, struct vm_slot *s, const struct vm *v)
     c->names += !same_names(&old, v);
     free(s->vm.uuid);
     s->vm.uuid = take(old.uuid); /* the same, and c->vms borrows it */
+    xml_changed(s, &old);
     shape_done(&vm_shape, &old);
     vm_livelier(c, s);
     if (renamed)

@@ -12,6 +12,7 @@
 #include "lib/base/str.h"
 #include "lib/net/conn.h"
 #include "lib/net/listener.h"
+#include "lib/net/sha256.h"
 
 /* From the end of the handshake; an agent says hello at once. */
 static const int64_t HELLO_TIMEOUT_US = 10 * SEC;
@@ -189,6 +190,7 @@ static void on_hello(struct session *s, const struct msg *m)
     struct item *i = item_new(ITEM_AGENT_UP);
     i->host = xstrdup(s->host);
     i->instance = xstrdup(h->instance ? h->instance : "");
+    i->sends_xml = h->sends_xml;
     push(s, i);
 }
 
@@ -197,12 +199,33 @@ static bool agents_may_say(enum msg_type t)
 {
     return t == MSG_REPORT || t == MSG_HEARTBEAT || t == MSG_PROGRESS || t == MSG_VMS_CHECKED ||
            t == MSG_HOST_CHECKED || t == MSG_MIGRATED || t == MSG_PROBED || t == MSG_COUNTED ||
-           t == MSG_DONE;
+           t == MSG_XML || t == MSG_DONE;
+}
+
+static bool too_long(const char *text)
+{
+    return text && strlen(text) > LIM_XML_BYTES;
+}
+
+static bool no_digest(const char *text)
+{
+    return text && !sha256_is_hex(text);
+}
+
+static char *xml_fault(const struct xml_texts *x)
+{
+    for (size_t i = 0; i < x->n_texts; i++)
+        if (no_digest(x->texts[i].digest) || too_long(x->texts[i].text))
+            return xasprintf("xml.texts[%zu]: expected 64 hex digits and at most %d bytes of text", i,
+                             LIM_XML_BYTES);
+    return NULL;
 }
 
 /* What the codec cannot know. Gives a sentence, NULL when all is well. */
 static char *frame_fault(const struct session *s, const struct msg *m)
 {
+    if (m->type == MSG_XML)
+        return xml_fault(m->body);
     if (m->type != MSG_REPORT)
         return NULL;
     const struct report *r = m->body;
@@ -217,11 +240,27 @@ static char *frame_fault(const struct session *s, const struct msg *m)
     if (r->n_vms > LIM_VMS_PER_HOST)
         return xasprintf("report.vms: %zu VMs, at most %d are supported on a host", r->n_vms,
                          LIM_VMS_PER_HOST);
-    for (size_t i = 0; i < r->n_vms; i++)
-        if (strlen(r->vms[i].name) > LIM_NAME_BYTES || r->vms[i].n_disks > LIM_DISKS_PER_VM ||
-            (r->vms[i].xml && strlen(r->vms[i].xml) > LIM_XML_BYTES))
+    for (size_t i = 0; i < r->n_vms; i++) {
+        const struct vm *v = &r->vms[i];
+        if (strlen(v->name) > LIM_NAME_BYTES || v->n_disks > LIM_DISKS_PER_VM ||
+            too_long(v->xml) || too_long(v->xml_inactive))
             return xasprintf("report.vms[%zu]: its name, disks or XML pass the limits", i);
+        if (no_digest(v->xml_digest) || no_digest(v->xml_inactive_digest))
+            return xasprintf("report.vms[%zu].xml_digest: expected 64 hex digits", i);
+    }
     return NULL;
+}
+
+/* On this thread, which has them in its cache; the core's must not wait for hashes. */
+static void take_xml(const struct session *s, struct item *i)
+{
+    size_t bad = 0;
+    if (i->msg.type == MSG_REPORT)
+        xml_of_report(i->msg.body, &i->xml);
+    else if (i->msg.type == MSG_XML)
+        bad = xml_of_answer(i->msg.body, &i->xml);
+    if (bad)
+        log_warn("msg=\"XML is not what its digest says; left out\" host=%s texts=%zu", s->host, bad);
 }
 
 static void on_message(struct session *s, struct msg *m, size_t len)
@@ -256,6 +295,7 @@ static void on_message(struct session *s, struct msg *m, size_t len)
     i->msg = *m;
     i->cost = len;
     *m = (struct msg){0};
+    take_xml(s, i);
     push(s, i);
 }
 

@@ -14,6 +14,7 @@
 #include "scheduler/snap/snap.h"
 
 static const int64_t CERT_WARN_US = 14 * 86400 * SEC;
+static const int64_t XML_QUIET_US = 600 * SEC;
 
 /* Every answer while the store is out of order says so: what it shows may be ahead of the disk. */
 static json_t *begin_answer(const struct corethread *t, const char *schema)
@@ -236,6 +237,19 @@ static void check_self(const struct corethread *t, struct health *h)
                   fmt_rfc3339(buf, t->cfg.cert_expires_wall_us));
 }
 
+/* Texts come one agent after the other: worth a word only when none has come for long. */
+static void check_xml(struct health *h, int64_t missing, int64_t quiet_us)
+{
+    char buf[FMT_BYTES];
+    if (missing && quiet_us > XML_QUIET_US)
+        add_check(h, "XML_MISSING", 1,
+                  "a VM can be started without its host only from XML that is stored; the agents of "
+                  "their hosts must be connected, and of this version, to be asked for it",
+                  "%" PRId64 " XML text%s of VMs %s not stored, and none has come for %s", missing,
+                  missing == 1 ? "" : "s", missing == 1 ? "is" : "are",
+                  fmt_duration(buf, quiet_us));
+}
+
 static char *answer_health(const struct corethread *t)
 {
     static const char *const words[] = {"ok", "warning", "error"};
@@ -243,6 +257,8 @@ static char *answer_health(const struct corethread *t)
     check_self(t, &h);
     check_hosts(t, &h);
     check_moves(t, &h);
+    int64_t quiet_us, missing = core_xml_lacks(t->core, &quiet_us);
+    check_xml(&h, missing, quiet_us);
     const struct policy *p = core_policy(t->core);
     json_t *policy = json_pack("{s:s, s:b}", "state", t->policy_error ? "refused" : "in-force",
                                "clean", p->clean);
@@ -256,6 +272,7 @@ static char *answer_health(const struct corethread *t)
     json_object_set_new(
         j, "store", t->failed.code ? json_sprintf("failed: %s", t->failed.msg) : json_string("ok"));
     json_object_set_new(j, "policy", policy);
+    json_object_set_new(j, "xml_missing", json_integer(missing));
     json_object_set_new(j, "checks", h.checks);
     return end_answer(j);
 }

@@ -162,13 +162,16 @@ static void do_item(struct corethread *t, struct item *i)
 {
     switch (i->type) {
     case ITEM_AGENT_UP:
-        step(t,
-             &(struct core_event){.type = CEV_AGENT_UP, .host = i->host, .instance = i->instance});
+        step(t, &(struct core_event){.type = CEV_AGENT_UP,
+                                     .host = i->host,
+                                     .instance = i->instance,
+                                     .sends_xml = i->sends_xml});
         break;
     case ITEM_AGENT_DOWN:
         step(t, &(struct core_event){.type = CEV_AGENT_DOWN, .host = i->host});
         break;
     case ITEM_MSG:
+        ct_xml_came(t, &i->xml);
         step(t, &(struct core_event){.type = CEV_MSG, .host = i->host, .msg = &i->msg});
         break;
     case ITEM_REQUEST:
@@ -222,6 +225,7 @@ static void perform(struct corethread *t)
 static void batch_done(struct corethread *t)
 {
     core_effects_done(&t->fx);
+    xml_blobs_done(&t->xml);
     for (size_t i = 0; i < t->n_policies; i++) {
         free((char *)(uintptr_t)t->policies[i].revision);
         free((char *)(uintptr_t)t->policies[i].dir);
@@ -249,21 +253,35 @@ static void store_failed(struct corethread *t, const struct err *e)
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
+static void tell_lacks(struct corethread *t)
+{
+    for (size_t i = 0; i < t->n_lacks; i++)
+        step(t, &(struct core_event){.type = CEV_XML_LACKS,
+                                     .host = t->lacks[i].host,
+                                     .xml = &t->lacks[i].names});
+    ct_xml_forget(t);
+}
+
 static void step_batch(struct corethread *t, struct item **items, size_t n)
 {
+    tell_lacks(t);
     for (size_t i = 0; i < n; i++)
         do_item(t, items[i]);
     int64_t now = ct_now(t);
-    if (now - t->ticked_us >= TICK_US) {
+    bool ticks = now - t->ticked_us >= TICK_US;
+    if (ticks) {
         t->ticked_us = now;
         step(t, &(struct core_event){.type = CEV_TICK});
     }
     recorder_flush(t->recorder);
     struct err e = {0};
-    if (ct_commit(t, &e) < 0)
-        store_failed(t, &e);
-    else
+    int r = ct_commit(t, &e);
+    if (r == 0)
         perform(t);
+    if (r == 0 && ticks)
+        r = ct_xml_tend(t, &e);
+    if (r < 0)
+        store_failed(t, &e);
     batch_done(t);
 }
 
@@ -387,6 +405,8 @@ void corethread_free(struct corethread *t)
     if (t->have_held)
         policy_done(&t->held);
     free(t->policy_error);
+    ct_xml_forget(t);
+    store_place_done(&t->xml_at);
     core_free(t->core);
     store_close(t->store);
     recorder_close(t->recorder);

@@ -14,6 +14,10 @@ struct pending { /* a request the core has not answered yet */
     uint64_t *waiters;           /* http ids */
     size_t n_waiters;
 };
+struct xml_lack { /* digests of VMs on a host that the store has no text of */
+    char *host;
+    struct xml_names names;
+};
 struct corethread {
     struct corethread_config cfg;
     pthread_t thread;
@@ -36,12 +40,31 @@ struct corethread {
     struct core_effects fx;        /* of the batch */
     struct store_policy *policies; /* of the batch: to be kept; owns its strings */
     size_t n_policies;
+    struct xml_blobs xml;          /* texts that came in the batch */
+    struct xml_lack *lacks;        /* the core is told at the next step */
+    size_t n_lacks;
+    bool xml_looking, xml_changed; /* not all VMs looked at since the start; texts may have come loose */
+    struct store_place xml_at;
+    struct store_sweep sweep;
+    int64_t swept_us;
 };
 
 int64_t ct_now(const struct corethread *t);
 
 /* corethread.c: have the next commit keep which policy is in force, or was refused and why. */
 void ct_remember_policy(struct corethread *t, const struct policy *p, const char *refused);
+
+/* tend.c: texts of the VMs' XML */
+void ct_xml_came(struct corethread *t, struct xml_blobs *b); /* takes */
+/* Within a batch: keep the text of that name, and all that were reported unasked. */
+void ct_xml_keep(struct corethread *t, const char *digest);
+void ct_xml_keep_reported(struct corethread *t);
+bool ct_xml_due(struct corethread *t); /* a batch only for those? */
+/* v was put: have the core told which of its texts are lacking. */
+void ct_xml_look(struct corethread *t, const char *host, const struct vm *v);
+void ct_xml_forget(struct corethread *t); /* what the core was to be told */
+void ct_xml_restart(struct corethread *t); /* the store was opened */
+int ct_xml_tend(struct corethread *t, struct err *e); /* at a tick */
 
 /* recover.c */
 /* Open the store, take a new term, build the core from it, with the held policy or the old core's, and

@@ -33,6 +33,7 @@ void item_free(struct item *i)
     free(i->text);
     free(i->key);
     msg_done(&i->msg);
+    xml_blobs_done(&i->xml);
     shape_done(&request_shape, &i->request);
     if (i->type == ITEM_POLICY)
         policy_done(&i->policy);

@@ -13,6 +13,7 @@
 
 #include "policy/policy.h"
 #include "scheduler/core/state.h"
+#include "scheduler/io/xml.h"
 
 enum item_type {
     ITEM_AGENT_UP,   /* host, instance */
@@ -37,7 +38,9 @@ enum query {
 struct item {
     enum item_type type;
     char *host, *instance, *text;
+    bool sends_xml;       /* ITEM_AGENT_UP */
     struct msg msg;
+    struct xml_blobs xml; /* texts taken out of msg */
     uint64_t http;
     struct request request;
     char *key; /* Idempotency-Key, NULL none */

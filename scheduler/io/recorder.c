@@ -197,7 +197,7 @@ bool recorder_waits(const struct core_event *ev)
 void recorder_event(struct recorder *r, const struct core_event *ev)
 {
     static const char *const names[] = {"agent_up", "agent_down", "msg", "request",
-                                        "tick",     "policy",     "note"};
+                                        "tick",     "policy",     "note", "xml_lacks"};
     if (!r->out)
         return;
     if (r->bytes >= FILE_BYTES) {
@@ -213,6 +213,10 @@ void recorder_event(struct recorder *r, const struct core_event *ev)
         json_object_set_new(j, "host", json_string(ev->host));
     if (ev->instance)
         json_object_set_new(j, "instance", json_string(ev->instance));
+    if (ev->sends_xml)
+        json_object_set_new(j, "sends_xml", json_true());
+    if (ev->xml)
+        json_object_set_new(j, "body", codec_encode(&xml_names_shape, ev->xml));
     if (ev->msg) {
         json_object_set_new(j, "type", json_string(msg_name(ev->msg->type)));
         json_object_set_new(j, "id", json_integer(ev->msg->id));

@@ -158,6 +158,7 @@ int ct_build(struct corethread *t, struct err *e)
         return r;
     }
     core_free(old);
+    ct_xml_restart(t);
     return r;
 }
 
@@ -195,14 +196,20 @@ static void keep(struct corethread *t, const struct core_fx *f)
             store_put_move(t->store, m);
         break;
     case FX_SAVE_VM: /* NULL: a later event of the batch dropped it */
-        if ((v = core_vm(t->core, f->host, f->vm, &since)))
+        if ((v = core_vm(t->core, f->host, f->vm, &since))) {
             store_put_vm(t->store, f->host, v, since);
+            ct_xml_look(t, f->host, v);
+        }
         break;
     case FX_SAVE_LOAD:
         keep_sample(t, f);
         break;
     case FX_DROP_VM:
         store_drop_vm(t->store, f->host, f->vm);
+        t->xml_changed = true;
+        break;
+    case FX_SAVE_XML:
+        ct_xml_keep(t, f->digest);
         break;
     case FX_SEND:
     case FX_REPLY:
@@ -232,7 +239,7 @@ static void keep_answer(struct corethread *t, const struct core_fx *f, int64_t w
                                                       .reply = reply});
 }
 
-static bool worth_a_batch(const struct corethread *t)
+static bool worth_a_batch(struct corethread *t)
 {
     if (t->n_policies || ct_now(t) + TIME_AHEAD_US / 2 > t->time_limit_us)
         return true;
@@ -243,7 +250,7 @@ static bool worth_a_batch(const struct corethread *t)
             continue;
         return true;
     }
-    return false;
+    return ct_xml_due(t);
 }
 
 int ct_commit(struct corethread *t, struct err *e)
@@ -254,6 +261,7 @@ int ct_commit(struct corethread *t, struct err *e)
     if (r < 0)
         return r;
     int64_t wall = clock_wall_us(), limit = ct_now(t) + TIME_AHEAD_US;
+    ct_xml_keep_reported(t);
     for (size_t i = 0; i < t->fx.n_fx; i++) {
         keep(t, &t->fx.fx[i]);
         keep_answer(t, &t->fx.fx[i], wall);

@@ -9,9 +9,11 @@
 
 EMBED(drover_sql_0001, "schema/db/0001_init.sql");
 EMBED(drover_sql_0002, "schema/db/0002_samples.sql");
+EMBED(drover_sql_0003, "schema/db/0003_xml.sql");
 
 const struct migration migrations[] = {
     {1, "0001_init.sql", drover_sql_0001},
     {2, "0002_samples.sql", drover_sql_0002},
+    {3, "0003_xml.sql", drover_sql_0003},
 };
 const int n_migrations = ARRAY_LEN(migrations);

@@ -263,6 +263,8 @@ int store_open(const struct store_options *o, struct store **ret, struct err *e)
     if (r == 0)
         r = check_health(s, e);
     if (r == 0)
+        r = store_functions(s, e);
+    if (r == 0)
         r = migrate(s, version, e);
     if (r == 0)
         r = prepare_all(s, e);

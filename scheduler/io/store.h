@@ -11,7 +11,9 @@
 #pragma once
 
 #include "lib/base/err.h"
+#include "lib/net/sha256.h"
 #include "scheduler/core/state.h"
+#include "scheduler/io/xml.h"
 
 struct store;
 struct store_options {
@@ -49,6 +51,7 @@ void store_drop_vm(struct store *s, const char *host, const char *uuid);
 void store_put_run(struct store *s, const struct run *r);
 void store_put_move(struct store *s, const struct move *m);
 void store_put_entry(struct store *s, const struct entry *n);
+void store_put_xml(struct store *s, const struct xml_blob *x); /* no matter if it is there already */
 /* No process after this one will use a scheduler time below. */
 void store_put_time(struct store *s, int64_t now_us);
 struct store_policy {
@@ -79,6 +82,30 @@ struct store_query {
 };
 int store_journal(struct store *s, const struct store_query *q, struct entry **list, size_t *n,
                   struct err *e);
+
+/* ---- texts of VMs' XML (store_xml.c) ----------------------------------------------------------- */
+bool store_has_xml(struct store *s, const char *digest); /* also within a batch */
+/* -ENOENT; -EUCLEAN: damaged. Gives. */
+int store_get_xml(struct store *s, const char *digest, char **ret_text, struct err *e);
+struct store_place { /* a VM's row; zeroed: before the first */
+    char *host, *uuid;
+};
+void store_place_done(struct store_place *p);
+struct store_lacks {
+    int limit; /* rows to look at */
+    void *arg;
+    void (*lacks)(void *arg, const char *host, const char *digest);
+};
+/* Which digests of the VMs after *at have no text? Moves *at on; zeroed: that was the last. */
+int store_xml_lacks(struct store *s, struct store_place *at, const struct store_lacks *to,
+                    struct err *e);
+struct store_sweep {
+    char at[SHA256_HEX + 1]; /* the last one looked at; empty: before the first, after the last */
+    int limit;
+    size_t gone;
+};
+/* Removes those of the next texts that no VM has any more, in a batch of its own. */
+int store_xml_sweep(struct store *s, struct store_sweep *w, struct err *e);
 
 /* A consistent copy while a scheduler runs on it. Refuses to overwrite. */
 int store_backup_file(const char *path, const char *to, struct err *e);

@@ -21,7 +21,8 @@
       "SET state=?2, reason=?3, actor=?4, since_wall_us=?5, seen_wall_us=?6, run=?7, "             \
       "detail=?8")                                                                                 \
     X(ST_VM_PUT, "INSERT OR REPLACE INTO vms (host, uuid, name, state, mem_bytes, vcpus, "         \
-                 "since_wall_us, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")                        \
+                 "since_wall_us, detail, xml_digest, xml_inactive_digest) "                        \
+                 "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                                        \
     X(ST_VM_DROP, "DELETE FROM vms WHERE host = ?1 AND uuid = ?2")                                 \
     X(ST_SAMPLE_PUT, "INSERT OR REPLACE INTO samples (host, vm, name, wall_us, h1_mcpu, d1_mcpu, "  \
                      "p95_mcpu, detail) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")                         \
@@ -49,6 +50,19 @@
                      "VALUES (?1,?2,?3,?4,?5)")                                                    \
     X(ST_ANSWER_GET, "SELECT request, reply FROM requests WHERE actor = ?1 AND key = ?2 "          \
                      "AND wall_us >= ?3")                                                          \
+    X(ST_XML_HAS, "SELECT 1 FROM xml_texts WHERE digest = ?1")                                     \
+    X(ST_XML_GET, "SELECT bytes, packed FROM xml_texts WHERE digest = ?1")                         \
+    X(ST_XML_PUT, "INSERT OR IGNORE INTO xml_texts (digest, bytes, packed) VALUES (?1,?2,?3)")     \
+    X(ST_XML_DROP, "DELETE FROM xml_texts WHERE digest = ?1")                                      \
+    X(ST_XML_LACKS,                                                                                \
+      "SELECT host, uuid, xml_digest, xml_inactive_digest, "                                       \
+      "xml_digest NOT IN (SELECT digest FROM xml_texts), "                                         \
+      "xml_inactive_digest NOT IN (SELECT digest FROM xml_texts) "                                 \
+      "FROM vms WHERE (host, uuid) > (?1, ?2) ORDER BY host, uuid LIMIT ?3")                       \
+    X(ST_XML_LOOSE,                                                                                \
+      "SELECT digest, EXISTS (SELECT 1 FROM vms WHERE xml_digest = digest) OR "                    \
+      "EXISTS (SELECT 1 FROM vms WHERE xml_inactive_digest = digest) "                             \
+      "FROM xml_texts WHERE digest > ?1 ORDER BY digest LIMIT ?2")                                 \
     X(ST_HOSTS, "SELECT detail FROM hosts ORDER BY name")                                          \
     X(ST_VMS, "SELECT detail, host, since_wall_us FROM vms ORDER BY host, uuid")                   \
     X(ST_SAMPLES, "SELECT detail FROM samples ORDER BY host, vm")                                  \
@@ -84,6 +98,9 @@ int store_error(const struct store *s, const char *doing, struct err *e);
 sqlite3_stmt *store_stmt(struct store *s, int id);
 /* Run a bound statement that returns no rows. */
 int store_run(struct store *s, sqlite3_stmt *st, const char *doing, struct err *e);
+
+/* store_xml.c: SQL functions that migrations use. */
+int store_functions(struct store *s, struct err *e);
 
 /* scheduler/io/schema.c: the numbered files of schema/db, embedded. version: 1.. */
 struct migration {

@@ -68,6 +68,8 @@ void store_put_vm(struct store *s, const char *host, const struct vm *v, int64_t
     sqlite3_bind_int64(st, 6, v->vcpus);
     sqlite3_bind_int64(st, 7, since_wall_us);
     bind_detail(st, 8, &vm_shape, v);
+    bind_str(st, 9, v->xml_digest);
+    bind_str(st, 10, v->xml_inactive_digest);
     put(s, st);
 }
 

@@ -200,6 +200,19 @@ static void remember_begun(struct sim *s, int host, const struct migrate *m)
         (struct begun){.job = m->job, .attempt = m->attempt, .vm = v ? v->id : -1};
 }
 
+/* From memory, whatever libvirt does. */
+static void send_xml(struct sim *s, int host, const struct msg *m)
+{
+    const struct fault *f = fault_for(s, host, "xml", NULL);
+    const char *how = f ? f->d.how : "";
+    int times = str_eq(how, "mute") || str_eq(how, "hang") ? 0 : str_eq(how, "twice") ? 2 : 1;
+    for (int i = 0; i < times; i++) {
+        struct xml_texts *x = cmds_body(MSG_XML);
+        reporter_xml(s->hosts[host].agent.reporter, m->body, x);
+        wire_to_scheduler(s, host, MSG_XML, m->id, x);
+    }
+}
+
 void agent_command(struct sim *s, int host, const struct msg *m)
 {
     struct sim_agent *a = &s->hosts[host].agent;
@@ -209,6 +222,10 @@ void agent_command(struct sim *s, int host, const struct msg *m)
         reply_now(s, host, &now);
     if (v != CMDS_RUN)
         return;
+    if (m->type == MSG_SEND_XML) {
+        send_xml(s, host, m);
+        return;
+    }
     const struct abort_job *b = m->body;
     if (m->type == MSG_ABORT && !cmds_knows(a->cmds, b->job, b->attempt, b->vm)) {
         cmds_failure(m, "check_failed",

@@ -107,6 +107,65 @@ static void keep_move(struct brain *b, const struct move *m)
     shape_copy(&move_shape, &b->moves[m->id - 1], m);
 }
 
+/* ---- texts of VMs' XML ------------------------------------------------------------------------------ */
+bool brain_has_xml(const struct brain *b, const char *digest)
+{
+    return !digest || lookup_get(&b->xml_by, digest);
+}
+
+static void look_for_xml(struct brain *b, const char *host, const struct vm *v)
+{
+    const char *const digests[] = {v->xml_digest, v->xml_inactive_digest};
+    for (size_t i = 0; i < ARRAY_LEN(digests); i++)
+        if (!brain_has_xml(b, digests[i]))
+            *vec_add(&b->lacks, &b->n_lacks) =
+                (struct sim_lack){xstrdup(host), xstrdup(digests[i])};
+}
+
+static void keep_xml(struct sim *s, const char *digest)
+{
+    struct brain *b = &s->brain;
+    for (size_t i = 0; b->came && i < b->came->n_texts; i++) {
+        const struct xml_text *x = &b->came->texts[i];
+        if (!str_eq(x->digest, digest) || !x->text)
+            continue;
+        sim_say(s, "store: keeps the XML %.60s", x->text);
+        if (brain_has_xml(b, digest))
+            return;
+        struct kept_xml *k = xcalloc(1, sizeof(*k));
+        *k = (struct kept_xml){xstrdup(digest), xstrdup(x->text)};
+        *vec_add(&b->xml, &b->n_xml) = k;
+        lookup_set(&b->xml_by, k->digest, k);
+        return;
+    }
+    sim_wrong(s, "the XML %s is to be kept, and nobody has sent it", digest);
+}
+
+static void forget_lacks(struct brain *b)
+{
+    for (size_t i = 0; i < b->n_lacks; i++) {
+        free(b->lacks[i].host);
+        free(b->lacks[i].digest);
+    }
+    free(take(b->lacks));
+    b->n_lacks = 0;
+}
+
+static void tell_lacks(struct sim *s)
+{
+    struct sim_lack *list = take(s->brain.lacks);
+    size_t n = s->brain.n_lacks;
+    s->brain.n_lacks = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct xml_names names = {.digests = &list[i].digest, .n_digests = 1};
+        brain_event(s, &(struct core_event){
+                           .type = CEV_XML_LACKS, .host = list[i].host, .xml = &names});
+        free(list[i].host);
+        free(list[i].digest);
+    }
+    free(list);
+}
+
 static void keep(struct sim *s, const struct core_fx *f)
 {
     struct brain *b = &s->brain;
@@ -117,8 +176,12 @@ static void keep(struct sim *s, const struct core_fx *f)
     const struct move *m = f->type == FX_SAVE_MOVE ? core_move(b->core, f->id) : NULL;
     if (h)
         keep_host(b, h);
-    if (v)
+    if (v) {
         keep_vm(b, f->host, v, since);
+        look_for_xml(b, f->host, v);
+    }
+    if (f->type == FX_SAVE_XML)
+        keep_xml(s, f->digest);
     if (r) {
         const struct run *was = sim_run_of(s, r->id);
         if (r->message && !run_ended(r->state) && (!was || !str_eq(was->message, r->message)))
@@ -205,8 +268,12 @@ void brain_event(struct sim *s, struct core_event *ev)
         return; /* dropped: agents report again after the recovery */
     ev->now_us = core_time(s);
     ev->wall_us = sim_wall(s);
+    s->brain.came = ev->type == CEV_MSG && ev->msg->type == MSG_XML ? ev->msg->body : NULL;
     core_step(s->brain.core, ev, &fx);
     commit(s, &fx);
+    s->brain.came = NULL;
+    if (s->brain.n_lacks)
+        tell_lacks(s);
 }
 
 struct life {
@@ -254,6 +321,9 @@ static void build(struct sim *s)
     core_restore_policy(b->core, &b->policy);
     core_restored(b->core, b->next_seq, core_time(s), sim_wall(s), &fx);
     commit(s, &fx);
+    for (size_t i = 0; i < b->n_vms; i++)
+        look_for_xml(b, b->vms[i]->host, &b->vms[i]->vm);
+    tell_lacks(s);
     struct life *l = xcalloc(1, sizeof(*l));
     l->life = b->life;
     sim_later(s, TICK_US, (struct sim_due){.run = tick, .arg = l});
@@ -277,6 +347,7 @@ static void unbuild(struct sim *s)
     struct brain *b = &s->brain;
     struct core *old = take(b->core);
     b->failed = false;
+    forget_lacks(b);
     core_take_policy(old, &b->policy);
     core_free(old);
     hang_up(s);
@@ -333,6 +404,14 @@ void brain_free(struct brain *b)
     free(b->runs);
     free(b->moves);
     free(b->told);
+    forget_lacks(b);
+    for (size_t i = 0; i < b->n_xml; i++) {
+        free(b->xml[i]->digest);
+        free(b->xml[i]->text);
+        free(b->xml[i]);
+    }
+    free(b->xml);
+    lookup_done(&b->xml_by);
 }
 
 const struct core *sim_core(const struct sim *s)

@@ -398,6 +398,29 @@ static void check_belief(struct sim *s, const struct sim_host *h)
     }
 }
 
+/* Of a VM that an agent can tell of, the store has what its XML is called by. */
+static bool xml_is_kept(const struct sim *s, const struct sim_host *h)
+{
+    bool kept = true;
+    for (size_t i = 0; i < h->n_here && kept; i++) {
+        const struct vm *v =
+            core_vm(s->brain.core, h->facts.name, s->vms[h->here[i]].facts.uuid, NULL);
+        kept = !v || (brain_has_xml(&s->brain, v->xml_digest) &&
+                      brain_has_xml(&s->brain, v->xml_inactive_digest));
+    }
+    return kept;
+}
+
+static void check_texts(struct sim *s)
+{
+    for (size_t i = 0; i < s->brain.n_xml; i++) {
+        const struct kept_xml *k = s->brain.xml[i];
+        cleanup(freep) char *really = xml_name(k->text);
+        if (!str_eq(really, k->digest))
+            sim_wrong(s, "the store keeps as %s what is no such XML", k->digest);
+    }
+}
+
 /* A run that cannot end says why: it waits for a word, or one of its moves does. */
 static bool names_blocker(const struct brain *b, const struct run *r)
 {
@@ -440,6 +463,7 @@ void sim_check_rest(struct sim *s)
     for (size_t i = 0; i < s->n_hosts; i++)
         if (b->core && s->hosts[i].wire.up && s->hosts[i].libvirtd)
             check_belief(s, &s->hosts[i]);
+    check_texts(s);
     for (size_t i = 0; i < s->n_vms; i++)
         if (s->vms[i].wanted && !s->vms[i].excused && !sim_where(s, s->vms[i].facts.uuid, NULL))
             sim_wrong(s, "vm/%s does not run at the end", s->vms[i].facts.name);
@@ -463,6 +487,8 @@ static bool fleet_rests(const struct sim *s)
     for (size_t i = 0; i < s->n_hosts; i++) {
         const struct sim_host *h = &s->hosts[i];
         bool can = h->agent.up && !h->wire.cut_in && !h->wire.cut_out;
+        if (can && h->wire.up && h->libvirtd && !xml_is_kept(s, h))
+            return false; /* asked for, one after the other */
         if ((can && !h->wire.welcome) || h->wire.up != h->wire.welcome || h->agent.read_due)
             return false;
     }

@@ -319,6 +319,21 @@ static void hand_undefines(struct sim *s, struct sim_vm *v)
     v->excused |= !v->n_defs;
 }
 
+/* virsh edit, and what a hotplug does to the live XML. */
+static void hand_edits(struct sim *s, struct sim_vm *v)
+{
+    char **const texts[] = {&v->facts.xml, &v->facts.xml_inactive};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (*texts[i]) {
+            char *old = *texts[i];
+            *texts[i] = xasprintf("%s!", old);
+            free(old);
+        }
+    for (size_t i = 0; i < s->n_hosts; i++)
+        if (qemu_on(v, (int)i) || defined_on(v, (int)i))
+            vm_touched(s, v, (int)i);
+}
+
 static void do_hand(struct sim *s, const struct deed *d)
 {
     struct sim_vm *v = vm_named(s, d->vm);
@@ -326,6 +341,8 @@ static void do_hand(struct sim *s, const struct deed *d)
         hand_moves(s, v, d);
     else if (str_eq(d->what, "start"))
         hand_starts(s, v);
+    else if (str_eq(d->what, "edit"))
+        hand_edits(s, v);
     else if (str_eq(d->what, "shutdown") || str_eq(d->what, "destroy"))
         hand_ends(s, v);
     else if (str_eq(d->what, "undefine"))

@@ -274,6 +274,8 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
         return bad(w, NULL, "by=DURATION: how slow, how late", e);
     if (refuses && (!d->code || !str_eq(d->what, "check")))
         return err_set(e, -EINVAL, "%s: expected fault check refuse code=REASON", w->where);
+    if (str_eq(d->what, "xml") && !str_eq(d->how, "mute") && !str_eq(d->how, "twice"))
+        return err_set(e, -EINVAL, "%s: expected fault xml mute, or twice", w->where);
     if (d->code && !refuses)
         return err_set(e, -EINVAL, "%s: code= belongs to refuse, not to %s", w->where, d->how);
     return 0;
@@ -282,7 +284,7 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
 /* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census any", &d->what, e);
+    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census xml any", &d->what, e);
     if (r == 0)
         r = choice(w, "fail midway moved hang slow mute twice late refuse", &d->how, e);
     d->n = 1;
@@ -307,7 +309,7 @@ static int d_fault(struct words *w, struct deed *d, struct err *e)
 
 static int d_hand(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "migrate start shutdown destroy pause resume undefine", &d->what, e);
+    int r = choice(w, "migrate start shutdown destroy pause resume undefine edit", &d->what, e);
     if (r == 0)
         r = name(w, "a VM", &d->vm, e);
     return r == 0 && str_eq(d->what, "migrate") ? name(w, "the host it goes to", &d->to, e) : r;

@@ -59,7 +59,8 @@ enum deed_kind {
     DEED_IMAGE,    /* vm; what: open, lock, close: a client that is no host of the fleet */
     DEED_CLOCK,    /* us: wall clocks jump */
     DEED_FAULT,    /* see struct deed */
-    DEED_HAND, /* somebody else; what: migrate, start, shutdown, destroy, pause, resume, undefine */
+    DEED_HAND, /* somebody else; what: migrate, start, shutdown, destroy, pause, resume, undefine,
+                  * edit (its XML) */
     DEED_GUEST, /* vm; what: crash, deaf, obedient, writes (n bytes/s, m bytes again and again) */
     DEED_LINK,  /* host or all; n bit/s */
     DEED_KINDS
@@ -68,7 +69,7 @@ struct deed {
     int64_t at_us;
     int kind;   /* enum deed_kind */
     char *what; /* word of the kind's list; FAULT: the operation: check, peer, migrate, abort, tune,
-                       * probe, tidy, power, census, any */
+                       * probe, tidy, power, census, xml, any */
     char *how;  /* FAULT: fail, midway, moved, hang, slow, mute, twice, late, refuse */
     char *code; /* FAULT refuse: token of the reason (lib/model/reason.h) */
     char *host, *vm;  /* names; NULL: all, any */

@@ -184,8 +184,10 @@ static void accepted(struct sim *s, void *arg)
     w->no++;
     w->up = w->welcome = true;
     cleanup(freep) char *instance = xasprintf("%lld", (long long)h->agent.life);
-    brain_event(
-        s, &(struct core_event){.type = CEV_AGENT_UP, .host = h->facts.name, .instance = instance});
+    brain_event(s, &(struct core_event){.type = CEV_AGENT_UP,
+                                        .host = h->facts.name,
+                                        .instance = instance,
+                                        .sends_xml = true});
     agent_welcome(s, e->host, s->brain.term);
 }
 

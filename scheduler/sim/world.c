@@ -110,6 +110,27 @@ void qemu_end(struct sim *s, struct sim_vm *v, int host, bool lingers)
     }
 }
 
+char *xml_name(const char *text)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (const char *c = text; c && *c; c++)
+        h = (h ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    return text ? xasprintf("%016llx", (unsigned long long)h) : NULL;
+}
+
+/* Of a VM whose listing says no XML nobody speaks. */
+static void name_xml(struct vm *v, bool runs, bool defined)
+{
+    if (!runs)
+        free(take(v->xml));
+    if (!defined)
+        free(take(v->xml_inactive));
+    free(v->xml_digest);
+    free(v->xml_inactive_digest);
+    v->xml_digest = xml_name(v->xml);
+    v->xml_inactive_digest = xml_name(v->xml_inactive);
+}
+
 bool vm_seen(const struct sim *s, const struct sim_vm *v, int host, struct vm *ret)
 {
     (void)s;
@@ -118,6 +139,7 @@ bool vm_seen(const struct sim *s, const struct sim_vm *v, int host, struct vm *r
     if (!q && !defined)
         return false;
     shape_copy(&vm_shape, ret, &v->facts);
+    name_xml(ret, q != NULL, defined);
     ret->persistent = defined;
     ret->job = VM_JOB_NONE;
     ret->state = !q ? VM_SHUTOFF : q->state == QEMU_RUNNING ? VM_RUNNING : VM_PAUSED;

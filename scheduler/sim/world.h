@@ -141,6 +141,9 @@ struct told { /* a command that was sent: no second time, and not before its mov
     enum msg_type type;
     int64_t job, attempt, op;
 };
+struct kept_xml { /* a text of the store */
+    char *digest, *text;
+};
 struct brain {
     struct core *core;    /* NULL: it is down */
     struct policy policy; /* in force when it goes down */
@@ -161,6 +164,14 @@ struct brain {
     int64_t next_request;
     struct told *told;
     size_t n_told;
+    struct kept_xml **xml;
+    size_t n_xml;
+    struct lookup xml_by;           /* digest */
+    const struct xml_texts *came;   /* of the message being stepped */
+    struct sim_lack {               /* what the core is told after the commit */
+        char *host, *digest;
+    } *lacks;
+    size_t n_lacks;
 };
 
 struct sim_due {
@@ -219,6 +230,7 @@ void qemu_set(struct sim *s, struct sim_vm *v, int host, enum qemu_state state, 
 void qemu_end(struct sim *s, struct sim_vm *v, int host, bool lingers);
 /* What libvirt there says of it. False: neither running nor defined. Gives. */
 bool vm_seen(const struct sim *s, const struct sim_vm *v, int host, struct vm *ret);
+char *xml_name(const char *text); /* stands for SHA-256: to the core a name is a name. Gives */
 void vm_touched(struct sim *s, struct sim_vm *v, int host); /* libvirt there raises an event */
 int64_t host_used(const struct sim *s, int host);
 bool host_reaches(const struct sim *s, int from, int to);
@@ -283,6 +295,7 @@ void brain_start(struct sim *s);
 void brain_knows_host(struct sim *s, const struct host *facts, int state); /* before brain_start */
 void brain_kill(struct sim *s, bool stays);
 void brain_event(struct sim *s, struct core_event *ev);
+bool brain_has_xml(const struct brain *b, const char *digest); /* NULL: nothing is to be had */
 void brain_free(struct brain *b);
 
 /* deed.c */

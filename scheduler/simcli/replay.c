@@ -274,6 +274,18 @@ static int on_note(struct replay *r, const json_t *j, struct err *e)
     return 0;
 }
 
+static int on_xml_lacks(struct replay *r, const json_t *j, struct err *e)
+{
+    void *names;
+    int rc = read_body(r, j, &xml_names_shape, &names, e);
+    if (rc < 0)
+        return rc;
+    step(r, &(struct core_event){.type = CEV_XML_LACKS, .host = text_of(j, "host"), .xml = names});
+    shape_done(&xml_names_shape, names);
+    free(names);
+    return 0;
+}
+
 static int on_policy(struct replay *r, const json_t *j, struct err *e)
 {
     struct policy p;
@@ -322,13 +334,17 @@ static int one_line(struct replay *r, const json_t *j, struct err *e)
         return on_note(r, j, e);
     if (str_eq(ev, "policy"))
         return on_policy(r, j, e);
+    if (str_eq(ev, "xml_lacks"))
+        return on_xml_lacks(r, j, e);
     if (str_eq(ev, "restored"))
         on_restored(r, j);
     else if (str_eq(ev, "said"))
         on_said(r, j);
     else if (str_eq(ev, "agent_up"))
-        step(r, &(struct core_event){
-                    .type = CEV_AGENT_UP, .host = host, .instance = text_of(j, "instance")});
+        step(r, &(struct core_event){.type = CEV_AGENT_UP,
+                                     .host = host,
+                                     .instance = text_of(j, "instance"),
+                                     .sends_xml = json_is_true(json_object_get(j, "sends_xml"))});
     else if (str_eq(ev, "agent_down"))
         step(r, &(struct core_event){.type = CEV_AGENT_DOWN, .host = host});
     else if (str_eq(ev, "tick"))

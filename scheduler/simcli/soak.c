@@ -74,8 +74,16 @@ static void make_fleet(struct making *m)
         int cpus = 1 + below(m, 4), app = below(m, APPS), set = below(m, SETS);
         m->free_gib[host] -= gib;
         m->vms++;
-        add(text, "%s\"v%d@h%d %dGiB %dc app=a%d set=s%d\"\n", m->vms > 1 ? "," : "],\"vms\": [",
-            m->vms, host + 1, gib, cpus, app, set);
+        add(text, "%s", m->vms > 1 ? "," : "],\"vms\": [");
+        if (m->vms % 3) /* every third has XML for the store */
+            add(text, "\"v%d@h%d %dGiB %dc app=a%d set=s%d\"\n", m->vms, host + 1, gib, cpus, app,
+                set);
+        else
+            add(text,
+                "{\"name\": \"v%d\", \"host\": \"h%d\", \"mem_bytes\": %lld, \"vcpus\": %d, \"labels\": "
+                "[{\"key\": \"app\", \"value\": \"a%d\"}, {\"key\": \"set\", \"value\": \"s%d\"}], "
+                "\"xml\": \"<live>v%d</live>\", \"xml_inactive\": \"<kept>v%d</kept>\"}\n",
+                m->vms, host + 1, (long long)(gib * GIB), cpus, app, set, m->vms, m->vms);
     }
     if (!m->vms) {
         m->vms = 1;

@@ -36,7 +36,8 @@ SHAPE(head_shape, struct head, SF_STR(struct head, schema), SF_STR(struct head, 
 static json_t *encode(const struct shape *facts, const void *obj, const struct shape *more,
                       const void *more_obj)
 {
-    static const char *const left_out[] = {"cpu_xml", "xml", "xml_inactive"};
+    static const char *const left_out[] = {"cpu_xml", "xml", "xml_inactive", "xml_digest",
+                                           "xml_inactive_digest"};
     json_t *j = codec_encode_public(facts, obj);
     cleanup(json_decrefp) json_t *rest = codec_encode_public(more, more_obj);
     for (size_t i = 0; i < ARRAY_LEN(left_out); i++)

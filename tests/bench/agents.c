@@ -18,6 +18,7 @@
 #include "lib/net/conn.h"
 #include "lib/net/dialer.h"
 #include "lib/net/pki.h"
+#include "lib/net/sha256.h"
 #include "lib/wire/msg.h"
 
 #define REPORT_US        (5 * SEC)
@@ -39,8 +40,7 @@ struct member {
 struct crowd {
     struct loop *loop;
     struct member *all;
-    size_t n, n_welcome, n_byes;
-    char *xml;
+    size_t n, n_welcome, n_byes, xml_bytes, xml_sent;
     struct rng rng;
 };
 
@@ -48,6 +48,36 @@ static void die(const char *what, const struct err *e)
 {
     fprintf(stderr, "bench agents: %s: %s\n", what, e->msg);
     exit(2);
+}
+
+/* ---- their XML ----------------------------------------------------------------------------------- */
+/* As long as asked for, of its own for each VM, and about as repetitive as libvirt's. */
+static char *xml_text(const struct crowd *c, size_t host, size_t k, const char *kind)
+{
+    struct rng r;
+    rng_init(&r, host * 4096 + k * 2 + (*kind == 'l'));
+    char *text = xasprintf("<domain type='kvm'>\n  <name>vm-%zu-%zu</name> <!-- %s -->\n", host, k, kind);
+    while (strlen(text) < c->xml_bytes) {
+        char *old = text;
+        text = xasprintf("%s    <disk type='network' device='disk'>\n      <source protocol='rbd' "
+                         "name='vms/%08llx'/>\n      <address type='pci' domain='0x0000' bus='0x%02x' "
+                         "slot='0x%02x' function='0x0'/>\n    </disk>\n",
+                         old, (unsigned long long)rng_below(&r, UINT64_C(1) << 32),
+                         (unsigned)rng_below(&r, 256), (unsigned)rng_below(&r, 32));
+        free(old);
+    }
+    text[c->xml_bytes] = '\0';
+    return text;
+}
+
+static size_t vm_of_digest(const struct member *m, const char *digest, bool *ret_live)
+{
+    size_t k = 0;
+    while (k < m->n_vms && !str_eq(m->vms[k].xml_digest, digest) &&
+           !str_eq(m->vms[k].xml_inactive_digest, digest))
+        k++;
+    *ret_live = k < m->n_vms && str_eq(m->vms[k].xml_digest, digest);
+    return k;
 }
 
 /* ---- what they say ------------------------------------------------------------------------------- */
@@ -74,6 +104,28 @@ static void report(struct member *m, bool full)
     r.vms = full ? m->vms : &m->vms[one];
     r.n_vms = full ? m->n_vms : 1;
     say(m, MSG_REPORT, &r);
+}
+
+/* Made anew when asked for: only the digests are kept here. */
+static void send_xml(struct member *m, const struct send_xml *q, int64_t re)
+{
+    struct xml_texts x = {0};
+    struct crowd *c = m->crowd;
+    for (size_t i = 0; i < q->n_digests && i * c->xml_bytes < 256 << 10; i++) {
+        bool live;
+        size_t k = vm_of_digest(m, q->digests[i], &live);
+        struct xml_text *t = vec_add(&x.texts, &x.n_texts);
+        t->digest = xstrdup(q->digests[i]);
+        if (k < m->n_vms)
+            t->text = xml_text(c, (size_t)(m - c->all), k, live ? "live" : "kept");
+        c->xml_sent += t->text != NULL;
+    }
+    struct err e;
+    cleanup(freep) char *text = msg_encode(
+        &(struct msg){.id = m->next_id++, .re = re, .type = MSG_XML, .body = &x});
+    if (m->conn)
+        (void)conn_send(m->conn, text, strlen(text), &e);
+    shape_done(&xml_texts_shape, &x);
 }
 
 static void on_timer(void *arg)
@@ -112,6 +164,8 @@ static void on_frame(void *arg, struct conn *c, const char *text, size_t len)
         die(m->host.name, &e);
     if (x.type == MSG_WELCOME)
         on_welcome(m, x.body);
+    else if (x.type == MSG_SEND_XML)
+        send_xml(m, x.body, x.id);
     else if (x.type == MSG_BYE && m->crowd->n_byes++ < 3)
         fprintf(stderr, "bench agents: %s is sent away: %s\n", m->host.name,
                 ((const struct bye *)x.body)->error);
@@ -143,7 +197,8 @@ static void on_open(void *arg, struct conn *c)
                       .agent_version = (char *)(uintptr_t)DROVER_VERSION,
                       .instance = m->host.name,
                       .boot_id = m->host.name,
-                      .wall_us = clock_wall_us()};
+                      .wall_us = clock_wall_us(),
+                      .sends_xml = true};
     say(m, MSG_HELLO, &h);
 }
 
@@ -162,8 +217,12 @@ static void fill_vm(struct crowd *c, struct vm *v, size_t host, size_t k)
     v->arch = xstrdup("x86_64");
     v->machine = xstrdup("pc-q35-7.2");
     v->emulator = xstrdup("/usr/bin/qemu-system-x86_64");
-    v->xml = xstrdup(c->xml);
-    v->xml_inactive = xstrdup(c->xml);
+    if (c->xml_bytes) {
+        cleanup(freep) char *live = xml_text(c, host, k, "live");
+        cleanup(freep) char *kept = xml_text(c, host, k, "kept");
+        v->xml_digest = sha256_of(live);
+        v->xml_inactive_digest = sha256_of(kept);
+    }
     struct disk *d = vec_add(&v->disks, &v->n_disks);
     shape_init(&disk_shape, d);
     d->target = xstrdup("vda");
@@ -251,8 +310,8 @@ static void leave(struct crowd *c)
             shape_done(&vm_shape, &m->vms[k]);
         free(m->vms);
     }
+    printf("sent %zu texts\n", c->xml_sent);
     free(c->all);
-    free(c->xml);
     loop_free(c->loop);
 }
 
@@ -278,10 +337,7 @@ int main(int argc, char **argv)
     }
     rng_init(&c.rng, 1);
     c.all = xcalloc(c.n, sizeof(*c.all));
-    if (xml) {
-        c.xml = xcalloc(1, xml + 1);
-        memset(c.xml, 'x', xml);
-    }
+    c.xml_bytes = xml;
     if (loop_new(&c.loop, &e) < 0 || loop_on_signal(c.loop, SIGTERM, on_term, c.loop, &e) < 0)
         die("loop", &e);
     for (size_t i = 0; i < c.n; i++)

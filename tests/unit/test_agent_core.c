@@ -234,8 +234,8 @@ static struct vm a_vm(const char *uuid, int64_t mem, size_t xml_bytes)
     v.name = xstrdup(uuid);
     v.mem_bytes = mem;
     if (xml_bytes) {
-        v.xml = xcalloc(1, xml_bytes + 1);
-        memset(v.xml, 'x', xml_bytes);
+        v.cpu_xml = xcalloc(1, xml_bytes + 1);
+        memset(v.cpu_xml, 'x', xml_bytes);
     }
     return v;
 }
@@ -397,7 +397,7 @@ static void a_dirty_rate_is_told_once(void **state)
     reporter_free(r);
 }
 
-/* A full report beyond the frame limit leaves XML out and sends whole VMs after it. */
+/* A full report beyond the frame limit leaves XML of CPUs out and sends whole VMs after it. */
 static void reports_fit_frames(void **state)
 {
     enum { N = 100, XML = 60 << 10 };
@@ -414,7 +414,7 @@ static void reports_fit_frames(void **state)
     assert_true(reporter_take(r, &p));
     assert_true(p.full);
     assert_int_equal(p.n_vms, N);
-    assert_null(p.vms[0].xml);
+    assert_null(p.vms[0].cpu_xml);
     shape_done(&report_shape, &p);
     size_t whole = 0;
     int parts = 0;
@@ -424,12 +424,65 @@ static void reports_fit_frames(void **state)
         cleanup(freep) char *text = msg_encode(&m);
         assert_true(strlen(text) < LIM_FRAME_BYTES);
         for (size_t i = 0; i < p.n_vms; i++)
-            whole += p.vms[i].xml != NULL;
+            whole += p.vms[i].cpu_xml != NULL;
         shape_done(&report_shape, &p);
         parts++;
     }
     assert_int_equal(whole, N);
     assert_true(parts > 1);
+    reporter_free(r);
+}
+
+/* Texts stay with the agent until somebody asks for them by name; an answer has its bound. */
+static void xml_is_sent_when_asked_for(void **state)
+{
+    enum { N = 12, XML = 60 << 10 };
+    (void)state;
+    struct reporter *r = reporter_new();
+    struct report p;
+    struct send_xml q = {0};
+    for (int i = 0; i < N; i++) {
+        char uuid[16];
+        snprintf(uuid, sizeof(uuid), "vm-%d", i);
+        struct vm v = a_vm(uuid, 1, 0);
+        v.xml = xcalloc(1, XML + 1);
+        memset(v.xml, 'a' + i, XML);
+        v.xml_digest = xasprintf("live-%d", i);
+        v.xml_inactive = xstrdup("<domain/>");
+        v.xml_inactive_digest = xasprintf("kept-%d", i);
+        reporter_vm(r, &v);
+        *(char **)vec_add(&q.digests, &q.n_digests) = xasprintf(i == 1 ? "old-%d" : "live-%d", i);
+    }
+    reporter_known(r);
+    assert_true(reporter_take(r, &p));
+    assert_null(p.vms[0].xml);
+    assert_null(p.vms[0].xml_inactive);
+    assert_string_equal(p.vms[0].xml_digest, "live-0");
+    assert_string_equal(p.vms[0].xml_inactive_digest, "kept-0");
+    shape_done(&report_shape, &p);
+    struct xml_texts x = {0};
+    reporter_xml(r, &q, &x);
+    assert_int_equal(x.n_texts, 5); /* 4 of 60 KiB, and one that is not there */
+    assert_string_equal(x.texts[0].digest, "live-0");
+    assert_int_equal(strlen(x.texts[0].text), XML);
+    assert_int_equal(x.texts[0].text[0], 'a');
+    assert_string_equal(x.texts[1].digest, "old-1");
+    assert_null(x.texts[1].text);
+    assert_int_equal(x.texts[4].text[0], 'e');
+    shape_done(&xml_texts_shape, &x);
+    shape_done(&send_xml_shape, &q);
+    /* one that nobody would take is as good as not there */
+    struct vm v = a_vm("vm-0", 1, 0);
+    v.xml = xcalloc(1, (1 << 20) + 2);
+    memset(v.xml, 'x', (1 << 20) + 1);
+    v.xml_digest = xstrdup("tall");
+    reporter_vm(r, &v);
+    *(char **)vec_add(&q.digests, &q.n_digests) = xstrdup("tall");
+    reporter_xml(r, &q, &x);
+    assert_int_equal(x.n_texts, 1);
+    assert_null(x.texts[0].text);
+    shape_done(&xml_texts_shape, &x);
+    shape_done(&send_xml_shape, &q);
     reporter_free(r);
 }
 
@@ -467,6 +520,7 @@ int main(void)
         cmocka_unit_test(results_are_bounded),
         cmocka_unit_test(failures_have_the_right_type),
         cmocka_unit_test(full_then_deltas),
+        cmocka_unit_test(xml_is_sent_when_asked_for),
         cmocka_unit_test(back_before_it_was_told),
         cmocka_unit_test(a_migration_is_ordered_until_it_has_ended),
         cmocka_unit_test(measurements_alone_are_no_news),

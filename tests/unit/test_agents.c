@@ -6,6 +6,7 @@
 
 #include "lib/base/log.h"
 #include "lib/net/dialer.h"
+#include "lib/net/sha256.h"
 #include "scheduler/io/agents.h"
 #include "tests/unit/netfix.h"
 
@@ -247,6 +248,12 @@ static void rules(void **state)
         {true, FRAME("report", "{\"seq\":1,\"has_host\":true,\"host\":{\"name\":\"h9\"}}"),
          "protocol", "'h9' on a connection of host 'h1'"},
         {true, FRAME("report", "{\"seq\":2}"), "protocol", "report.seq: 2 where 1 was due"},
+        {true,
+         FRAME("report", "{\"seq\":1,\"vms\":[{\"uuid\":\"u\",\"name\":\"n\",\"state\":\"running\","
+                         "\"xml_digest\":\"DEAD\"}]}"),
+         "protocol", "report.vms[0].xml_digest: expected 64 hex digits"},
+        {true, FRAME("xml", "{\"texts\":[{\"digest\":\"x\",\"text\":\"<domain/>\"}]}"), "protocol",
+         "xml.texts[0]: expected 64 hex digits"},
     };
     struct rig g = {0};
     setup_rig(&g, 5 * SEC);
@@ -346,6 +353,46 @@ static void silent_agent_is_down(void **state)
     done_rig(&g);
 }
 
+/* An agent of an earlier version reports texts: the core gets digests, and texts go past it. */
+static void xml_goes_past_the_core(void **state)
+{
+    (void)state;
+    struct rig g = {0};
+    struct peer p;
+    setup_rig(&g, 5 * SEC);
+    dial(&g, &p, "ours/h1");
+    say(&p, GOOD);
+    until(&g, &p.n_got, 1);
+    say(&p, FRAME("report", "{\"seq\":1,\"full\":true,\"vms\":[{\"uuid\":\"u\",\"name\":\"n\","
+                            "\"state\":\"running\",\"xml\":\"<domain/>\"}]}"));
+    cleanup(freep) char *digest = sha256_of("<domain/>");
+    cleanup(freep) char *answer = xasprintf(
+        FRAME("xml", "{\"texts\":[{\"digest\":\"%s\",\"text\":\"<domain/>\"},"
+                     "{\"digest\":\"%s\",\"text\":\"<other/>\"}]}"),
+        digest, digest);
+    say(&p, answer);
+    while (g.n_items < 3) {
+        struct timer *t = timer_new(g.loop, (void (*)(void *))loop_stop, g.loop);
+        timer_set(t, MSEC);
+        loop_run(g.loop);
+        timer_free(t);
+        collect(&g);
+    }
+    assert_false(g.items[0]->sends_xml); /* it said no such thing in its hello */
+    const struct report *r = g.items[1]->msg.body;
+    assert_null(r->vms[0].xml);
+    assert_string_equal(r->vms[0].xml_digest, digest);
+    assert_int_equal(g.items[1]->xml.n, 1);
+    assert_true(g.items[1]->xml.list[0].reported);
+    const struct xml_texts *x = g.items[2]->msg.body;
+    assert_string_equal(x->texts[0].text, "");
+    assert_null(x->texts[1].text); /* not what it is called */
+    assert_int_equal(g.items[2]->xml.n, 1);
+    assert_string_equal(g.items[2]->xml.list[0].digest, digest);
+    hang_up(&p);
+    done_rig(&g);
+}
+
 static void restart_raises_the_term(void **state)
 {
     (void)state;
@@ -380,6 +427,7 @@ int main(void)
         cmocka_unit_test(welcome_and_frames),        cmocka_unit_test(rules),
         cmocka_unit_test(newer_connection_replaces), cmocka_unit_test(silent_agent_is_down),
         cmocka_unit_test(restart_raises_the_term),   cmocka_unit_test(twin_is_refused),
+        cmocka_unit_test(xml_goes_past_the_core),
     };
     return cmocka_run_group_tests(tests, fix_setup, fix_teardown);
 }

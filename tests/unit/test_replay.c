@@ -34,6 +34,31 @@ static void step(struct record *x, struct core_event *ev)
     core_effects_done(&fx);
 }
 
+/* The store lacks the XML of a VM; its agent is asked for it, and sends it. */
+static void xml_comes(struct record *x)
+{
+    static char *name = (char *)(uintptr_t) "d1";
+    struct report rep = {.seq = 2};
+    struct vm v;
+    shape_init(&vm_shape, &v);
+    v.uuid = v.name = (char *)(uintptr_t) "web";
+    v.state = VM_RUNNING;
+    v.xml_digest = name;
+    rep.vms = &v;
+    rep.n_vms = 1;
+    const struct msg m = {.type = MSG_REPORT, .body = &rep};
+    step(x, &(struct core_event){.type = CEV_MSG, .host = "h1", .msg = &m});
+    const struct xml_names lacks = {.digests = &name, .n_digests = 1};
+    step(x, &(struct core_event){.type = CEV_XML_LACKS, .host = "h1", .xml = &lacks});
+    x->now_us += 20 * SEC;
+    step(x, &(struct core_event){.type = CEV_TICK});
+    struct xml_text t = {.digest = name, .text = (char *)(uintptr_t) ""};
+    struct xml_texts texts = {.texts = &t, .n_texts = 1};
+    const struct msg sent = {.re = (INT64_C(1) << 32) + 1, .type = MSG_XML, .body = &texts};
+    step(x, &(struct core_event){.type = CEV_MSG, .host = "h1", .msg = &sent});
+    assert_int_equal(core_xml_lacks(x->core, NULL), 0);
+}
+
 /* A scheduler with a policy of two files, one agent, and a request that is refused. */
 static void make_record(struct record *x)
 {
@@ -58,12 +83,14 @@ static void make_record(struct record *x)
     core_restored(x->core, 1, x->now_us, x->now_us, &fx);
     recorder_restored(x->r, 1, core_effects_digest(&fx, 0));
     core_effects_done(&fx);
-    step(x, &(struct core_event){.type = CEV_AGENT_UP, .host = "h1", .instance = "i"});
+    step(x, &(struct core_event){
+                .type = CEV_AGENT_UP, .host = "h1", .instance = "i", .sends_xml = true});
     struct report rep;
     shape_init(&report_shape, &rep);
     rep.full = true;
     const struct msg m = {.type = MSG_REPORT, .body = &rep};
     step(x, &(struct core_event){.type = CEV_MSG, .host = "h1", .msg = &m});
+    xml_comes(x);
     struct request q;
     shape_init(&request_shape, &q);
     q.verb = VERB_CORDON;
