@@ -112,6 +112,7 @@ EXTRA_test_core_load := tests/unit/fakefleet.c
 EXTRA_test_admit := tests/unit/fakefleet.c
 EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
+EXTRA_test_policy_watch := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
 EXTRA_test_agent_io := $(filter-out agent/io/main.c,$(SRC_agent))
 EXTRA_test_agent_session := $(EXTRA_test_agent_io)
 EXTRA_test_fuzz := $(wildcard tests/fuzz/fuzz_*.c)

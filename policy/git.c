@@ -18,14 +18,15 @@ static int fail(struct err *e, const char *doing)
 /* Only files that are policy count: an edited README or an editor's backup changes no decision. */
 static int on_status(const char *path, unsigned int flags, void *ctx)
 {
-    bool *clean = ctx;
+    char **changed = ctx;
     const char *slash = strrchr(path, '/');
-    if (flags != GIT_STATUS_CURRENT && policy_file_name(slash ? slash + 1 : path))
-        *clean = false;
+    if (flags != GIT_STATUS_CURRENT && policy_file_name(slash ? slash + 1 : path) && !*changed)
+        *changed = xstrdup(path);
     return 0;
 }
 
-static int read_clean(git_repository *repo, const char *dir, bool *ret, struct err *e)
+/* Gives *ret_changed: one of the files that differ, NULL: none does. */
+static int read_changed(git_repository *repo, const char *dir, char **ret_changed, struct err *e)
 {
     cleanup(freep) char *real = realpath(dir, NULL);
     if (!real)
@@ -41,10 +42,12 @@ static int read_clean(git_repository *repo, const char *dir, bool *ret, struct e
     char *sub = strncmp(real, work, len) == 0 ? real + len : NULL;
     if (sub && *sub)
         opts.pathspec = (git_strarray){.strings = &sub, .count = 1};
-    bool clean = true;
-    if (git_status_foreach_ext(repo, &opts, on_status, &clean) < 0)
+    char *changed = NULL;
+    if (git_status_foreach_ext(repo, &opts, on_status, &changed) < 0) {
+        free(changed);
         return fail(e, "status");
-    *ret = clean;
+    }
+    *ret_changed = changed;
     return 0;
 }
 
@@ -68,9 +71,10 @@ static int read_repo(git_repository *repo, const char *dir, struct git_source *r
         return 0;
     if (rc < 0 || git_commit_lookup(&c, repo, &head) < 0)
         return fail(e, "HEAD");
-    rc = read_clean(repo, dir, &ret->clean, e);
+    rc = read_changed(repo, dir, &ret->changed, e);
     if (rc == 0)
         describe(c, ret);
+    ret->clean = rc == 0 && !ret->changed;
     git_commit_free(c);
     return rc;
 }
@@ -109,6 +113,7 @@ void git_source_done(struct git_source *s)
     free(s->commit);
     free(s->author);
     free(s->summary);
+    free(s->changed);
     *s = (struct git_source){0};
 }
 

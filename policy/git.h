@@ -16,7 +16,8 @@ struct git_source {
     char *author;  /* "Ann Ode <ann@example.org>" */
     char *summary; /* first line of the message */
     int64_t committed_wall_us;
-    bool clean; /* HEAD holds every policy file below DIR exactly as it is on disk */
+    bool clean;    /* HEAD holds every policy file below DIR exactly as it is on disk */
+    char *changed; /* one that it does not; NULL when clean */
 };
 int policy_git(const char *dir, struct git_source *ret, struct err *e);
 void git_source_done(struct git_source *s);

@@ -127,7 +127,7 @@ int policy_lint(const char *dir, struct policy *ret, struct problems *found)
     int rc = policy_read_dir(dir, &p, found, &e);
     if (rc < 0 && found->n == before)
         problem_add_message(found, "invalid", e.msg);
-    if (rc == 0 && (rc = rules_check(&p, &e)) < 0)
+    if (rc == 0 && (rc = policy_check_whole(&p, &e)) < 0)
         problem_add_message(found, "contradiction", e.msg);
     if (rc == 0 && (rc = policy_add_source(dir, &p, &e)) < 0)
         problem_add_message(found, "git", e.msg);

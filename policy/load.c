@@ -124,14 +124,14 @@ int policy_add_source(const char *dir, struct policy *p, struct err *e)
     p->commit = git.commit;
     p->author = git.author;
     p->summary = git.summary;
+    p->changed = git.changed;
     p->committed_wall_us = git.committed_wall_us;
     p->clean = git.clean;
     p->dir = xstrdup(dir);
     return 0;
 }
 
-/* What the files say together. */
-static int whole_check(struct policy *p, struct err *e)
+int policy_check_whole(struct policy *p, struct err *e)
 {
     if (!p->balance.schedule.zone_name)
         p->balance.schedule.zone = p->balance.n_windows ? p->balance.windows[0].zone : NULL;
@@ -144,7 +144,7 @@ int policy_load(const char *dir, struct policy *ret, struct err *e)
     policy_default(&p);
     int rc = policy_read_dir(dir, &p, NULL, e);
     if (rc == 0)
-        rc = whole_check(&p, e);
+        rc = policy_check_whole(&p, e);
     if (rc == 0)
         rc = policy_add_source(dir, &p, e);
     if (rc < 0)
@@ -163,7 +163,7 @@ int policy_load_revision(const char *dir, const char *rev, struct policy *ret, s
     for (size_t i = 0; rc == 0 && i < files.n; i++)
         rc = policy_read_kept(files.list[i].name, files.list[i].text, files.list[i].len, &p, e);
     if (rc == 0)
-        rc = rules_check(&p, e);
+        rc = policy_check_whole(&p, e);
     if (rc < 0)
         return rc;
     p.commit = take(files.source.commit);
@@ -193,7 +193,7 @@ int policy_load_recorded(const struct policy_file *files, size_t n, struct zone 
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = policy_read_kept(files[i].name, files[i].text, strlen(files[i].text), &p, e);
     if (rc == 0)
-        rc = whole_check(&p, e);
+        rc = policy_check_whole(&p, e);
     if (rc < 0)
         return rc;
     *ret = p;

@@ -8,6 +8,8 @@
 /* Every policy file below DIR into p. found: errors of a file are put there and the next file is read;
  * NULL: the first ends it. */
 int policy_read_dir(const char *dir, struct policy *p, struct problems *found, struct err *e);
+/* What the files say together, once all are read. */
+int policy_check_whole(struct policy *p, struct err *e);
 /* Where DIR is, and at which commit. */
 int policy_add_source(const char *dir, struct policy *p, struct err *e);
 /* A file's text, and keep it in p->files. */

@@ -109,6 +109,7 @@ void policy_done(struct policy *p)
     free(p->set);
     free(p->author);
     free(p->summary);
+    free(p->changed);
     free(p->commit);
     free(p->dir);
     *p = (struct policy){0};

@@ -124,6 +124,7 @@ struct policy {
     size_t n_set;
     char *commit;           /* git commit of the work tree, NULL if it is none */
     bool clean;             /* the tree had no local changes */
+    char *changed;          /* a file that differs from the commit; NULL: none does */
     char *author, *summary; /* of the commit: "Ann Ode <ann@example.org>", its first line */
     int64_t committed_wall_us;
     char *dir;

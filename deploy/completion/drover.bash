@@ -21,7 +21,7 @@ _drover_words()
 _drover()
 {
     local cur prev i cmd='' words_seen=0
-    local -r commands='drain plan resume cordon label cancel attach explain check hosts vms runs journal policy snapshot pki version help'
+    local -r commands='drain plan resume cordon label cancel attach explain check hosts vms runs journal health policy snapshot pki version help'
     local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
@@ -85,7 +85,7 @@ _drover()
     cancel | attach | runs | run) _drover_names runs ;;
     label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
-    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'check test'; fi ;;
+    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test'; fi ;;
     snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac

@@ -11,9 +11,7 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
-enum plugin_code { P_OK, P_WARNING, P_CRITICAL, P_UNKNOWN };
-
-static int unknown(struct cli *c, const char *subject, const char *why)
+int plugin_unknown(struct cli *c, const char *subject, const char *why)
 {
     size_t first =
         strcspn(why, "\n"); /* the cure is on the next line: a plugin's reader shows one */
@@ -23,31 +21,23 @@ static int unknown(struct cli *c, const char *subject, const char *why)
     return P_UNKNOWN;
 }
 
-/* Status line with perfdata first: a plugin's reader shows only that. */
-static int items_print(struct cli *c, const char *subject, const struct reply *r)
+static int verdict_of(const struct check_item *it)
 {
-    static const char *const words[] = {"OK", "WARNING", "CRITICAL"}, *const tags[] = {
-                                                                          "PASS", "WARN", "FAIL"};
+    return it->verdict >= 0 && it->verdict <= 2 ? (int)it->verdict : 2;
+}
+
+void check_items_print(struct cli *c, const struct check_item *items, size_t n)
+{
+    static const char *const tags[] = {"PASS", "WARN", "FAIL"};
     static const int colours[] = {C_GOOD, C_WARN, C_BAD};
-    int64_t count[3] = {0};
-    int worst = P_OK;
-    for (size_t i = 0; i < r->n_items; i++) {
-        int v = r->items[i].verdict >= 0 && r->items[i].verdict <= 2 ? (int)r->items[i].verdict : 2;
-        count[v]++;
-        worst = v > worst ? v : worst;
-    }
-    text_line(
-        c->out, "DROVER %s - %s: %lld passed, %s, %lld failed | pass=%lld warn=%lld fail=%lld",
-        words[worst], subject, (long long)count[0], text_count(count[1], "warning", "warnings"),
-        (long long)count[2], (long long)count[0], (long long)count[1], (long long)count[2]);
     size_t width = 0;
-    for (size_t i = 0; i < r->n_items; i++) {
-        size_t w = r->items[i].name ? text_width(r->items[i].name) : 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t w = items[i].name ? text_width(items[i].name) : 0;
         width = w > width && w < 40 ? w : width;
     }
-    for (size_t i = 0; i < r->n_items && !c->quiet; i++) {
-        const struct check_item *it = &r->items[i];
-        int v = it->verdict >= 0 && it->verdict <= 2 ? (int)it->verdict : 2;
+    for (size_t i = 0; i < n; i++) {
+        const struct check_item *it = &items[i];
+        int v = verdict_of(it);
         fprintf(c->out, "%s%s%s  ", paint(c, c->out, colours[v]), tags[v],
                 paint_off(c, c->out, colours[v]));
         text_line(c->out, "%-*s  %s", (int)width, it->name ? it->name : "?",
@@ -55,6 +45,25 @@ static int items_print(struct cli *c, const char *subject, const struct reply *r
         if (it->cure && v != 0)
             text_line(c->out, "      %-*s  → %s", (int)width, "", it->cure);
     }
+}
+
+/* Status line with perfdata first: a plugin's reader shows only that. */
+static int items_print(struct cli *c, const char *subject, const struct reply *r)
+{
+    static const char *const words[] = {"OK", "WARNING", "CRITICAL"};
+    int64_t count[3] = {0};
+    int worst = P_OK;
+    for (size_t i = 0; i < r->n_items; i++) {
+        int v = verdict_of(&r->items[i]);
+        count[v]++;
+        worst = v > worst ? v : worst;
+    }
+    text_line(
+        c->out, "DROVER %s - %s: %lld passed, %s, %lld failed | pass=%lld warn=%lld fail=%lld",
+        words[worst], subject, (long long)count[0], text_count(count[1], "warning", "warnings"),
+        (long long)count[2], (long long)count[0], (long long)count[1], (long long)count[2]);
+    if (!c->quiet)
+        check_items_print(c, r->items, r->n_items);
     return worst;
 }
 
@@ -63,7 +72,7 @@ static int check(struct cli *c, struct request *req, const char *subject)
     struct reply r;
     struct err e;
     if (request_post(c, req, &r, &e) < 0)
-        return unknown(c, subject, e.msg);
+        return plugin_unknown(c, subject, e.msg);
     int code;
     if (out_is_data(c)) {
         cleanup(json_decrefp) json_t *body = codec_encode_public(&reply_shape, &r);
@@ -76,7 +85,7 @@ static int check(struct cli *c, struct request *req, const char *subject)
             code = r.items[i].verdict > code ? (int)r.items[i].verdict : code;
         code = code > P_UNKNOWN ? P_CRITICAL : code;
     } else if (!r.n_items) {
-        code = unknown(c, subject, r.message ? r.message : "no answer");
+        code = plugin_unknown(c, subject, r.message ? r.message : "no answer");
     } else {
         code = items_print(c, subject, &r);
     }

@@ -91,6 +91,7 @@ int cmd_hosts(struct cli *c, int argc, char **argv);
 int cmd_vms(struct cli *c, int argc, char **argv);
 int cmd_runs(struct cli *c, int argc, char **argv);
 int cmd_journal(struct cli *c, int argc, char **argv);
+int cmd_health(struct cli *c, int argc, char **argv);
 int cmd_policy(struct cli *c, int argc, char **argv);
 int cmd_snapshot(struct cli *c, int argc, char **argv);
 int cmd_version(struct cli *c, int argc, char **argv);

@@ -63,6 +63,8 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --priority LABEL     of failover: VMs with the smallest number in it come first\n\n"
 
 #define POLICY_HELP                                                                                \
+    "show         the policy in force: commit, since when, by whom; what became of the last "      \
+    "change\n"                                                                                     \
     "check DIR    what is wrong with it: form, contradictions, cases that cannot be read\n"        \
     "test DIR     the cases beside the rules (NAME.test.yaml), asked of the planner\n\n"           \
     "  -f, --format F       text, parsable (a line each), github, json, junit\n"                   \
@@ -109,8 +111,11 @@ static const struct command commands[] = {
     {"journal", "what was decided and done, by whom", "[options]",
      "  --after SEQ          only later entries\n  --limit N            the newest so many (100)\n",
      cmd_journal, NULL},
-    {"policy", "check and test the policy of a directory", "check DIR | test DIR [options]",
-     POLICY_HELP, cmd_policy, NULL},
+    {"health", "what is wrong with the scheduler and the fleet", "",
+     "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
+     cmd_health, NULL},
+    {"policy", "which policy is in force; check and test one",
+     "[show] | check DIR | test DIR [options]", POLICY_HELP, cmd_policy, NULL},
     {"snapshot", "the fleet as a file, for plans without a scheduler",
      "[import --from FORMAT FILE... | check FILE]",
      "Without a word: the scheduler's fleet. import makes one from other lists, check reads "

@@ -5,12 +5,13 @@
 
 int cmd_policy(struct cli *c, int argc, char **argv)
 {
-    static const char *const words[] = {"check", "test"};
-    static int (*const run[])(struct cli *, int, char **) = {policy_check, policy_test};
+    static const char *const words[] = {"show", "check", "test"};
+    static int (*const run[])(struct cli *, int, char **) = {policy_show, policy_check,
+                                                             policy_test};
     for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
         return opt_exit(o);
     if (optind >= argc)
-        return cli_usage(c, "what to do is missing: drover policy check DIR, test DIR");
+        return policy_show(c, 1, argv);
     int i = opt_word(c, "drover policy", argv[optind], words, ARRAY_LEN(words));
     return i < 0 ? X_USAGE : run[i](c, argc - optind, argv + optind);
 }

@@ -63,6 +63,12 @@ void ceph_print(struct cli *c, const struct run_view *v);
 /* One run, whole. */
 int run_print(struct cli *c, const struct run_view *v);
 
+/* Exit codes and the first line of monitoring plugins. */
+enum plugin_code { P_OK, P_WARNING, P_CRITICAL, P_UNKNOWN };
+int plugin_unknown(struct cli *c, const char *subject, const char *why);
+/* PASS, WARN, FAIL with cures, a line each. */
+void check_items_print(struct cli *c, const struct check_item *items, size_t n);
+
 /* "moved", "copying", ...: a state as operators call it. */
 const char *move_word(const struct move *m);
 int host_colour(int state);

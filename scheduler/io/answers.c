@@ -224,10 +224,11 @@ static void check_self(const struct corethread *t, struct health *h)
         add_check(h, "STORE_FAILED", 2,
                   "requests are refused until the database can be written again", "%s",
                   t->failed.msg);
-    if (t->policy_error)
-        add_check(h, "POLICY_REFUSED", 1,
-                  "drover policy check DIR; the last good policy is in force", "%s",
-                  t->policy_error);
+    if (t->policy.error) {
+        cleanup(freep) char *cure = xasprintf(
+            "drover policy check '%s'; the last good policy is in force", t->cfg.policy_dir);
+        add_check(h, "POLICY_REFUSED", 1, cure, "%s", t->policy.error);
+    }
     int64_t left = t->cfg.cert_expires_wall_us - clock_wall_us();
     char buf[FMT_BYTES];
     if (t->cfg.cert_expires_wall_us && left < CERT_WARN_US)
@@ -259,13 +260,7 @@ static char *answer_health(const struct corethread *t)
     check_moves(t, &h);
     int64_t quiet_us, missing = core_xml_lacks(t->core, &quiet_us);
     check_xml(&h, missing, quiet_us);
-    const struct policy *p = core_policy(t->core);
-    json_t *policy = json_pack("{s:s, s:b}", "state", t->policy_error ? "refused" : "in-force",
-                               "clean", p->clean);
-    if (p->commit)
-        json_object_set_new(policy, "revision", json_string(p->commit));
-    if (t->policy_error)
-        json_object_set_new(policy, "message", json_string(t->policy_error));
+    json_t *policy = policy_state_encode(&t->policy, core_policy(t->core), true);
     json_t *j = json_pack("{s:s, s:s, s:I, s:s, s:I}", "schema", "drover.health/1", "status",
                           words[h.worst], "wall_us", (json_int_t)clock_wall_us(), "version",
                           DROVER_VERSION, "term", (json_int_t)t->term);
@@ -274,6 +269,16 @@ static char *answer_health(const struct corethread *t)
     json_object_set_new(j, "policy", policy);
     json_object_set_new(j, "xml_missing", json_integer(missing));
     json_object_set_new(j, "checks", h.checks);
+    return end_answer(j);
+}
+
+static char *answer_policy(const struct corethread *t)
+{
+    json_t *j = begin_answer(t, "drover.policy/1");
+    json_t *body = policy_state_encode(&t->policy, core_policy(t->core), false);
+    json_object_update(j, body);
+    json_decref(body);
+    json_object_set_new(j, "wall_us", json_integer(clock_wall_us()));
     return end_answer(j);
 }
 
@@ -328,6 +333,9 @@ char *ct_query(struct corethread *t, const struct item *q, int *ret_status)
         break;
     case QUERY_SNAPSHOT:
         text = answer_snapshot(t);
+        break;
+    case QUERY_POLICY:
+        text = answer_policy(t);
         break;
     }
     return text;

@@ -109,6 +109,11 @@ static void get_snapshot(const struct call *c)
     query(c, QUERY_SNAPSHOT);
 }
 
+static void get_policy(const struct call *c)
+{
+    query(c, QUERY_POLICY);
+}
+
 static void get_version(const struct call *c)
 {
     json_t *j = json_pack("{s:s, s:s, s:i, s:s}", "schema", "drover.version/1", "version",
@@ -244,6 +249,7 @@ static const struct route routes[] = {
     {"GET", "/v1/journal", {"after", "limit"}, get_journal},
     {"GET", "/v1/health", {NULL}, get_health},
     {"GET", "/v1/snapshot", {NULL}, get_snapshot},
+    {"GET", "/v1/policy", {NULL}, get_policy},
     {"POST", "/v1/requests", {NULL}, post_request},
 };
 
@@ -265,7 +271,7 @@ void api_on_request(void *arg, struct http *h, const struct http_req *r)
         cleanup(freep) char *message = xasprintf("no such path: %.200s", r->path);
         refuse(&c, 404, "unknown_path", message,
                "paths: /v1/version /v1/hosts /v1/vms /v1/runs /v1/runs/ID /v1/explain?vm= "
-               "/v1/journal /v1/health /v1/snapshot, POST /v1/requests");
+               "/v1/journal /v1/health /v1/snapshot /v1/policy, POST /v1/requests");
     } else if (!str_eq(rt->method, r->method)) {
         cleanup(freep) char *message =
             xasprintf("%s takes %s, not %s", rt->path, rt->method, r->method);

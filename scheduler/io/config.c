@@ -11,7 +11,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-enum kind { K_STR, K_ADDR, K_DURATION, K_MAP };
+enum kind { K_STR, K_ADDR, K_DURATION, K_BOOL, K_MAP };
 struct key {
     const char *name;
     enum kind kind;
@@ -25,6 +25,7 @@ static const struct key top_keys[] = {
     {"socket_group", K_STR, C(socket_group), NULL},
     {"database", K_STR, C(database), "/var/lib/drover/drover.db"},
     {"policy", K_STR, C(policy), NULL},
+    {"policy_require_clean", K_BOOL, C(policy_require_clean), "false"},
     {"cert", K_STR, C(cert), "/etc/drover/tls/cert.pem"},
     {"key", K_STR, C(key), "/etc/drover/tls/key.pem"},
     {"ca", K_STR, C(ca), "/etc/drover/tls/ca.pem"},
@@ -89,6 +90,14 @@ static int set_scalar(const struct reader *rd, const struct key *k, const yaml_n
         *(int64_t *)at = us;
         return 0;
     }
+    if (k->kind == K_BOOL && !str_eq(v, "true") && !str_eq(v, "false")) {
+        cleanup(freep) char *text = xasprintf("'%s': expected true or false, got '%s'", k->name, v);
+        return bad_at(rd, node->start_mark, e, text);
+    }
+    if (k->kind == K_BOOL) {
+        *(bool *)at = str_eq(v, "true");
+        return 0;
+    }
     if (k->kind == K_ADDR && !strrchr(v, ':')) {
         cleanup(freep) char *text = xasprintf("'%s': expected ADDRESS:PORT, got '%s'", k->name, v);
         return bad_at(rd, node->start_mark, e, text);
@@ -136,7 +145,7 @@ static void set_defaults(struct config *c)
         void *at = (char *)c + top.keys[i].off;
         if (top.keys[i].kind == K_DURATION)
             parse_duration(top.keys[i].dflt, at, NULL);
-        else if (top.keys[i].kind != K_MAP)
+        else if (top.keys[i].kind != K_MAP && top.keys[i].kind != K_BOOL)
             *(char **)at = xstrdup(top.keys[i].dflt);
     }
 }

@@ -4,6 +4,7 @@
  * Owner    config_load gives; config_done releases.   Thread main, before the others start. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/err.h"
@@ -13,7 +14,8 @@ struct config {
     char *socket;       /* operators on this machine */
     char *socket_group; /* who besides root may use it, NULL: nobody */
     char *database;
-    char *policy; /* directory, NULL: the built-in policy */
+    char *policy;              /* directory, NULL: the built-in policy */
+    bool policy_require_clean; /* only what is committed is taken */
     char *cert, *key, *ca;
     char *recorder;   /* directory, NULL: nothing is recorded */
     char *api_listen; /* operators over mutual TLS, NULL: unix socket only */

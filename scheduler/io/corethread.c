@@ -131,17 +131,27 @@ void ct_remember_policy(struct corethread *t, const struct policy *p, const char
     x->revision = refused ? NULL : xstrdup(p->commit);
     x->dir = xstrdup(p->dir);
     x->message = xstrdup(refused);
+    x->kept = refused ? NULL : policy_keep(p, t->policy.since_wall_us);
+}
+
+/* "3f2a1c9… by Ann Ode <ann@example.org>". Gives. */
+static char *revision_text(const char *commit, const char *author)
+{
+    if (!commit)
+        return xstrdup("of no git commit");
+    return xasprintf("%s%s%s", commit, author ? " by " : "", author ? author : "");
 }
 
 static void do_policy(struct corethread *t, struct item *i)
 {
-    free(take(t->policy_error));
-    const char *rev = i->policy.commit ? i->policy.commit : "of no git commit";
-    log_info("msg=\"policy in force\" revision=\"%s\" clean=%d rules=%zu", rev, i->policy.clean,
-             i->policy.n_rules);
-    cleanup(freep) char *text = xasprintf(
-        "policy %s%s is in force (%zu rules)", rev,
-        i->policy.clean || !i->policy.commit ? "" : " (with local changes)", i->policy.n_rules);
+    const struct policy *p = &i->policy;
+    policy_state_good(&t->policy, p, clock_wall_us());
+    cleanup(freep) char *rev = revision_text(p->commit, p->author);
+    log_info("msg=\"policy in force\" revision=\"%s\" clean=%d rules=%zu", rev, p->clean,
+             p->n_rules);
+    cleanup(freep) char *text =
+        xasprintf("policy %s%s is in force (%zu rules)", rev,
+                  p->clean || !p->commit ? "" : " (with local changes)", p->n_rules);
     ct_remember_policy(t, &i->policy, NULL);
     step(t, &(struct core_event){.type = CEV_POLICY, .policy = &i->policy});
     note(t, "policy.loaded", text);
@@ -149,12 +159,14 @@ static void do_policy(struct corethread *t, struct item *i)
 
 static void do_policy_bad(struct corethread *t, struct item *i)
 {
-    log_error("msg=\"policy refused, the last good one stays in force\" error=\"%s\"", i->text);
-    free(t->policy_error);
-    t->policy_error = take(i->text);
+    cleanup(freep) char *rev = revision_text(i->source.commit, i->source.author);
+    log_error("msg=\"policy refused, the last good one stays in force\" error=\"%s\" "
+              "revision=\"%s\"",
+              i->text, rev);
     cleanup(freep) char *text =
-        xasprintf("policy refused, the last good one stays in force: %s", t->policy_error);
-    ct_remember_policy(t, core_policy(t->core), t->policy_error);
+        xasprintf("policy %s refused, the last good one stays in force: %s", rev, i->text);
+    policy_state_bad(&t->policy, take(i->text), &i->source);
+    ct_remember_policy(t, core_policy(t->core), t->policy.error);
     note(t, "policy.refused", text);
 }
 
@@ -182,6 +194,9 @@ static void do_item(struct corethread *t, struct item *i)
         break;
     case ITEM_POLICY_BAD:
         do_policy_bad(t, i);
+        break;
+    case ITEM_POLICY_BEHIND:
+        policy_state_behind(&t->policy, &i->source);
         break;
     case ITEM_QUERY: /* after the commit */
         break;
@@ -230,6 +245,7 @@ static void batch_done(struct corethread *t)
         free((char *)(uintptr_t)t->policies[i].revision);
         free((char *)(uintptr_t)t->policies[i].dir);
         free((char *)(uintptr_t)t->policies[i].message);
+        free((char *)(uintptr_t)t->policies[i].kept);
     }
     free(take(t->policies));
     t->n_policies = 0;
@@ -293,15 +309,15 @@ static void refuse_batch(struct corethread *t, struct item **items, size_t n)
         struct item *x = items[i];
         if (x->type == ITEM_REQUEST)
             reply(t, x->http, 503, ct_store_error_text(t));
-        if (x->type == ITEM_POLICY_BAD) {
-            free(t->policy_error);
-            t->policy_error = take(x->text);
-        }
+        if (x->type == ITEM_POLICY_BAD)
+            policy_state_bad(&t->policy, take(x->text), &x->source);
+        if (x->type == ITEM_POLICY_BEHIND)
+            policy_state_behind(&t->policy, &x->source);
         if (x->type != ITEM_POLICY)
             continue;
         if (t->have_held)
             policy_done(&t->held);
-        free(take(t->policy_error));
+        policy_state_good(&t->policy, &x->policy, clock_wall_us());
         t->held = x->policy;
         t->have_held = true;
         memset(&x->policy, 0, sizeof(x->policy));
@@ -352,9 +368,13 @@ int corethread_open(const struct corethread_config *cfg, struct policy *policy,
     t->cfg = *cfg;
     t->cfg.database = xstrdup(cfg->database);
     t->cfg.recorder = xstrdup(cfg->recorder);
-    t->held = *policy;
-    t->have_held = true;
-    memset(policy, 0, sizeof(*policy));
+    t->cfg.policy_dir = xstrdup(cfg->policy_dir);
+    t->cfg.policy_refused = xstrdup(cfg->policy_refused);
+    if (policy) {
+        t->held = *policy;
+        t->have_held = true;
+        memset(policy, 0, sizeof(*policy));
+    }
     int r = recorder_open(cfg->recorder, &t->recorder, e);
     if (r == 0)
         r = ct_build(t, e);
@@ -404,13 +424,15 @@ void corethread_free(struct corethread *t)
     free(t->pending);
     if (t->have_held)
         policy_done(&t->held);
-    free(t->policy_error);
     ct_xml_forget(t);
     store_place_done(&t->xml_at);
+    policy_state_done(&t->policy);
     core_free(t->core);
     store_close(t->store);
     recorder_close(t->recorder);
     free((char *)(uintptr_t)t->cfg.database);
     free((char *)(uintptr_t)t->cfg.recorder);
+    free((char *)(uintptr_t)t->cfg.policy_dir);
+    free((char *)(uintptr_t)t->cfg.policy_refused);
     free(t);
 }

@@ -31,13 +31,16 @@ struct corethread_config {
     const char *recorder;       /* directory or NULL */
     int64_t heartbeat_us;
     int64_t cert_expires_wall_us; /* of our own certificate, for health; 0 unknown */
+    const char *policy_dir;       /* NULL: the built-in policy */
+    const char *policy_refused;   /* why, when no policy is handed in */
     int64_t retry_us;             /* between looks at a failed store, 0 = 5 s */
     struct queue *queue;
     struct outputs out;
 };
 struct corethread;
 
-/* Open the store and build the core from it, with this policy (takes). Copies cfg's strings. */
+/* Open the store and build the core from it, with this policy (takes). NULL: the directory's was
+ * refused; the last good one is the store's, and it is an error if that has none. Copies cfg's strings. */
 int corethread_open(const struct corethread_config *cfg, struct policy *policy,
                     struct corethread **ret, struct err *e);
 int64_t corethread_term(const struct corethread *t); /* before corethread_start */

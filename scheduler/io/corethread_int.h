@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "scheduler/io/corethread.h"
+#include "scheduler/io/policystate.h"
 #include "scheduler/io/store.h"
 
 struct pending { /* a request the core has not answered yet */
@@ -33,7 +34,7 @@ struct corethread {
     int64_t failed_wall_us; /* since when */
     struct policy held;     /* a policy that came meanwhile */
     bool have_held;
-    char *policy_error; /* the directory's present state is refused; NULL: in force */
+    struct policy_state policy;
     struct pending *pending;
     size_t n_pending;
     int64_t next_request;

@@ -134,33 +134,40 @@ static int load_policy(const struct config *cfg, struct policy *ret, struct err 
         policy_default(ret);
         return 0;
     }
-    int r = policy_load(cfg->policy, ret, e);
-    if (r < 0)
-        err_wrap(e, "policy refused; drover policy check '%s' tells more", cfg->policy);
-    return r;
+    return policywatch_load(cfg->policy, cfg->policy_require_clean, ret, e);
 }
 
 static int start_core(struct daemon *d, struct err *e)
 {
+    const struct config *c = &d->cfg;
+    struct err refused = {0};
     struct policy p;
-    int r = load_policy(&d->cfg, &p, e);
-    if (r < 0)
-        return r;
-    log_info("msg=\"policy in force\" dir=%s revision=\"%s\" clean=%d rules=%zu",
-             d->cfg.policy ? d->cfg.policy : "(built in)", p.commit ? p.commit : "no git commit",
-             p.clean, p.n_rules);
+    bool good = load_policy(c, &p, &refused) == 0;
+    if (good)
+        log_info("msg=\"policy in force\" dir=%s revision=\"%s\" clean=%d rules=%zu",
+                 c->policy ? c->policy : "(built in)", p.commit ? p.commit : "no git commit",
+                 p.clean, p.n_rules);
     d->queue = queue_new();
-    if (d->cfg.policy)
-        d->watch = policywatch_start(d->cfg.policy, &p, d->queue);
+    if (c->policy)
+        d->watch = policywatch_start(
+            &(struct policywatch_config){c->policy, d->queue, c->policy_require_clean},
+            good ? &p : NULL);
     const struct corethread_config cc = {
-        .database = d->cfg.database,
-        .recorder = d->cfg.recorder,
-        .heartbeat_us = d->cfg.heartbeat_us,
+        .database = c->database,
+        .recorder = c->recorder,
+        .heartbeat_us = c->heartbeat_us,
         .cert_expires_wall_us = tls_expires_wall_us(d->tls),
+        .policy_dir = c->policy,
+        .policy_refused = good ? NULL : refused.msg,
         .queue = d->queue,
         .out = {d, out_send, out_reply, out_restart, out_ended},
     };
-    return corethread_open(&cc, &p, &d->core, e);
+    int r = corethread_open(&cc, good ? &p : NULL, &d->core, e);
+    if (r == 0 && !good)
+        log_error("msg=\"policy refused, the last good one of the database stays in force\" "
+                  "error=\"%s\"",
+                  refused.msg);
+    return r;
 }
 
 static int start_network(struct daemon *d, struct err *e)

@@ -11,24 +11,28 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-enum { LOOK_EVERY_S = 2, LOOKS_PER_RELOAD = 30 };
+/* WAIT_LOOKS: a lock that git left behind when it was killed must not hold up policies for ever: 30 s. */
+enum { LOOK_EVERY_S = 2, LOOKS_PER_RELOAD = 30, WAIT_LOOKS = 15 };
 
 struct policywatch {
     char *dir;
+    bool require_clean;
     struct queue *queue;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t stop;
     bool stopping;
-    uint64_t print; /* fingerprint of the files that were last loaded or refused */
-    char *commit;   /* of the policy in force */
-    bool clean;
-    char *refused; /* error that was told; NULL: the last load was good */
+    uint64_t print;  /* fingerprint of the files that were last loaded or refused; 0: none were */
+    uint64_t digest; /* of the policy in force: texts and commit */
+    char *refused;   /* error that was told; NULL: the last load was good */
+    int waited;      /* looks in a row at which it could not be read */
 };
 
 /* nftw has no argument, and only this thread walks. */
 static __thread uint64_t walk_print;
 static __thread size_t walk_files;
+
+static const uint64_t FNV_START = UINT64_C(0xcbf29ce484222325);
 
 static void mix(uint64_t v)
 {
@@ -82,7 +86,7 @@ static void mix_git(const char *dir)
 
 static uint64_t fingerprint(const char *dir)
 {
-    walk_print = UINT64_C(0xcbf29ce484222325);
+    walk_print = FNV_START;
     walk_files = 0;
     cleanup(freep) char *real =
         realpath(dir, NULL); /* the directory may be a link that is swapped */
@@ -92,51 +96,114 @@ static uint64_t fingerprint(const char *dir)
     return walk_print;
 }
 
+static void mix_text(const char *s)
+{
+    for (; s && *s; s++)
+        mix((unsigned char)*s);
+    mix(0x100); /* the end is a letter too */
+}
+
+static uint64_t digest_of(const struct policy *p)
+{
+    walk_print = FNV_START;
+    for (size_t i = 0; i < p->n_files; i++) {
+        mix_text(p->files[i].name);
+        mix_text(p->files[i].text);
+    }
+    mix_text(p->commit);
+    mix(p->clean);
+    return walk_print;
+}
+
+int policywatch_load(const char *dir, bool require_clean, struct policy *ret, struct err *e)
+{
+    struct policy p;
+    int rc = policy_load(dir, &p, e);
+    if (rc < 0)
+        return rc;
+    if (!require_clean || (p.commit && p.clean)) {
+        *ret = p;
+        return 0;
+    }
+    rc = p.commit ? err_set(e, -EBUSY,
+                            "%s: not as committed, and scheduler.yaml has policy_require_clean: "
+                            "commit it, or put it back",
+                            p.changed)
+                  : err_set(e, -EBUSY,
+                            "%s: nothing is committed here, and scheduler.yaml has "
+                            "policy_require_clean",
+                            dir);
+    policy_done(&p);
+    return rc;
+}
+
+static bool push(struct policywatch *w, struct item *i)
+{
+    if (queue_push(w->queue, i) == 0)
+        return true;
+    item_free(i); /* told at the next look */
+    w->print = 0;
+    return false;
+}
+
 static void tell_bad(struct policywatch *w, const struct err *e)
 {
     if (str_eq(w->refused, e->msg))
         return;
     struct item *i = item_new(ITEM_POLICY_BAD);
     i->text = xstrdup(e->msg);
-    if (queue_push(w->queue, i) < 0) {
-        item_free(i); /* told at the next look */
-        w->print = 0;
+    policy_git(w->dir, &i->source, NULL);
+    if (!push(w, i))
         return;
-    }
     free(w->refused);
     w->refused = xstrdup(e->msg);
 }
 
 static void tell_good(struct policywatch *w, struct policy *p)
 {
+    uint64_t digest = digest_of(p);
     struct item *i = item_new(ITEM_POLICY);
-    char *commit = xstrdup(p->commit);
-    bool clean = p->clean;
     i->policy = *p;
-    if (queue_push(w->queue, i) < 0) {
-        item_free(i);
-        free(commit);
-        w->print = 0;
+    if (!push(w, i))
         return;
-    }
-    free(w->commit);
     free(take(w->refused));
-    w->commit = commit;
-    w->clean = clean;
+    w->digest = digest;
+}
+
+/* Not now: something is at work there. True when it is worth waiting for. */
+static bool wait_for_it(struct policywatch *w)
+{
+    if (w->waited >= WAIT_LOOKS)
+        return false;
+    if (w->waited++ == 0) {
+        struct item *i = item_new(ITEM_POLICY_BEHIND);
+        policy_git(w->dir, &i->source, NULL);
+        push(w, i);
+    }
+    return true;
 }
 
 static void look(struct policywatch *w, bool reload)
 {
     uint64_t print = fingerprint(w->dir);
-    bool changed = print != w->print;
-    if (!changed && !reload)
-        return;
     struct policy p;
     struct err e = {0};
+    if (print == w->print && !reload)
+        return;
+    if (policy_git_busy(w->dir) && wait_for_it(w))
+        return;
+    int rc = policywatch_load(w->dir, w->require_clean, &p, &e);
+    if (fingerprint(w->dir) != print && wait_for_it(w)) {
+        if (rc == 0)
+            policy_done(&p);
+        return;
+    }
+    bool was_behind = w->waited > 0;
+    w->waited = 0;
     w->print = print;
-    if (policy_load(w->dir, &p, &e) < 0)
+    if (rc < 0)
         tell_bad(w, &e);
-    else if (changed || w->refused || !str_eq(p.commit, w->commit) || p.clean != w->clean)
+    else if (w->refused || was_behind || digest_of(&p) != w->digest)
         tell_good(w, &p);
     else
         policy_done(&p);
@@ -161,14 +228,16 @@ static void *watch_main(void *arg)
     return NULL;
 }
 
-struct policywatch *policywatch_start(const char *dir, const struct policy *first, struct queue *q)
+struct policywatch *policywatch_start(const struct policywatch_config *cfg,
+                                      const struct policy *first)
 {
     struct policywatch *w = xcalloc(1, sizeof(*w));
-    w->dir = xstrdup(dir);
-    w->queue = q;
-    w->commit = xstrdup(first->commit);
-    w->clean = first->clean;
-    w->print = fingerprint(dir);
+    w->dir = xstrdup(cfg->dir);
+    w->queue = cfg->queue;
+    w->require_clean = cfg->require_clean;
+    /* What was loaded just now may have changed under the reading: the first look reads it again, and
+     * tells if it is another. */
+    w->digest = first ? digest_of(first) : 0;
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -192,7 +261,6 @@ void policywatch_stop(struct policywatch *w)
     pthread_cond_destroy(&w->stop);
     pthread_mutex_destroy(&w->lock);
     free(w->dir);
-    free(w->commit);
     free(w->refused);
     free(w);
 }

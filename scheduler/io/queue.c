@@ -37,6 +37,7 @@ void item_free(struct item *i)
     shape_done(&request_shape, &i->request);
     if (i->type == ITEM_POLICY)
         policy_done(&i->policy);
+    git_source_done(&i->source);
     free(i);
 }
 

@@ -11,18 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/git.h"
 #include "policy/policy.h"
 #include "scheduler/core/state.h"
 #include "scheduler/io/xml.h"
 
 enum item_type {
-    ITEM_AGENT_UP,   /* host, instance */
-    ITEM_AGENT_DOWN, /* host */
-    ITEM_MSG,        /* host, msg */
-    ITEM_REQUEST,    /* http, request, key */
-    ITEM_QUERY,      /* http, query, text, n1, n2 */
-    ITEM_POLICY,     /* policy */
-    ITEM_POLICY_BAD, /* text: why it was refused */
+    ITEM_AGENT_UP,      /* host, instance */
+    ITEM_AGENT_DOWN,    /* host */
+    ITEM_MSG,           /* host, msg */
+    ITEM_REQUEST,       /* http, request, key */
+    ITEM_QUERY,         /* http, query, text, n1, n2 */
+    ITEM_POLICY,        /* policy */
+    ITEM_POLICY_BAD,    /* text: why it was refused; source */
+    ITEM_POLICY_BEHIND, /* a change that cannot be read yet; source */
 };
 /* What a query asks for, and in text, n1, n2 what it is about. */
 enum query {
@@ -34,6 +36,7 @@ enum query {
     QUERY_JOURNAL, /* n1 after, n2 limit */
     QUERY_HEALTH,
     QUERY_SNAPSHOT,
+    QUERY_POLICY,
 };
 struct item {
     enum item_type type;
@@ -47,7 +50,8 @@ struct item {
     enum query query;
     int64_t n1, n2;
     struct policy policy;
-    size_t cost; /* bytes, for the limit */
+    struct git_source source; /* where the policy directory is */
+    size_t cost;              /* bytes, for the limit */
 };
 struct item *item_new(enum item_type type);
 void item_free(struct item *i);

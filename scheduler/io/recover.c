@@ -110,14 +110,60 @@ static int open_store(struct corethread *t, struct err *e)
     return r;
 }
 
-/* The policy for a new core: one that came while the store was out of order, else the old core's. */
-static void policy_for_new_core(struct corethread *t, struct policy *ret)
+/* What the store has of the directory. */
+static int kept_policy(struct corethread *t, struct policy *ret, int64_t *ret_since)
 {
-    if (t->have_held)
+    cleanup(freep) char *text = NULL;
+    struct policy p;
+    int r = store_kept_policy(t->store, &text, NULL);
+    if (r == 0)
+        r = policy_kept(text, &p, ret_since, NULL);
+    if (r < 0)
+        return r;
+    if (str_eq(p.dir, t->cfg.policy_dir)) {
+        *ret = p;
+        return 0;
+    }
+    policy_done(&p);
+    return -ENOENT;
+}
+
+/* At the start: the one that was handed in, and since when; or, refused, the last good one. */
+static int first_policy(struct corethread *t, struct policy *ret, struct err *e)
+{
+    struct policy kept = {0};
+    int64_t since = clock_wall_us(), kept_since = 0;
+    bool have = kept_policy(t, &kept, &kept_since) == 0;
+    if (!t->have_held && !have)
+        return err_set(e, -EBADMSG, "policy refused; drover policy check '%s' tells more: %s",
+                       t->cfg.policy_dir, t->cfg.policy_refused);
+    if (have && (!t->have_held || policy_same(&kept, &t->held)))
+        since = kept_since;
+    *ret = take_policy(t->have_held ? &t->held : &kept);
+    policy_state_good(&t->policy, ret, since);
+    if (!t->have_held) {
+        struct git_source unknown = {0};
+        policy_state_bad(&t->policy, xstrdup(t->cfg.policy_refused), &unknown);
+        t->policy.kept = true;
+    }
+    policy_done(&kept);
+    return 0;
+}
+
+/* The policy for a new core: one that came while the store was out of order, else the old core's. */
+static int policy_for_new_core(struct corethread *t, struct policy *ret, struct err *e)
+{
+    if (!t->core) {
+        int r = first_policy(t, ret, e);
+        if (r < 0)
+            return r;
+    } else if (t->have_held) {
         *ret = take_policy(&t->held);
-    else
+    } else {
         core_take_policy(t->core, ret);
+    }
     t->have_held = false;
+    return 0;
 }
 
 int ct_build(struct corethread *t, struct err *e)
@@ -141,7 +187,11 @@ int ct_build(struct corethread *t, struct err *e)
         return r;
     }
     struct policy p;
-    policy_for_new_core(t, &p);
+    r = policy_for_new_core(t, &p, e);
+    if (r < 0) {
+        core_free(l.core);
+        return r;
+    }
     ct_remember_policy(t, &p, NULL);
     struct core *old = t->core;
     t->core = l.core;

@@ -58,8 +58,11 @@ struct store_policy {
     int64_t wall_us;
     bool refused, clean;
     const char *revision, *dir, *message;
+    const char *kept; /* the whole of it, for store_kept_policy; NULL: as before */
 };
 void store_put_policy(struct store *s, const struct store_policy *p);
+/* What was last kept. -ENOENT when nothing was. Gives. */
+int store_kept_policy(struct store *s, char **ret, struct err *e);
 /* The answer to a request with an Idempotency-Key; also forgets those older than a day. */
 struct store_answer {
     const char *actor, *key;

@@ -175,6 +175,26 @@ void store_put_policy(struct store *s, const struct store_policy *p)
     bind_str(st, 5, p->dir);
     bind_str(st, 6, p->message);
     put(s, st);
+    if (!p->kept)
+        return;
+    st = store_stmt(s, ST_META_PUT);
+    bind_str(st, 1, "policy");
+    bind_str(st, 2, p->kept);
+    put(s, st);
+}
+
+int store_kept_policy(struct store *s, char **ret, struct err *e)
+{
+    sqlite3_stmt *st = store_stmt(s, ST_META_GET);
+    bind_str(st, 1, "policy");
+    int r = 0, rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *ret = xstrdup((const char *)sqlite3_column_text(st, 0));
+    else
+        r = rc == SQLITE_DONE ? err_set(e, -ENOENT, "no policy is kept")
+                              : store_error(s, "read", e);
+    sqlite3_reset(st);
+    return r;
 }
 
 void store_put_answer(struct store *s, const struct store_answer *a)

@@ -63,7 +63,7 @@ static void usage_errors(void **state)
         {"check", "a host is missing"},
         {"check pair h1", "one of the two hosts is missing"},
         {"check pair h1 host/h1", "two different hosts"},
-        {"policy", "drover policy check DIR"},
+        {"policy check", "a directory is missing"},
         {"policy chekc x", "did you mean check?"},
         {"-o jsno hosts", "did you mean json?"},
         {"hosts --progress fancy", "--progress 'fancy'"},

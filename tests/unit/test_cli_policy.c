@@ -280,12 +280,85 @@ static void which_cases(void **state)
     temp_remove(dir);
 }
 
+/* ---- show, health ------------------------------------------------------------------------------ */
+
+static void shows(void **state)
+{
+    (void)state;
+    static const char good[] =
+        "{\"schema\": \"drover.policy/1\", \"state\": \"in-force\", \"clean\": false, \"changed\": "
+        "\"policy/a.yaml\", \"revision\": \"0123456789abcdef\", \"author\": \"Ann "
+        "<ann@example.org>\", "
+        "\"summary\": \"more rules\", \"loaded_wall_us\": 1700000000000000, \"dir\": \"/etc/p\", "
+        "\"rules\": 3, \"files\": [\"a.yaml\"], \"kept\": false, \"source\": {\"revision\": "
+        "\"0123456789abcdef\"}}",
+                      bad[] =
+                          "{\"schema\": \"drover.policy/1\", \"state\": \"refused\", \"clean\": "
+                          "true, "
+                          "\"revision\": \"0123456789abcdef\", \"message\": \"a.yaml:1:1: no\", "
+                          "\"kept\": true, \"source\": {\"revision\": \"fedcba9876543210\", "
+                          "\"author\": \"Bo\"}}";
+    struct outcome o = {0};
+    const struct fake_answer one[] = {{"GET /v1/policy", 0, good}, {0}};
+    fake_run(&o, one, "policy show -o wide", false, NULL);
+    assert_int_equal(o.code, X_DONE);
+    contains(o.out, "0123456789ab  0123456789ab  in-force  no     2023-11-14");
+    contains(o.out, "Ann <ann@example.org>  /etc/p      3      1  more rules");
+    contains(o.err, "policy/a.yaml is not as committed");
+    const struct fake_answer two[] = {{"GET /v1/policy", 0, bad}, {0}};
+    fake_run(&o, two, "policy", false, NULL);
+    contains(o.out, "0123456789ab  fedcba987654  refused  yes");
+    contains(o.out, "a.yaml:1:1: no");
+    contains(o.err, "fedcba987654 is by Bo");
+    contains(o.err, "the last good policy, as the database has it");
+    fake_run(&o, two, "-o json policy", false, NULL);
+    contains(o.out, "\"drover.policy/1\"");
+    outcome_done(&o);
+}
+
+static void health(void **state)
+{
+    (void)state;
+    static const char
+        fine[] = "{\"status\": \"ok\", \"policy\": {\"state\": \"in-force\"}, \"checks\": []}",
+        poor[] = "{\"status\": \"error\", \"policy\": {\"state\": \"refused\", "
+                 "\"revision\": \"0123456789abcdef\"}, \"checks\": [{\"name\": "
+                 "\"POLICY_REFUSED\", \"verdict\": 1, \"text\": \"a.yaml:1:1: no\", \"cure\": "
+                 "\"drover policy check 'p'\"}, {\"name\": \"AGENT_DOWN\", \"verdict\": 2, "
+                 "\"text\": \"host/h1: gone\"}]}";
+    struct outcome o = {0};
+    const struct fake_answer one[] = {{"GET /v1/health", 0, fine}, {0}};
+    fake_run(&o, one, "health", false, NULL);
+    assert_int_equal(o.code, 0);
+    assert_string_equal(o.out,
+                        "DROVER OK - 0 errors, 0 warnings; policy in-force | warn=0 fail=0\n");
+    const struct fake_answer two[] = {{"GET /v1/health", 0, poor}, {0}};
+    fake_run(&o, two, "health", false, NULL);
+    assert_int_equal(o.code, 2);
+    contains(o.out,
+             "DROVER CRITICAL - 1 error, 1 warning; policy 0123456789ab refused | warn=1 fail=1\n"
+             "WARN  POLICY_REFUSED  a.yaml:1:1: no\n");
+    contains(o.out, "→ drover policy check 'p'\nFAIL  AGENT_DOWN      host/h1: gone\n");
+    fake_run(&o, two, "health -o jsonl", false, NULL);
+    assert_int_equal(o.code, 2);
+    const struct fake_answer gone[] = {{"GET /v1/health", -107, "no scheduler"}, {0}};
+    fake_run(&o, gone, "health", false, NULL);
+    assert_int_equal(o.code, 3);
+    contains(o.out, "DROVER UNKNOWN - the scheduler: no scheduler");
+    outcome_done(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(example_repository),   cmocka_unit_test(all_mistakes),
-        cmocka_unit_test(held_against_a_fleet), cmocka_unit_test(overrides_are_notes),
-        cmocka_unit_test(one_case_each),        cmocka_unit_test(which_cases),
+        cmocka_unit_test(example_repository),
+        cmocka_unit_test(all_mistakes),
+        cmocka_unit_test(held_against_a_fleet),
+        cmocka_unit_test(overrides_are_notes),
+        cmocka_unit_test(one_case_each),
+        cmocka_unit_test(which_cases),
+        cmocka_unit_test(shows),
+        cmocka_unit_test(health),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

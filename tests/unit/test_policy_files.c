@@ -12,6 +12,7 @@
 #include "policy/git.h"
 #include "policy/lint.h"
 #include "tests/unit/tempdir.h"
+#include "tests/unit/tempgit.h"
 
 static void put_bytes(const char *dir, const char *name, const char *bytes, size_t len)
 {
@@ -162,33 +163,6 @@ static void test_lint(void **state)
 
 /* ---- git -------------------------------------------------------------------------------------- */
 
-static void commit_all(git_repository *repo, const char *message)
-{
-    git_index *index;
-    git_oid tree_id, id, head;
-    git_tree *tree;
-    git_signature *who;
-    git_commit *parent = NULL;
-    git_strarray all = {(char *[]){(char *)(uintptr_t) "*"}, 1};
-    assert_int_equal(git_repository_index(&index, repo), 0);
-    assert_int_equal(git_index_add_all(index, &all, 0, NULL, NULL), 0);
-    assert_int_equal(git_index_update_all(index, &all, NULL, NULL), 0);
-    assert_int_equal(git_index_write(index), 0);
-    assert_int_equal(git_index_write_tree(&tree_id, index), 0);
-    assert_int_equal(git_tree_lookup(&tree, repo, &tree_id), 0);
-    assert_int_equal(git_signature_new(&who, "Ann Ode", "ann@example.org", 1700000000, 60), 0);
-    if (git_reference_name_to_id(&head, repo, "HEAD") == 0)
-        assert_int_equal(git_commit_lookup(&parent, repo, &head), 0);
-    const git_commit *parents[] = {parent};
-    assert_int_equal(git_commit_create(&id, repo, "HEAD", who, who, NULL, message, tree,
-                                       parent ? 1 : 0, (void *)parents),
-                     0);
-    git_commit_free(parent);
-    git_signature_free(who);
-    git_tree_free(tree);
-    git_index_free(index);
-}
-
 static void expect_git(const char *dir, bool commit, bool clean)
 {
     struct policy p;
@@ -212,7 +186,7 @@ static void test_git(void **state)
     expect_git(site, false, false);
     assert_int_equal(git_repository_init(&repo, dir, 0), 0);
     expect_git(site, false, false); /* nothing is committed yet */
-    commit_all(repo, "m");
+    git_commit_all(repo, "m");
     expect_git(site, true, true);
     temp_put(dir, "site/README.md", "not policy\n");
     temp_put(dir, "other/b.yaml", "version: 1 # changed\n");
@@ -269,9 +243,9 @@ static void test_revisions(void **state)
     temp_put(dir, "site/a.test.yaml", "nonsense\n");
     temp_put(dir, "other/c.yaml", "version: 1\nmigration: {retries: 1}\n");
     no_revision(site, "HEAD", -ENOENT, "no revision 'HEAD' in the repository of ");
-    commit_all(repo, "base\n\nmore words");
+    git_commit_all(repo, "base\n\nmore words");
     temp_put(dir, "site/b.yaml", "version: 1\nmigration: {retries: 7}\n");
-    commit_all(repo, "more");
+    git_commit_all(repo, "more");
     temp_put(dir, "site/b.yaml", "version: 1\nmigration: {retries: 9}\n"); /* not committed */
     revision(site, "HEAD", 7, 2);
     revision(site, "HEAD~1", 5, 2); /* the later name wins, as on disk */
@@ -294,11 +268,11 @@ static void test_revisions(void **state)
     cleanup(freep) char *lock = xasprintf("%s/.git/index.lock", dir);
     unlink(lock);
     link_in(site, "l.yaml", "b.yaml");
-    commit_all(repo, "bad");
+    git_commit_all(repo, "bad");
     no_revision(site, "HEAD", -ELOOP,
                 "l.yaml: a symbolic link; links of a commit are not followed");
     unlink_in(site, "l.yaml");
-    commit_all(repo, "bad too");
+    git_commit_all(repo, "bad too");
     no_revision(site, "HEAD", -EBADMSG, "b.yaml:1:10: version 3");
     git_repository_free(repo);
     git_libgit2_shutdown();

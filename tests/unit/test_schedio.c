@@ -23,7 +23,6 @@
 #include "scheduler/io/api.h"
 #include "scheduler/io/config.h"
 #include "scheduler/io/corethread.h"
-#include "scheduler/io/policywatch.h"
 #include "scheduler/io/store.h"
 #include "scheduler/plan/snapshot.h"
 #include "scheduler/snap/snap.h"
@@ -400,8 +399,8 @@ static bool health_has(const struct rig *g, const char *code)
     json_t *j = get(g, "/v1/health", 200), *item;
     bool found = false;
     size_t i;
-    json_array_foreach (json_object_get(j, "checks"), i, item)
-        found = found || str_eq(str(item, "name"), code);
+    json_array_foreach(json_object_get(j, "checks"), i, item) found =
+        found || str_eq(str(item, "name"), code);
     json_decref(j);
     return found;
 }
@@ -419,7 +418,8 @@ static void test_health_names_a_drain_that_ended_partly(void **state)
     run.kind = RUN_DRAIN;
     run.state = RUN_PARTLY;
     run.host = host;
-    const struct host_rec rec = {.name = host, .state = HOST_CORDONED, .run = 5, .last = {.name = host}};
+    const struct host_rec rec = {
+        .name = host, .state = HOST_CORDONED, .run = 5, .last = {.name = host}};
     assert_int_equal(store_open(&(struct store_options){.path = g->db}, &s, &e), 0);
     assert_int_equal(store_begin(s, &e), 0);
     store_put_run(s, &run);
@@ -428,7 +428,8 @@ static void test_health_names_a_drain_that_ended_partly(void **state)
     store_close(s);
     start(g);
     assert_true(health_has(g, "DRAIN_BLOCKED"));
-    json_decref(post(g, "{\"verb\":\"resume\",\"host\":\"h9\"}", NULL, 200)); /* decided: all is well */
+    json_decref(
+        post(g, "{\"verb\":\"resume\",\"host\":\"h9\"}", NULL, 200)); /* decided: all is well */
     assert_false(health_has(g, "DRAIN_BLOCKED"));
 }
 
@@ -528,45 +529,6 @@ static void test_recorder(void **state)
     }
     assert_int_equal(at, ARRAY_LEN(want));
     start(g);
-}
-
-/* ---- policy ---------------------------------------------------------------------------------- */
-static struct item *next_item(struct queue *q)
-{
-    struct item **items, *i = NULL;
-    size_t n;
-    if (queue_take(q, 20 * SEC, &items, &n) && n == 1)
-        i = items[0];
-    free(items);
-    assert_non_null(i);
-    return i;
-}
-
-static void test_policy_watch(void **state)
-{
-    struct rig *g = *state;
-    cleanup(freep) char *file = xasprintf("%s/a.yaml", g->dir);
-    static const char good[] = "version: 1\n", bad[] = "version: 1\ndrian: {}\n",
-                      other[] = "version: 1\ncapacity: {vcpu: {overcommit: 2.0}}\n";
-    assert_int_equal(file_write(file, good, strlen(good), 0644, NULL), 0);
-    struct policy p;
-    struct err e;
-    assert_int_equal(policy_load(g->dir, &p, &e), 0);
-    struct queue *q = queue_new();
-    struct policywatch *w = policywatch_start(g->dir, &p, q);
-    policy_done(&p);
-    assert_int_equal(file_write(file, bad, strlen(bad), 0644, NULL), 0);
-    struct item *i = next_item(q);
-    assert_int_equal(i->type, ITEM_POLICY_BAD);
-    has(i->text, "a.yaml:2:1: unknown key 'drian'");
-    item_free(i);
-    assert_int_equal(file_write(file, other, strlen(other), 0644, NULL), 0);
-    i = next_item(q);
-    assert_int_equal(i->type, ITEM_POLICY);
-    assert_int_equal(i->policy.capacity.vcpu_overcommit_ppm, 2000000);
-    item_free(i);
-    policywatch_stop(w);
-    queue_free(q);
 }
 
 /* ---- queue and configuration ------------------------------------------------------------------ */
@@ -681,7 +643,6 @@ int main(void)
         T(test_full_disk),
         T(test_fault_at_every_write_of_a_request),
         T(test_recorder),
-        D(test_policy_watch),
         cmocka_unit_test(test_queue_limits),
         D(test_config),
         D(test_config_errors),

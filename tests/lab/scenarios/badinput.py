@@ -375,7 +375,7 @@ def scenario_policy(s):
     for text, at, what in BROKEN_POLICIES:
         write(file, text)
         got = s.drover("policy", "check", os.path.dirname(file), expect=1)
-        s.expect(f"drover.yaml:{at}: " in got.stderr and what in got.stderr, f"{text}\nwanted {at} {what}: {got.stderr}")
+        s.expect(f"drover.yaml:{at}: " in got.stdout and what in got.stdout, f"{text}\nwanted {at} {what}: {got.stdout}")
         told = log.wait("policy refused, the last good one stays in force", f"drover.yaml:{at}: ",
                         what.replace('"', "'"))
         s.expect(told.startswith("level=error"), told)
