@@ -45,7 +45,7 @@ _drover()
     --progress) _drover_words 'auto tty plain jsonl none'; return ;;
     -f | --format) _drover_words 'text parsable github json junit'; return ;;
     --from) _drover_words 'ganeti csv table'; return ;;
-    --policy) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+    --policy | --dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --socket | --snapshot | --picture | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --after | --limit) return ;;
     esac
@@ -70,7 +70,7 @@ _drover()
         vms) _drover_words "--host $global" ;;
         journal) _drover_words "--after --limit $global" ;;
         explain) _drover_words "--snapshot --policy $global" ;;
-        policy) _drover_words "--format --snapshot --live --strict --run --fail-only $global" ;;
+        policy) _drover_words "--format --snapshot --live --strict --run --fail-only --dir --detailed-exitcode $global" ;;
         snapshot) _drover_words "--from --hosts --flavors --link --assume-rbd $global" ;;
         '') _drover_words "$global --version" ;;
         *) _drover_words "$global" ;;
@@ -85,7 +85,7 @@ _drover()
     cancel | attach | runs | run) _drover_names runs ;;
     label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
-    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test'; fi ;;
+    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff'; fi ;;
     snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac

@@ -66,11 +66,17 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "show         the policy in force: commit, since when, by whom; what became of the last "      \
     "change\n"                                                                                     \
     "check DIR    what is wrong with it: form, contradictions, cases that cannot be read\n"        \
-    "test DIR     the cases beside the rules (NAME.test.yaml), asked of the planner\n\n"           \
+    "test DIR     the cases beside the rules (NAME.test.yaml), asked of the planner\n"             \
+    "diff A B     which values differ, and what would become of a fleet; A and B are "            \
+    "directories\n"                                                                                \
+    "             or git revisions (REV, REV:PATH)\n\n"                                            \
     "  -f, --format F       text, parsable (a line each), github, json, junit\n"                   \
     "  --snapshot FILE      of check: also what matches nothing in this fleet, or is broken "      \
     "there\n"                                                                                      \
     "  --live               of check: the same with the scheduler's fleet\n"                       \
+    "                       of diff: what would be broken, could not move, would move\n"           \
+    "  --dir DIR            of diff: whose repository, if neither of A and B is a directory\n"     \
+    "  --detailed-exitcode  of diff: 2 when they differ\n"                                         \
     "  --strict             of check: warnings fail, exit 2\n"                                     \
     "  -r, --run REGEX      of test: only cases whose name it matches\n"                           \
     "  --fail-only          of test: only what failed\n"                                           \
@@ -115,7 +121,7 @@ static const struct command commands[] = {
      "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
      cmd_health, NULL},
     {"policy", "which policy is in force; check and test one",
-     "[show] | check DIR | test DIR [options]", POLICY_HELP, cmd_policy, NULL},
+     "[show] | check DIR | test DIR | diff A B [options]", POLICY_HELP, cmd_policy, NULL},
     {"snapshot", "the fleet as a file, for plans without a scheduler",
      "[import --from FORMAT FILE... | check FILE]",
      "Without a word: the scheduler's fleet. import makes one from other lists, check reads "

@@ -5,9 +5,9 @@
 
 int cmd_policy(struct cli *c, int argc, char **argv)
 {
-    static const char *const words[] = {"show", "check", "test"};
+    static const char *const words[] = {"show", "check", "test", "diff"};
     static int (*const run[])(struct cli *, int, char **) = {policy_show, policy_check,
-                                                             policy_test};
+                                                             policy_test, policy_diff};
     for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
         return opt_exit(o);
     if (optind >= argc)

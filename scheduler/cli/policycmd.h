@@ -20,4 +20,5 @@ int balance_goal(const char *word, const struct policy *p);
 
 int policy_check(struct cli *c, int argc, char **argv);
 int policy_test(struct cli *c, int argc, char **argv);
+int policy_diff(struct cli *c, int argc, char **argv);
 int policy_show(struct cli *c, int argc, char **argv);

@@ -13,6 +13,7 @@
 #include "lib/base/str.h"
 #include "tests/unit/fakeapi.h"
 #include "tests/unit/tempdir.h"
+#include "tests/unit/tempgit.h"
 
 #define EXAMPLE "deploy/examples/policy-repo/"
 
@@ -280,6 +281,91 @@ static void which_cases(void **state)
     temp_remove(dir);
 }
 
+/* ---- diff ------------------------------------------------------------------------------------- */
+
+static void differences(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    struct outcome o = {0};
+    cleanup(freep) char *a = xasprintf("%s/a", dir), *b = xasprintf("%s/b", dir),
+                        *snap = xasprintf("%s/fleet.json", dir);
+    temp_put(dir, "a/1.yaml",
+             "version: 1\ncapacity: {memory: {reserve: 0}}\nbalance: {max_moves: 10}\nrules:\n"
+             "  - {name: db-apart, anti_affinity: {vms: {labels: {app: db}}}}\n"
+             "  - {name: old, exclude: {vms: {names: [x]}}}\n");
+    temp_put(dir, "b/1.yaml",
+             "version: 1\ncapacity: {memory: {reserve: 0}}\n"); /* max_moves: the default */
+    temp_put(dir, "b/2.yaml",
+             "version: 1\nmigration: {link_share: 62.5%, bandwidth: 8Gbit}\nrules:\n"
+             "  - {name: db-apart, anti_affinity: {vms: {labels: {app: db}}, across: rack}}\n"
+             "  - {name: web-home, host_required: {vms: {names: [web]}, hosts: {names: [h1]}}}\n");
+    temp_put(
+        dir, "fleet.json",
+        "{\"hosts\": \"h[1-3] 64GiB 16c rack=r1\", \"vms\": [\"db-[1-2]@h[1-2] 8GiB 2c app=db\", "
+        "\"web@h2 9GiB 2c\", \"big@h1 50GiB 2c\"]}");
+    expect(&o, X_DONE, "policy diff %s %s", a, b);
+    assert_string_equal(
+        o.out, "~ migration.link_share: 100% → 62.5%   (2.yaml:2:25)\n"
+               "~ migration.bandwidth: auto → 8Gbit   (2.yaml:2:43)\n"
+               "~ rule db-apart   (2.yaml:4)\n"
+               "    - anti_affinity: VMs with app=db, across host, hard\n"
+               "    + anti_affinity: VMs with app=db, across rack, hard\n"
+               "+ rule web-home: host_required: VMs named web; hosts named h1, hard   (2.yaml:5)\n"
+               "- rule old: exclude: VMs named x\n");
+    contains(o.err, "--snapshot FILE or --live says");
+    expect(&o, X_CHANGES, "policy diff %s %s --detailed-exitcode", a, b);
+    expect(&o, X_DONE, "policy diff %s %s --detailed-exitcode --snapshot %s", a, a, snap);
+    contains(o.out, "the same values and rules\n\nnothing changes for the fleet as it is now\n");
+    expect(&o, X_CHANGES, "policy diff %s %s --detailed-exitcode --snapshot %s", a, b, snap);
+    contains(o.out, "\nwould be broken where VMs are now:\n"
+                    "  rule db-apart (2.yaml:4)  db-1, db-2 are in rack r1\n"
+                    "  rule web-home (2.yaml:5)  web on h2\n");
+    contains(o.out, "could move before, and cannot any more:\n  vm/db-1  ");
+    contains(o.out,
+             "vm/web  h1: not enough memory: needs 9 GiB"); /* the nearest, not the last host */
+    expect(&o, X_DONE, "policy diff %s %s --snapshot %s", b, a, snap);
+    contains(o.out, "would no longer be broken:\n  rule db-apart (2.yaml:4)");
+    lacks(o.out, "cannot any more");
+    expect(&o, X_DONE, "policy diff %s %s --snapshot %s -o json", a, b, snap);
+    json_t *j = json_loads(o.out, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(j, "changes")), 5);
+    assert_int_equal(json_array_size(json_object_get(j, "broken")), 2);
+    assert_int_equal(json_array_size(json_object_get(j, "stuck")), 3);
+    json_decref(j);
+    expect(&o, X_FAILED, "policy diff %s nosuchrev", a);
+    contains(o.err, "nosuchrev: 'nosuchrev' is no directory, and ");
+    expect(&o, X_USAGE, "policy diff %s", a);
+    outcome_done(&o);
+    temp_remove(dir);
+}
+
+static void revisions(void **state)
+{
+    (void)state;
+    char *dir = temp_dir();
+    struct outcome o = {0};
+    git_repository *repo;
+    git_libgit2_init();
+    assert_int_equal(git_repository_init(&repo, dir, 0), 0);
+    temp_put(dir, "site/a.yaml", "version: 1\nmigration: {timeout: 1m30s/GiB}\n");
+    git_commit_all(repo, "one");
+    temp_put(dir, "site/a.yaml", "version: 1\nmigration: {retries: 7}\n");
+    git_commit_all(repo, "two");
+    temp_put(dir, "site/a.yaml", "version: 1\nmigration: {retries: 8}\n");
+    expect(&o, X_DONE, "policy diff HEAD %s/site", dir); /* what is about to be committed */
+    assert_string_equal(o.out, "~ migration.retries: 7 → 8   (a.yaml:2:22)\n");
+    expect(&o, X_DONE, "policy diff HEAD~1 HEAD --dir %s/site", dir);
+    assert_string_equal(o.out, "~ migration.timeout: 90s/GiB → 800s/GiB\n"
+                               "~ migration.retries: 2 → 7   (a.yaml:2:22)\n");
+    expect(&o, X_DONE, "policy diff HEAD~1:site HEAD:site --dir %s -o json", dir);
+    contains(o.out, "\"commit\": \"");
+    git_repository_free(repo);
+    git_libgit2_shutdown();
+    outcome_done(&o);
+    temp_remove(dir);
+}
+
 /* ---- show, health ------------------------------------------------------------------------------ */
 
 static void shows(void **state)
@@ -357,6 +443,8 @@ int main(void)
         cmocka_unit_test(overrides_are_notes),
         cmocka_unit_test(one_case_each),
         cmocka_unit_test(which_cases),
+        cmocka_unit_test(differences),
+        cmocka_unit_test(revisions),
         cmocka_unit_test(shows),
         cmocka_unit_test(health),
     };
