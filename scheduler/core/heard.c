@@ -124,6 +124,11 @@ static void on_done(struct core *c, const struct ask *a, const struct msg *msg, 
             move_event(c, m, d && d->ok ? JEV_STARTED : d ? JEV_ERROR : JEV_LOST);
         break;
     case ASK_TOLD:
+        if (d && !d->ok && m->m.cancel && m->m.progress.postcopy) {
+            set_fmt(&m->m.note, "post-copy cannot be cancelled: it runs on %s already", m->m.to);
+            m->dirty = true;
+        }
+        break;
     case ASK_PLAN_SRC:
     case ASK_PLAN_DST:
     case ASK_PLAN_PEER:
@@ -159,7 +164,7 @@ void move_answer(struct core *c, const struct ask *a, const struct msg *m, struc
  * whose memory does not settle gets the hypervisor's own limit, before it is sent round and round. */
 static void ease_pause(struct core *c, struct move_slot *m)
 {
-    if (m->longer_pause || m->m.state != JOB_COPYING || m->m.cancel ||
+    if (m->longer_pause || m->m.progress.postcopy || m->m.state != JOB_COPYING || m->m.cancel ||
         c->policy.migration.downtime_us || m->m.progress.iteration < PAUSE_PASSES)
         return;
     struct tune *b = body_new(MSG_TUNE);

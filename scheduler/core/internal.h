@@ -138,7 +138,8 @@ struct move_slot {
     bool src_heard;          /* since the doubt arose */
     int64_t next_probe_us, uncertain_since_us;
     int probe_rounds;
-    bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told;
+    bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told,
+        post_copy_told;
     bool prep_done;
     bool place_lost;          /* to others, while both ends were asked */
     int64_t held_version;     /* of the fleet, when its place was last held against it */

@@ -159,7 +159,7 @@ static void start_copy(struct core *c, struct move_slot *m)
     m->blocked_since_us = 0;
     m->waits_for_checks = false;
     set_str(&m->m.note, NULL);
-    m->leftover_told = m->tidy_refused = m->both_told = false;
+    m->leftover_told = m->tidy_refused = m->both_told = m->post_copy_told = false;
     struct ask want = {.what = ASK_MIGRATE,
                        .host = m->m.from,
                        .move = m->m.id,
@@ -277,7 +277,8 @@ static void released(struct core *c, struct move_slot *m)
     }
     bool down = m->began && str_eq(m->m.code, reason_tokens[R_VM_STATE]); /* settle.c: nowhere */
     cleanup(freep) char *where = !m->began ? xstrdup(", nothing was begun")
-                                 : down    ? xstrdup("")
+                                 : down || m->source_lost
+                                     ? xstrdup("")
                                            : xasprintf(", it is on %s as before", m->m.from);
     say(c, (struct about){.m = m}, "move.failed", "vm/%s not moved to %s%s: %s", m->m.vm_name,
         m->m.to, where, m->m.error ? m->m.error : "unknown error");
@@ -404,7 +405,7 @@ static void give_up_late(struct core *c, struct move_slot *m)
     int64_t gib = m->m.mem_bytes / GIB, limit_us = c->policy.migration.timeout_us_per_gib;
     bool copying = m->m.state == JOB_COPYING ||
                    (m->m.state == JOB_UNCERTAIN && m->src.vm_job == VM_JOB_MIGRATING_OUT);
-    if (!copying || !m->m.live || m->m.cancel || m->gave_up || limit_us <= 0 ||
+    if (!copying || !m->m.live || m->m.cancel || m->m.progress.postcopy || m->gave_up || limit_us <= 0 ||
         c->now_us - m->copy_start_us <= limit_us * (gib < 2 ? 2 : gib))
         return;
     m->gave_up = true;

@@ -164,17 +164,56 @@ static enum job_event source_silent(struct core *c, struct move_slot *m, int d)
     if (!not_there(d) || c->now_us - m->uncertain_since_us < SOURCE_GONE_US)
         return wait_unheard(m, true);
     set_str(&m->m.code, reason_tokens[m->have_src ? R_LIBVIRT_DOWN : R_UNREACHABLE_SOURCE]);
-    set_fmt(&m->m.error, "%s%s; nothing of the VM is on %s; it is where its host is",
+    set_fmt(&m->m.error,
+            d == SEEN_SHUTOFF ? "%s%s; it does not run on %s, where it is defined"
+                              : "%s%s; nothing of the VM is on %s; it is where its host is",
             m->have_src ? "libvirt does not answer on " : "the agent is silent on ", m->m.from,
             m->m.to);
     m->source_lost = true;
     return JEV_SEEN_SRC;
 }
 
+static bool post_copy(const struct probed *p, bool have, bool *ret_broken)
+{
+    bool broken = have && str_eq(p->detail, "postcopy-failed");
+    *ret_broken |= broken;
+    return broken || (have && str_eq(p->detail, "postcopy"));
+}
+
+/* The VM is at the destination, and a part of its memory is at the source only. Nobody but libvirt ends
+ * that; once it broke off, nobody but a person: whatever is stopped now takes its half with it. */
+static enum job_event in_post_copy(struct core *c, struct move_slot *m, bool broken)
+{
+    bool src = m->have_src && (m->src.seen == SEEN_PAUSED || m->src.seen == SEEN_RUNNING);
+    bool dst = m->have_dst && (m->dst.seen == SEEN_PAUSED || m->dst.seen == SEEN_RUNNING);
+    if (!broken)
+        return wait_for(m, "post-copy: it runs on %s, the rest of its memory follows from %s",
+                        m->m.to, m->m.from);
+    if (!m->post_copy_told)
+        say(c, (struct about){.m = m}, "move.postcopy",
+            "vm/%s: post-copy broke off; a part of its memory is on %s only: Drover touches neither "
+            "side",
+            m->m.vm_name, m->m.from);
+    m->post_copy_told = true;
+    if (src && dst)
+        return wait_for(m,
+                        "POST-COPY BROKE OFF: it needs %s and %s, stop neither; unless it ends by "
+                        "itself: virsh migrate --postcopy-resume %s on %s",
+                        m->m.from, m->m.to, m->m.vm_name, m->m.from);
+    return wait_for(m,
+                    "POST-COPY BROKE OFF, and nothing is heard of %s: bring it back. Only if it is "
+                    "lost for good, and the VM's memory with it: virsh destroy %s on %s, and start "
+                    "it anew",
+                    src ? m->m.to : m->m.from, m->m.vm_name, src ? m->m.from : m->m.to);
+}
+
 static enum job_event judge_live(struct core *c, struct move_slot *m, int s, int d)
 {
     bool src_job = m->have_src && m->src.vm_job != VM_JOB_NONE;
-    bool dst_job = m->have_dst && m->dst.vm_job != VM_JOB_NONE;
+    bool dst_job = m->have_dst && m->dst.vm_job != VM_JOB_NONE, broken = false;
+    bool src_post = post_copy(&m->src, m->have_src, &broken);
+    if (post_copy(&m->dst, m->have_dst, &broken) || src_post)
+        return in_post_copy(c, m, broken);
     if (src_job && (s == SEEN_RUNNING || s == SEEN_PAUSED))
         return wait_for(m, "libvirt on %s is still copying", m->m.from);
     if (s == SEEN_RUNNING)

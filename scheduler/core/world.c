@@ -241,7 +241,7 @@ void vm_moved(struct core *c, const struct move *m)
     if (now && old)
         load_follow(c, now, old);
     /* A definition that was left behind on purpose, and reported, is still there. */
-    if (old && (!m->live || m->offline || old->vm.state != VM_SHUTOFF))
+    if (old && (old->gone || !m->live || m->offline || old->vm.state != VM_SHUTOFF))
         drop_vm(c, from, m->vm);
     c->version++;
 }

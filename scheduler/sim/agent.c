@@ -1,7 +1,7 @@
 /* Agents: the real ones' own command memory and reports (agent/core), on a simulated libvirt. */
 #include <string.h>
 
-#include "scheduler/sim/world.h"
+#include "scheduler/sim/copy.h"
 
 enum { KEPT_MAX = 256 };
 #define EVENT_US    (30 * MSEC) /* several events of one change come together */
@@ -90,7 +90,8 @@ static void tell_progress(struct sim *s, void *arg)
 {
     const struct of_agent *o = arg;
     struct sim_vm *v = &s->vms[o->vm];
-    if (!alive(s, o) || !v->copy || v->copy->from != o->host || v->copy->stage > COPY_HANDOVER)
+    if (!alive(s, o) || !v->copy || v->copy->from != o->host ||
+        v->copy->stage == COPY_FINISHING)
         return;
     if (s->hosts[o->host].wire.welcome && s->hosts[o->host].libvirtd) {
         struct progress *p = cmds_body(MSG_PROGRESS);
@@ -101,7 +102,7 @@ static void tell_progress(struct sim *s, void *arg)
     sim_later(s, PROGRESS_US, (struct sim_due){.run = tell_progress, .arg = again});
 }
 
-void agent_watch(struct sim *s, struct sim_copy *c)
+void agent_watch(struct sim *s, const struct sim_copy *c)
 {
     struct of_agent *o = xcalloc(1, sizeof(*o));
     *o = (struct of_agent){.host = c->from, .life = s->hosts[c->from].agent.life, .vm = c->vm->id};

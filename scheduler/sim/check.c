@@ -2,7 +2,7 @@
  * policy's text of rules; shares no code with planner and core. */
 #include <string.h>
 
-#include "scheduler/sim/world.h"
+#include "scheduler/sim/copy.h"
 
 enum { SPREAD_MAX = 12 }; /* VMs of a rule of spread that are looked at in all their ways */
 
@@ -498,8 +498,11 @@ static bool fleet_rests(const struct sim *s)
 static bool rests(const struct sim *s)
 {
     const struct brain *b = &s->brain;
-    if (s->n_deeds_left || s->n_copies || s->ops || !b->core || b->failed)
+    if (s->n_deeds_left || s->ops || !b->core || b->failed)
         return false;
+    for (size_t i = 0; i < s->n_copies; i++)
+        if (s->copies[i]->stage != COPY_BROKEN) /* that one waits for a person */
+            return false;
     for (size_t i = 0; i < b->n_runs; i++)
         if (b->runs[i].id && !run_ended(b->runs[i].state))
             return false;

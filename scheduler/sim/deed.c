@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "scheduler/sim/world.h"
+#include "scheduler/sim/copy.h"
 
 void deed_done(struct deed *d)
 {
@@ -250,8 +250,13 @@ static void hand_ends(struct sim *s, struct sim_vm *v);
 static void set_guest(struct sim *s, struct sim_vm *v, const struct deed *d)
 {
     if (str_eq(d->what, "writes")) {
-        v->writes_Bps = v->facts.dirty_Bps = d->n;
-        v->hot_bytes = d->m > 0 ? d->m : v->facts.mem_bytes / 4;
+        guest_writes(s, v, d->n, d->m > 0 ? d->m : v->facts.mem_bytes / 4);
+    } else if (str_eq(d->what, "bursts")) {
+        guest_bursts(s, v,
+                     &(struct bursts){.Bps = d->n,
+                                      .hot_bytes = d->m > 0 ? d->m : v->facts.mem_bytes / 4,
+                                      .for_us = d->us,
+                                      .every_us = d->every_us});
     } else if (str_eq(d->what, "crash")) {
         hand_ends(s, v);
     } else {
@@ -297,9 +302,23 @@ static void hand_ends(struct sim *s, struct sim_vm *v)
         return;
     v->excused = true;
     v->wanted = false;
+    if (v->copy && copy_switched(v->copy)) { /* neither half of it is of use alone */
+        copy_forget(s, v->copy);
+        while (v->n_qemus)
+            qemu_end(s, v, v->qemus[0].host, false);
+        return;
+    }
     if (v->copy && v->copy->stage < COPY_FINISHING)
         copy_abort(s, v->copy, "the guest ended during the copy");
     qemu_end(s, v, at, false);
+}
+
+static void hand_switches(struct sim *s, struct sim_vm *v, const struct deed *d)
+{
+    if (v->copy && str_eq(d->what, "switch"))
+        copy_switch(s, v->copy);
+    else if (v->copy)
+        copy_recover(s, v->copy);
 }
 
 static void hand_pauses(struct sim *s, struct sim_vm *v, bool pause)
@@ -336,8 +355,10 @@ static void hand_edits(struct sim *s, struct sim_vm *v)
 
 static void do_hand(struct sim *s, const struct deed *d)
 {
-    struct sim_vm *v = vm_named(s, d->vm);
-    if (str_eq(d->what, "migrate"))
+    struct sim_vm *v = d->vm ? vm_named(s, d->vm) : NULL;
+    if (str_eq(d->what, "switch") || str_eq(d->what, "recover"))
+        for_vms(s, d, hand_switches);
+    else if (str_eq(d->what, "migrate"))
         hand_moves(s, v, d);
     else if (str_eq(d->what, "start"))
         hand_starts(s, v);

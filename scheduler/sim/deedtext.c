@@ -129,10 +129,16 @@ static void add_rest(char **text, const struct deed *d)
         break;
     case DEED_GUEST:
         add(text, "guest %s %s", vm, d->what);
-        if (str_eq(d->what, "writes"))
+        if (str_eq(d->what, "writes") || str_eq(d->what, "bursts"))
             add(text, " %lld", (long long)d->n);
         if (d->m)
             add(text, " %lld", (long long)d->m);
+        if (d->every_us) {
+            add(text, " for ");
+            add_time(text, d->us);
+            add(text, " every ");
+            add_time(text, d->every_us);
+        }
         break;
     case DEED_LINK:
         add(text, "link %s %lldMbit", host, (long long)(d->n / 1000000));

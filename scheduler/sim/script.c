@@ -284,7 +284,8 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
 /* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census xml any", &d->what, e);
+    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census xml any",
+                   &d->what, e);
     if (r == 0)
         r = choice(w, "fail midway moved hang slow mute twice late refuse", &d->how, e);
     d->n = 1;
@@ -309,24 +310,52 @@ static int d_fault(struct words *w, struct deed *d, struct err *e)
 
 static int d_hand(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "migrate start shutdown destroy pause resume undefine edit", &d->what, e);
+    int r = choice(w, "migrate start shutdown destroy pause resume undefine edit switch recover",
+                   &d->what, e);
+    if (r == 0 && (str_eq(d->what, "switch") || str_eq(d->what, "recover")))
+        return vm_or_all(w, &d->vm, e);
     if (r == 0)
         r = name(w, "a VM", &d->vm, e);
     return r == 0 && str_eq(d->what, "migrate") ? name(w, "the host it goes to", &d->to, e) : r;
 }
 
+static int expect_word(struct words *w, const char *wanted, struct err *e)
+{
+    const char *x = word(w);
+    return str_eq(x, wanted) ? 0 : bad(w, x, wanted, e);
+}
+
+/* for 10s every 60s */
+static int rhythm(struct words *w, struct deed *d, struct err *e)
+{
+    int r = expect_word(w, "for", e);
+    if (r == 0)
+        r = duration(w, &d->us, e);
+    if (r == 0)
+        r = expect_word(w, "every", e);
+    if (r == 0)
+        r = duration(w, &d->every_us, e);
+    if (r == 0 && (d->us <= 0 || d->every_us <= d->us))
+        r = err_set(e, -EINVAL, "%s: a burst is to be shorter than from one to the next", w->where);
+    return r;
+}
+
+/* guest VM writes BYTES [OVER] · bursts BYTES [OVER] for DURATION every DURATION */
 static int d_guest(struct words *w, struct deed *d, struct err *e)
 {
     int r = vm_or_all(w, &d->vm, e);
     if (r == 0)
-        r = choice(w, "crash deaf obedient writes", &d->what, e);
-    if (r < 0 || !str_eq(d->what, "writes"))
+        r = choice(w, "crash deaf obedient writes bursts", &d->what, e);
+    bool bursts = r == 0 && str_eq(d->what, "bursts");
+    if (r < 0 || (!bursts && !str_eq(d->what, "writes")))
         return r;
-    const char *x = word(w), *over = word(w);
+    const char *x = word(w);
     if (!x)
         return bad(w, x, "bytes per second", e);
     r = in(w, parse_bytes(x, &d->n, e), e);
-    return r == 0 && over ? in(w, parse_bytes(over, &d->m, e), e) : r;
+    if (r == 0 && w->next < w->n && !(bursts && str_eq(w->at[w->next], "for")))
+        r = in(w, parse_bytes(word(w), &d->m, e), e);
+    return r == 0 && bursts ? rhythm(w, d, e) : r;
 }
 
 static int d_link(struct words *w, struct deed *d, struct err *e)

@@ -6,10 +6,10 @@
  * Time     virtual, in µs since the beginning of the run. Nothing waits for a real clock.
  * Same     fleet, policy, seed and deeds give the same log, byte for byte, on every machine.
  * Owner    struct sim owns everything in it.   Thread any, no sharing.
- * Map      world.h the truth · clock.c events · world.c hosts and VMs · copy.c a migration as QEMU does
- *          it, links · virt.c libvirt's answers · ceph.c images · agent.c agents · wire.c connections ·
- *          brain.c scheduler and store · deed.c what happens to them · check.c invariants ·
- *          script.c deeds as text. */
+ * Map      world.h the truth · clock.c events · world.c hosts and VMs · guest.c what guests write ·
+ *          copy.c, postcopy.c a migration as QEMU does it, links · virt.c libvirt's answers · ceph.c
+ *          images · agent.c agents · wire.c connections · brain.c scheduler and store · deed.c what
+ *          happens to them · check.c invariants · script.c deeds as text. */
 #pragma once
 
 #include "lib/base/err.h"
@@ -25,6 +25,7 @@ struct sim_times {
     int64_t ceph_us;     /* one question about images */
     int64_t start_us;    /* of a migration, until its first byte: QEMU starts at the destination */
     int64_t handover_us; /* pause beyond the sending of the rest */
+    int64_t emulated_handover_us, emulated_handover_max_us; /* without KVM: anything between */
     int64_t finish_us;   /* from the guest's running there until libvirt has answered */
     int64_t shutdown_us;
     int64_t restart_us; /* of a daemon that was killed: what systemd waits */
@@ -60,8 +61,9 @@ enum deed_kind {
     DEED_CLOCK,    /* us: wall clocks jump */
     DEED_FAULT,    /* see struct deed */
     DEED_HAND, /* somebody else; what: migrate, start, shutdown, destroy, pause, resume, undefine,
-                  * edit (its XML) */
-    DEED_GUEST, /* vm; what: crash, deaf, obedient, writes (n bytes/s, m bytes again and again) */
+                * edit (its XML); switch (to post-copy), recover (post-copy that broke off): vm NULL: all */
+    DEED_GUEST, /* vm; what: crash, deaf, obedient, writes (n bytes/s, m bytes again and again), bursts
+                 * (so much, for us of each every_us) */
     DEED_LINK,  /* host or all; n bit/s */
     DEED_KINDS
 };
@@ -75,6 +77,7 @@ struct deed {
     char *host, *vm;  /* names; NULL: all, any */
     char *to;         /* HAND migrate */
     int64_t n, m, us; /* FAULT: n times (0: always); us: slow, late */
+    int64_t every_us;
     struct request request;
     char *policy; /* folder, for the log; the policy itself: */
     struct policy *loaded;

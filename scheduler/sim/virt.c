@@ -2,7 +2,7 @@
  * those of agent/hv, which the lab holds against the real libvirt. */
 #include <string.h>
 
-#include "scheduler/sim/world.h"
+#include "scheduler/sim/copy.h"
 
 struct op_turn {
     int64_t no;
@@ -211,7 +211,9 @@ static void do_abort(struct sim *s, struct sim_op *op)
     const struct sim_vm *v = vm_named(s, q->vm);
     struct sim_copy *c = v ? v->copy : NULL;
     if (!c || c->from != op->host || c->offline || c->stage >= COPY_HANDOVER) {
-        say_done(s, op, "check_failed", "no migration to abort");
+        say_done(s, op, "check_failed",
+                 c && copy_switched(c) ? "cannot abort migration in post-copy mode"
+                                       : "no migration to abort");
         return;
     }
     copy_abort(s, c, "operation aborted: migration out job: canceled by client");
@@ -230,6 +232,8 @@ static void do_tune(struct sim *s, struct sim_op *op)
         v->copy->downtime_us = q->downtime_us;
     if (q->bandwidth_Bps > 0)
         v->copy->cap_Bps = q->bandwidth_Bps;
+    if (q->postcopy)
+        copy_switch(s, v->copy);
     copies_share(s);
     say_done(s, op, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Hosts and VMs as they really are. */
 #include <string.h>
 
-#include "scheduler/sim/world.h"
+#include "scheduler/sim/copy.h"
 
 struct sim_times sim_times_default(void)
 {
@@ -10,6 +10,8 @@ struct sim_times sim_times_default(void)
                               .ceph_us = 30 * MSEC,
                               .start_us = 1200 * MSEC,
                               .handover_us = 50 * MSEC,
+                              .emulated_handover_us = 80 * MSEC,
+                              .emulated_handover_max_us = 240 * MSEC,
                               .finish_us = 200 * MSEC,
                               .shutdown_us = 8 * SEC,
                               .restart_us = SEC,
@@ -145,7 +147,8 @@ bool vm_seen(const struct sim *s, const struct sim_vm *v, int host, struct vm *r
     ret->state = !q ? VM_SHUTOFF : q->state == QEMU_RUNNING ? VM_RUNNING : VM_PAUSED;
     if (q && v->copy && v->copy->from == host && v->copy->stage != COPY_STARTING)
         ret->job = VM_JOB_MIGRATING_OUT;
-    if (q && q->state == QEMU_INCOMING)
+    if (q && (q->state == QEMU_INCOMING ||
+              (v->copy && v->copy->to == host && copy_switched(v->copy))))
         ret->job = VM_JOB_MIGRATING_IN;
     return true;
 }
@@ -209,7 +212,7 @@ static void add_vm(struct sim *s, const struct snap_vm *from)
     bool runs = from->v->state != VM_SHUTOFF;
     complete(&v->facts);
     v->writes_Bps = v->facts.dirty_Bps > 0 ? v->facts.dirty_Bps : 0;
-    v->hot_bytes = v->facts.mem_bytes / 4;
+    v->hot_bytes = v->facts.mem_bytes; /* nobody knows how much of it is written again and again */
     v->wanted = runs;
     if (v->facts.persistent || !runs)
         *(int *)vec_add(&v->defs, &v->n_defs) = from->host;

@@ -49,7 +49,8 @@ struct sim_vm {
     size_t n_watches;
     int64_t lock; /* client that owns the exclusive lock, 0 nobody */
     struct sim_copy *copy;
-    int64_t writes_Bps, hot_bytes; /* what its guest writes, and at most how much of it anew */
+    int64_t writes_Bps, hot_bytes; /* what its guest writes now, and at most how much of it anew */
+    int64_t habit;                 /* a scheduled change of an earlier habit is void */
     bool deaf;                     /* its guest does not hear the power button */
     bool wanted;                   /* it ran, and nobody told it to stop */
     bool excused;                  /* a foreign hand is answerable for its state from now on */
@@ -95,23 +96,6 @@ struct sim_host {
     int64_t excess_bytes; /* it held more than it may from the beginning */
 };
 enum ceph_mood { CEPH_WORKS, CEPH_HANGS, CEPH_DENIES };
-
-/* ---- migrations ---------------------------------------------------------------------------------- */
-enum copy_stage { COPY_STARTING, COPY_SENDING, COPY_HANDOVER, COPY_FINISHING };
-struct sim_copy {
-    struct sim_vm *vm;
-    int from, to;
-    enum copy_stage stage;
-    struct sim_op *op; /* the command that waits for it; NULL: nobody's any more */
-    bool offline, auto_converge, undefine, persist, foreign;
-    int64_t cap_Bps, downtime_us;
-    int64_t rate_Bps, rest_bytes, sent_bytes, pass, pass_began_us,
-        moved_us; /* moved_us: up to when rest is true */
-    int64_t began_us, first_byte_us, pause_us, throttle_ppm;
-    int64_t turn;       /* a scheduled event of an earlier turn is void */
-    int64_t stalled_us; /* no byte went since; NEVER: they go */
-    bool midway, moved; /* faults: fails half-way; moves, then says that it failed */
-};
 
 /* ---- commands that libvirt is carrying out --------------------------------------------------------- */
 struct fault {
@@ -235,28 +219,20 @@ void vm_touched(struct sim *s, struct sim_vm *v, int host); /* libvirt there rai
 int64_t host_used(const struct sim *s, int host);
 bool host_reaches(const struct sim *s, int from, int to);
 
+/* guest.c */
+void guest_writes(struct sim *s, struct sim_vm *v, int64_t Bps, int64_t hot_bytes);
+/* So much for `for_us` of each `every_us`, beginning now; in between what it writes at present. */
+struct bursts {
+    int64_t Bps, hot_bytes, for_us, every_us;
+};
+void guest_bursts(struct sim *s, struct sim_vm *v, const struct bursts *b);
+
 /* ceph.c */
 void image_facts(struct sim *s, int host, const struct disk *disks, size_t n, struct sim_vm *v,
                  struct image_fact **ret, size_t *ret_n);
 void watch_open(struct sim *s, struct sim_vm *v, int host, int64_t client);
 void watch_strangers_leave(struct sim_vm *v);
 void watch_close(struct sim *s, struct sim_vm *v, int64_t client, bool lingers);
-
-/* copy.c */
-struct copy_order {
-    int from, to;
-    const struct migrate *order; /* NULL: by a foreign hand, with virsh's usual flags */
-    struct sim_op *op;
-    const struct fault *fault;
-};
-void copy_begin(struct sim *s, struct sim_vm *v, const struct copy_order *o);
-void copy_abort(struct sim *s, struct sim_copy *c,
-                const char *error); /* at the source; before the hand-over */
-void copies_share(struct sim *s);   /* something about links has changed */
-void copy_progress(const struct sim *s, const struct sim_copy *c, struct progress *ret);
-void copies_host_died(struct sim *s, int host);
-void copies_libvirtd_died(struct sim *s, int host);
-void copies_libvirtd_back(struct sim *s, int host);
 
 /* virt.c */
 void virt_begin(struct sim *s, int host, const struct msg *cmd); /* copies */
@@ -276,7 +252,7 @@ void agent_answer(struct sim *s, int host, const struct msg *cmd, struct msg *re
 void agent_event(struct sim *s, int host, int vm);
 void agent_libvirtd(struct sim *s, int host, bool up);
 void agent_welcome(struct sim *s, int host, int64_t term);
-void agent_watch(struct sim *s, struct sim_copy *c); /* its progress is told once a second */
+void agent_watch(struct sim *s, const struct sim_copy *c); /* its progress is told once a second */
 void agent_free(struct sim_agent *a);
 
 /* wire.c */

@@ -16,6 +16,7 @@ struct making {
     struct scenario *sc;
     int hosts, vms;
     int64_t free_gib[HOSTS_MAX];
+    bool post_copy;
 };
 
 static int below(struct making *m, int n)
@@ -103,8 +104,11 @@ static void make_policy(struct making *m)
     int retries = below(m, 4), timeout = chance(m, 80) ? 800 : 20;
     const char *parallel = chance(m, 50) ? "auto" : chance(m, 50) ? "1" : "3";
     const char *undefine = chance(m, 90) ? "true" : "false";
-    add(text, "migration: {retries: %d, parallel: %s, undefine_source: %s, timeout: %ds/GiB}\n",
-        retries, parallel, undefine, timeout);
+    m->post_copy = chance(m, 25);
+    add(text,
+        "migration: {retries: %d, parallel: %s, undefine_source: %s, timeout: %ds/GiB, post_copy: "
+        "%s}\n",
+        retries, parallel, undefine, timeout, m->post_copy ? "true" : "false");
     int rules = below(m, 4);
     if (rules)
         add(text, "rules:\n");
@@ -280,6 +284,32 @@ static void hand(struct making *m, int at)
         line(m, "%ds someone %s v%d", at, acts[act], v);
 }
 
+/* Idle, busy, or now this and now that. */
+static void guest_habit(struct making *m)
+{
+    int v = vm(m), mib = 1 << below(m, 9), over = 1 << below(m, 12);
+    int at = chance(m, 60) ? 0 : below(m, SPAN_S), on = 1 + below(m, 40);
+    if (chance(m, 50))
+        line(m, "%ds guest v%d writes %dMiB", at, v, mib);
+    else
+        line(m, "%ds guest v%d bursts %dMiB %dMiB for %ds every %ds", at, v, 4 * mib, over, on,
+             on + 1 + below(m, 90));
+}
+
+/* Whatever is being copied at that moment goes over; what breaks is recovered later, or it is not. */
+static void switch_over(struct making *m)
+{
+    int at = 20 + below(m, SPAN_S / 4);
+    line(m, "%ds someone switch all", at);
+    if (chance(m, 60)) {
+        int h = host(m);
+        line(m, "%ds cut h%d all", at + below(m, 5), h);
+        line(m, "%ds cut h%d heal", at + 40 + below(m, 60), h);
+    }
+    if (chance(m, 80))
+        line(m, "%ds someone recover all", at + 60 + below(m, SPAN_S));
+}
+
 void soak_make(uint64_t seed, struct scenario *ret)
 {
     static const char *const links[] = {"1Gbit", "1Gbit", "10Gbit", "400Mbit"};
@@ -292,10 +322,10 @@ void soak_make(uint64_t seed, struct scenario *ret)
     line(&m, "seed %llu", (unsigned long long)seed);
     line(&m, "until 3h");
     line(&m, "0s link all %s", links[below(&m, 4)]);
-    for (int i = below(&m, 4); i > 0; i--) {
-        int v = vm(&m), mib = 1 << below(&m, 9);
-        line(&m, "0s guest v%d writes %dMiB", v, mib);
-    }
+    for (int i = below(&m, 5); i > 0; i--)
+        guest_habit(&m);
+    if (m.post_copy)
+        switch_over(&m);
     if (chance(&m, 20))
         line(&m, "0s guest v%d deaf", vm(&m));
     int n = 3 + below(&m, DEEDS_MAX - 2);
