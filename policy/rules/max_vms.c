@@ -25,7 +25,8 @@ static bool allows(const struct rule *r, const struct rule_match *m, const struc
         cleanup(freep) char *domain = domain_text(r->across, f->hosts[host]);
         ret_why->code = R_MAX_VMS;
         ret_why->what = xasprintf("rule %s", r->name);
-        ret_why->need = xasprintf("at most %lld VMs of the rule in %s", (long long)r->max, domain);
+        ret_why->need = xasprintf("at most %lld VM%s of the rule in %s", (long long)r->max,
+                                  r->max == 1 ? "" : "s", domain);
         ret_why->have = xasprintf("%lld, moves in flight included", (long long)there);
         ret_why->need_n = there + 1;
         ret_why->have_n = r->max;

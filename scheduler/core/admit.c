@@ -26,13 +26,26 @@ static int64_t rest_of(const struct core *c, const struct move_slot *m)
     return v ? turns_first_bytes(&v->vm) : m->m.mem_bytes;
 }
 
+/* Each queued move asks who else is on its way: few are, of many that wait. */
+static void find_active(struct core *c)
+{
+    if (!c->active_stale)
+        return;
+    c->active = xrealloc(c->active, c->n_open_moves + 1, sizeof(*c->active));
+    c->n_active = 0;
+    for (size_t i = 0; i < c->n_open_moves; i++)
+        if (move_active(c->open_moves[i]) && !c->open_moves[i]->m.offline)
+            c->active[c->n_active++] = c->open_moves[i];
+    c->active_stale = false;
+}
+
 static struct turns_link link_of(const struct core *c, const char *host, bool in)
 {
     const struct host_slot *h = host_find(c, host);
     struct turns_link l = {.link_bps = h ? h->rec.last.link_bps : -1};
-    for (size_t i = 0; i < c->n_open_moves; i++) {
-        const struct move_slot *m = c->open_moves[i];
-        if (!move_active(m) || m->m.offline || !str_eq(in ? m->m.to : m->m.from, host))
+    for (size_t i = 0; i < c->n_active; i++) {
+        const struct move_slot *m = c->active[i];
+        if (!str_eq(in ? m->m.to : m->m.from, host))
             continue;
         l.active++;
         l.rest_bytes += rest_of(c, m);
@@ -51,10 +64,8 @@ static bool link_has_room(const struct core *c, const char *host, bool in)
 static bool below_limit(const struct core *c, const struct move_slot *m, int64_t limit)
 {
     int64_t out = 0, in = 0, mine = 0;
-    for (size_t i = 0; i < c->n_open_moves; i++) {
-        const struct move_slot *o = c->open_moves[i];
-        if (!move_active(o) || o->m.offline)
-            continue;
+    for (size_t i = 0; i < c->n_active; i++) {
+        const struct move_slot *o = c->active[i];
         mine += o->m.run == m->m.run;
         out += str_eq(o->m.from, m->m.from);
         in += str_eq(o->m.to, m->m.to);
@@ -62,8 +73,9 @@ static bool below_limit(const struct core *c, const struct move_slot *m, int64_t
     return mine < limit && out < limit && in < limit;
 }
 
-bool admit_now(const struct core *c, const struct run *r, const struct move_slot *m)
+bool admit_now(struct core *c, const struct run *r, const struct move_slot *m)
 {
+    find_active(c);
     int64_t limit = r->parallel > 0 ? r->parallel : c->policy.migration.parallel;
     if (limit > 0)
         return below_limit(c, m, limit);

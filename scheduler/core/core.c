@@ -214,6 +214,7 @@ void core_free(struct core *c)
     free(c->moves);
     free(c->open_runs);
     free(c->open_moves);
+    free(c->active);
     lookup_done(&c->vms);
     lookup_done(&c->moved);
     free(c->order->sorted);
@@ -409,6 +410,7 @@ static void on_note(struct core *c, const struct entry *note)
 /* Let everything that can go on go on, then save what changed. */
 static void finish_step(struct core *c)
 {
+    c->active_stale = true;
     for (size_t i = 0; i < c->n_open_moves; i++)
         if (!job_final((enum job_state)c->open_moves[i]->m.state))
             move_tick(c, c->open_moves[i]);

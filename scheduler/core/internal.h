@@ -1,11 +1,11 @@
 /* scheduler/core/internal.h: the core's own state, shared by the files of this room only.
- * Map   world.c inventory and snapshots · load.c, series.c measured load · ask.c commands and their answers · check.c what answers of
- *       the real checks mean · run.c life of a run · runhosts.c its hosts · planned.c plans as data ·
- *       runplan.c planning · runcheck.c with the real checks · admit.c whose turn it is · waits.c moves
- *       that wait · move.c life of a move · heard.c what is heard of it · settle.c where a VM is, from
- *       evidence · drain.c the end of a drain · request.c operator verbs · label.c one of them ·
- *       view.c queries · core.c dispatch · xml.c texts of the VMs' XML · lists.c what is found without
- *       a search, and what is open.
+ * Map   world.c inventory and snapshots · load.c, series.c measured load · ask.c commands and their
+ *       answers · check.c what answers of the real checks mean · run.c life of a run · runhosts.c its
+ *       hosts · planned.c plans as data · runplan.c planning · runcheck.c with the real checks · place.c
+ *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
+ *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
+ *       a drain · request.c operator verbs · label.c one of them · view.c queries · core.c dispatch ·
+ *       xml.c texts of the VMs' XML · lists.c what is found without a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
@@ -143,6 +143,7 @@ struct move_slot {
     bool prep_done;
     bool place_lost;          /* to others, while both ends were asked */
     int64_t held_version;     /* of the fleet, when its place was last held against it */
+    int64_t look_again_us;    /* blocked: not before, while the fleet is the same; 0: it is not */
     bool silence_noted;       /* in the note */
     bool waits_for_checks;    /* said once: they get no answer */
     bool gave_up;             /* aborted because it took too long */
@@ -179,6 +180,9 @@ struct core {
     size_t n_open_runs;
     struct move_slot **open_moves;
     size_t n_open_moves;
+    struct move_slot **active; /* of these, those that have their turn: see admit.c */
+    size_t n_active;
+    bool active_stale;
     struct ask *asks; /* by id */
     size_t n_asks;
     struct pending *pending;
@@ -327,8 +331,6 @@ bool run_has_unplanned(struct core *c, const struct run_slot *r);
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried);
 /* A new target for one queued move: true and m->to set, or false and *stay (plan_stay of the VM). */
-/* Is there still room for it where it goes, and do its rules allow it? False: why is in its note. */
-bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m);
 bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried);
 
 /* runcheck.c: what a plan proposes, really asked */
@@ -338,8 +340,14 @@ bool run_ask_unknown(struct core *c, struct run_slot *r, const struct snapshot *
 void run_plan_answer(struct core *c, const struct ask *a, const struct msg *m);
 void run_judge_answers(struct core *c, struct run_slot *r, const struct snapshot *s);
 
+/* place.c */
+/* Is there still room for it where it goes, and do its rules allow it? False: why is in its note. */
+bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m);
+/* The same, or elsewhere (m->to). False: it waits, or has waited too long and is refused. */
+bool place_found(struct core *c, struct run_slot *r, struct move_slot *m);
+
 /* admit.c: when a queued move gets its turn */
-bool admit_now(const struct core *c, const struct run *r, const struct move_slot *m);
+bool admit_now(struct core *c, const struct run *r, const struct move_slot *m);
 void admit_flows(struct core *c, struct move_slot *m); /* its first bytes were seen */
 
 /* waits.c: moves that wait for others of their run */

@@ -279,7 +279,7 @@ static void released(struct core *c, struct move_slot *m)
     cleanup(freep) char *where = !m->began ? xstrdup(", nothing was begun")
                                  : down || m->source_lost
                                      ? xstrdup("")
-                                           : xasprintf(", it is on %s as before", m->m.from);
+                                     : xasprintf(", it is on %s as before", m->m.from);
     say(c, (struct about){.m = m}, "move.failed", "vm/%s not moved to %s%s: %s", m->m.vm_name,
         m->m.to, where, m->m.error ? m->m.error : "unknown error");
 }
@@ -305,6 +305,7 @@ int move_event(struct core *c, struct move_slot *m, enum job_event ev)
         return r;
     }
     m->m.state = (int)st;
+    c->active_stale = true;
     if (st != was)
         m->dirty = true;
     if (run)
@@ -405,8 +406,8 @@ static void give_up_late(struct core *c, struct move_slot *m)
     int64_t gib = m->m.mem_bytes / GIB, limit_us = c->policy.migration.timeout_us_per_gib;
     bool copying = m->m.state == JOB_COPYING ||
                    (m->m.state == JOB_UNCERTAIN && m->src.vm_job == VM_JOB_MIGRATING_OUT);
-    if (!copying || !m->m.live || m->m.cancel || m->m.progress.postcopy || m->gave_up || limit_us <= 0 ||
-        c->now_us - m->copy_start_us <= limit_us * (gib < 2 ? 2 : gib))
+    if (!copying || !m->m.live || m->m.cancel || m->m.progress.postcopy || m->gave_up ||
+        limit_us <= 0 || c->now_us - m->copy_start_us <= limit_us * (gib < 2 ? 2 : gib))
         return;
     m->gave_up = true;
     set_str(&m->m.error, "it did not converge within the policy's time; the copy was given up");

@@ -5,7 +5,6 @@
 
 #include "scheduler/core/internal.h"
 
-#define GIVE_UP_US      (60 * SEC) /* a queued move that no host would take for so long becomes a stay */
 #define SILENCE_MAX_US  (600 * SEC) /* checks without an answer before a move is given up */
 #define PLANNING_MAX_US (180 * SEC)
 #define LEFT_WAIT_US    (5 * SEC) /* the source says "gone" before the other host says "here" */
@@ -202,34 +201,6 @@ static bool still_wanted(struct core *c, struct run_slot *r, struct move_slot *m
     return true;
 }
 
-bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m)
-{
-    struct snapshot_store snap;
-    struct reason why = {0};
-    snapshot_make(c, r->run.id, m->m.id, &snap);
-    int vm = snap_vm_id(c, &snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
-    for (size_t i = 0; i < r->n_moves; i++) { /* their room is not there yet, so they have none */
-        const struct move_slot *o = r->moves[i];
-        int other =
-            waits_still(c, o) && move_of_vm(c, o->m.vm) == o ? snap_vm_id(c, &snap.s, o->m.vm) : -1;
-        if (other >= 0) {
-            snap.vms[other].moving_to = -1;
-            snap.vms[other].leaves = true;
-        }
-    }
-    struct plan_index *x = fleet_index(c, &snap.s);
-    bool ok = vm >= 0 && to >= 0 && plan_holds_from(x, vm, to, &why) &&
-              (!m->m.live || plan_vm_movable(&snap.s, &c->policy, vm, &why));
-    plan_index_free(x);
-    snapshot_done(&snap);
-    if (!ok && why.code) {
-        cleanup(freep) char *text = reason_sentence(&why);
-        set_str(&m->m.note, text);
-    }
-    shape_done(&reason_shape, &why);
-    return ok;
-}
-
 static bool agents_ready(const struct core *c, const struct move_slot *m)
 {
     const struct host_slot *f = host_find(c, m->m.from);
@@ -255,27 +226,14 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
     }
     if (!admit_now(c, &r->run, m))
         return;
-    if (!target_holds(c, r, m)) {
-        cleanup(freep) char *was = xstrdup(m->m.to);
-        if (m->m.parks || !run_replan_move(c, r, m, false)) {
-            if (!m->blocked_since_us)
-                m->blocked_since_us = c->now_us;
-            if (c->now_us - m->blocked_since_us > GIVE_UP_US) {
-                set_str(&m->m.error, m->m.note);
-                move_event(c, m, JEV_REFUSED);
-            }
-            return;
-        }
-        if (!str_eq(was, m->m.to))
-            say(c, (struct about){.m = m}, "move.replanned",
-                "vm/%s will go to %s instead of %s: %s", m->m.vm_name, m->m.to, was,
-                m->m.note ? m->m.note : "?");
-    }
+    if (!place_found(c, r, m))
+        return;
     if (!m->waits_for_checks)
         set_str(&m->m.note, NULL);
     m->began = m->place_lost = false;
     m->admitted_us = c->now_us;
     m->held_version = c->version;
+    m->look_again_us = 0;
     move_event(c, m, JEV_ADMIT);
 }
 

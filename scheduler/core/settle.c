@@ -191,7 +191,8 @@ static enum job_event in_post_copy(struct core *c, struct move_slot *m, bool bro
                         m->m.to, m->m.from);
     if (!m->post_copy_told)
         say(c, (struct about){.m = m}, "move.postcopy",
-            "vm/%s: post-copy broke off; a part of its memory is on %s only: Drover touches neither "
+            "vm/%s: post-copy broke off; a part of its memory is on %s only: Drover touches "
+            "neither "
             "side",
             m->m.vm_name, m->m.from);
     m->post_copy_told = true;

@@ -90,8 +90,7 @@ static void tell_progress(struct sim *s, void *arg)
 {
     const struct of_agent *o = arg;
     struct sim_vm *v = &s->vms[o->vm];
-    if (!alive(s, o) || !v->copy || v->copy->from != o->host ||
-        v->copy->stage == COPY_FINISHING)
+    if (!alive(s, o) || !v->copy || v->copy->from != o->host || v->copy->stage == COPY_FINISHING)
         return;
     if (s->hosts[o->host].wire.welcome && s->hosts[o->host].libvirtd) {
         struct progress *p = cmds_body(MSG_PROGRESS);

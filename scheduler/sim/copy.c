@@ -117,7 +117,7 @@ static void finished(struct sim *s, struct sim_copy *c)
         define_on(s, v, c->from, false);
     sim_say(s, "world: vm/%s is on %s now", v->facts.name, s->hosts[c->to].facts.name);
     copy_answer(s, c, !c->moved,
-           c->moved ? "operation failed: migration job: unexpectedly failed" : NULL);
+                c->moved ? "operation failed: migration job: unexpectedly failed" : NULL);
     copy_forget(s, c);
 }
 
@@ -222,7 +222,8 @@ static void pass_ended(struct sim *s, struct sim_copy *c)
         c->throttle_ppm = c->throttle_ppm < THROTTLE_MAX_PPM ? c->throttle_ppm : THROTTLE_MAX_PPM;
     }
     c->pass++;
-    copy_later(s, c, mul_div(c->rest_bytes, SEC, c->rate_Bps > 0 ? c->rate_Bps : 1) + 1, pass_ended);
+    copy_later(s, c, mul_div(c->rest_bytes, SEC, c->rate_Bps > 0 ? c->rate_Bps : 1) + 1,
+               pass_ended);
 }
 
 static void stalled(struct sim *s, struct sim_copy *c)

@@ -313,11 +313,15 @@ static void hand_ends(struct sim *s, struct sim_vm *v)
     qemu_end(s, v, at, false);
 }
 
+/* What an operator does about post-copy. One half of it is gone: it can only be started anew. */
 static void hand_switches(struct sim *s, struct sim_vm *v, const struct deed *d)
 {
     if (v->copy && str_eq(d->what, "switch"))
         copy_switch(s, v->copy);
-    else if (v->copy)
+    else if (v->copy && v->copy->stage == COPY_BROKEN && v->n_qemus == 1) {
+        hand_ends(s, v);
+        hand_starts(s, v);
+    } else if (v->copy)
         copy_recover(s, v->copy);
 }
 

@@ -35,11 +35,8 @@ static void turn(struct sim *s, void *arg)
 
 void guest_bursts(struct sim *s, struct sim_vm *v, const struct bursts *b)
 {
-    struct habit first = {.v = v,
-                          .no = ++v->habit,
-                          .b = *b,
-                          .calm_Bps = v->writes_Bps,
-                          .calm_bytes = v->hot_bytes};
+    struct habit first = {
+        .v = v, .no = ++v->habit, .b = *b, .calm_Bps = v->writes_Bps, .calm_bytes = v->hot_bytes};
     /* an agent tells the middle one of three samples: what is so for most of the time */
     v->facts.dirty_Bps = 2 * b->for_us > b->every_us ? b->Bps : v->writes_Bps;
     turn(s, &first);

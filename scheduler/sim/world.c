@@ -147,8 +147,8 @@ bool vm_seen(const struct sim *s, const struct sim_vm *v, int host, struct vm *r
     ret->state = !q ? VM_SHUTOFF : q->state == QEMU_RUNNING ? VM_RUNNING : VM_PAUSED;
     if (q && v->copy && v->copy->from == host && v->copy->stage != COPY_STARTING)
         ret->job = VM_JOB_MIGRATING_OUT;
-    if (q && (q->state == QEMU_INCOMING ||
-              (v->copy && v->copy->to == host && copy_switched(v->copy))))
+    if (q &&
+        (q->state == QEMU_INCOMING || (v->copy && v->copy->to == host && copy_switched(v->copy))))
         ret->job = VM_JOB_MIGRATING_IN;
     return true;
 }

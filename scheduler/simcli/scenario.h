@@ -44,8 +44,9 @@ int scenario_run(const struct scenario *sc, const struct twist *t, struct outcom
                  struct err *e);
 void outcome_done(struct outcome *o);
 /* check.c: once for each of its effects, and with and without having stored what it decided. Says what
- * goes wrong. An exit code of simcli.h. */
-int scenario_crash_all(const struct scenario *sc, int64_t effects, int64_t *ret_runs);
+ * goes wrong. most > 0: of more effects than that, the first half of so many, then every n-th. An exit
+ * code of simcli.h. */
+int scenario_crash_all(const struct scenario *sc, int64_t effects, int64_t most, int64_t *ret_runs);
 
 /* expect.c: is what the line says true of the simulation at its end? NULL: yes; else a sentence
  * (given). Lines: run N STATE · vm NAME on HOST · vm NAME off · host NAME STATE · log "TEXT" ·

@@ -306,8 +306,8 @@ static void switch_over(struct making *m)
         line(m, "%ds cut h%d all", at + below(m, 5), h);
         line(m, "%ds cut h%d heal", at + 40 + below(m, 60), h);
     }
-    if (chance(m, 80))
-        line(m, "%ds someone recover all", at + 60 + below(m, SPAN_S));
+    line(m, "%ds someone recover all", at + 60 + below(m, SPAN_S));
+    line(m, "%ds someone recover all", SPAN_S + 200); /* all is healed */
 }
 
 void soak_make(uint64_t seed, struct scenario *ret)

@@ -9,6 +9,8 @@
 #include "scheduler/simcli/scenario.h"
 #include "scheduler/simcli/simcli.h"
 
+enum { CRASHES_MAX = 300 }; /* moments of one seed: a run that waits for hours has thousands */
+
 struct soak {
     const char *out;
     bool crash;
@@ -46,7 +48,7 @@ static int one(struct soak *k, uint64_t seed)
         printf("seed %llu: %s\n", (unsigned long long)seed, o.violation);
         keep(k, &sc, &t, o.violation);
     } else if (k->crash) {
-        int r = scenario_crash_all(&sc, o.effects, &k->crashes);
+        int r = scenario_crash_all(&sc, o.effects, CRASHES_MAX, &k->crashes);
         k->bad += r != SIM_OK;
         if (r != SIM_OK)
             keep(k, &sc, &t, "see the crash above");

@@ -1,0 +1,74 @@
+/* A queued move's place: held against the fleet as it is now, another looked for, or waited for one. */
+#include "scheduler/core/internal.h"
+
+#define GIVE_UP_US    (60 * SEC) /* for so long no host takes it: then it stays */
+#define LOOK_AGAIN_US (5 * SEC)  /* a blocked one, also when nothing is known to be new */
+
+bool target_holds(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    struct snapshot_store snap;
+    struct reason why = {0};
+    snapshot_make(c, r->run.id, m->m.id, &snap);
+    int vm = snap_vm_id(c, &snap.s, m->m.vm), to = snap_host_id(&snap.s, m->m.to);
+    for (size_t i = 0; i < r->n_moves; i++) { /* their room is not there yet, so they have none */
+        const struct move_slot *o = r->moves[i];
+        int other =
+            waits_still(c, o) && move_of_vm(c, o->m.vm) == o ? snap_vm_id(c, &snap.s, o->m.vm) : -1;
+        if (other >= 0) {
+            snap.vms[other].moving_to = -1;
+            snap.vms[other].leaves = true;
+        }
+    }
+    struct plan_index *x = fleet_index(c, &snap.s);
+    bool ok = vm >= 0 && to >= 0 && plan_holds_from(x, vm, to, &why) &&
+              (!m->m.live || plan_vm_movable(&snap.s, &c->policy, vm, &why));
+    plan_index_free(x);
+    snapshot_done(&snap);
+    if (!ok && why.code) {
+        cleanup(freep) char *text = reason_sentence(&why);
+        set_str(&m->m.note, text);
+    }
+    shape_done(&reason_shape, &why);
+    return ok;
+}
+
+/* It was blocked, and the fleet is as it was then: the answer would be the same. */
+static bool nothing_new(const struct core *c, const struct move_slot *m)
+{
+    return m->held_version == c->version && c->now_us < m->look_again_us;
+}
+
+static bool goes_elsewhere(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    cleanup(freep) char *was = xstrdup(m->m.to);
+    if (nothing_new(c, m) || m->m.parks || !run_replan_move(c, r, m, false))
+        return false;
+    if (!str_eq(was, m->m.to))
+        say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s: %s",
+            m->m.vm_name, m->m.to, was, m->m.note ? m->m.note : "?");
+    return true;
+}
+
+static void is_blocked(struct core *c, struct move_slot *m)
+{
+    if (!nothing_new(c, m)) {
+        m->held_version = c->version;
+        m->look_again_us = c->now_us + LOOK_AGAIN_US;
+    }
+    if (!m->blocked_since_us)
+        m->blocked_since_us = c->now_us;
+    if (c->now_us - m->blocked_since_us <= GIVE_UP_US)
+        return;
+    m->look_again_us = 0;
+    set_str(&m->m.error, m->m.note);
+    move_event(c, m, JEV_REFUSED);
+}
+
+bool place_found(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    bool holds = !nothing_new(c, m) && target_holds(c, r, m);
+    if (holds || goes_elsewhere(c, r, m))
+        return true;
+    is_blocked(c, m);
+    return false;
+}
