@@ -47,7 +47,7 @@ _drover()
     --from) _drover_words 'ganeti csv table'; return ;;
     --policy | --dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --socket | --snapshot | --picture | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --after | --limit) return ;;
+    --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --request | --name | --after | --limit) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -71,7 +71,7 @@ _drover()
         journal) _drover_words "--after --limit $global" ;;
         explain) _drover_words "--snapshot --policy $global" ;;
         policy) _drover_words "--format --snapshot --live --strict --run --fail-only --dir --detailed-exitcode $global" ;;
-        snapshot) _drover_words "--from --hosts --flavors --link --assume-rbd $global" ;;
+        snapshot) _drover_words "--snapshot --request --name --policy --from --hosts --flavors --link --assume-rbd $global" ;;
         '') _drover_words "$global --version" ;;
         *) _drover_words "$global" ;;
         esac
@@ -86,7 +86,7 @@ _drover()
     label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
     policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff'; fi ;;
-    snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check'; fi ;;
+    snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check save'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac
 }

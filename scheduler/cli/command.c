@@ -123,9 +123,14 @@ static const struct command commands[] = {
     {"policy", "which policy is in force; check and test one",
      "[show] | check DIR | test DIR | diff A B [options]", POLICY_HELP, cmd_policy, NULL},
     {"snapshot", "the fleet as a file, for plans without a scheduler",
-     "[import --from FORMAT FILE... | check FILE]",
+     "[import --from FORMAT FILE... | check FILE | save FILE]",
      "Without a word: the scheduler's fleet. import makes one from other lists, check reads "
-     "one.\n\n"
+     "one, save\nwrites it to a file, or with NAME.test.yaml a case for drover policy test: what the "
+     "planner answers\ntoday is what is expected.\n\n"
+     "  --request TEXT       of save: what the case asks: 'drain: kvm-03'\n"
+     "  --name TEXT          of save: the case's name\n"
+     "  --policy DIR         of save: the policy, if not the case's own directory\n"
+     "  --snapshot FILE      of save: this fleet, not the scheduler's\n"
      "  --from FORMAT        ganeti, csv or table\n"
      "  --hosts FILE         of csv and table: the hosts, when the VMs' file has none\n"
      "  --flavors FILE       of csv and table: memory and CPUs by the VMs' column flavor\n"

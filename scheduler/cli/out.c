@@ -253,7 +253,7 @@ static void yaml_value(yaml_emitter_t *y, const json_t *j)
     }
 }
 
-static void out_yaml(FILE *f, const json_t *j)
+void out_yaml(FILE *f, const json_t *j)
 {
     yaml_emitter_t y;
     yaml_event_t ev;

@@ -37,6 +37,8 @@ void table_key(struct table *t, int64_t key);
 int table_print(struct cli *c, struct table *t);
 void table_done(struct table *t);
 
+/* A document, strings in quotes. */
+void out_yaml(FILE *f, const json_t *j);
 /* True for json, yaml (and jsonl): the answer is data. */
 bool out_is_data(const struct cli *c);
 /* Print an answer as data: every "x_wall_us" gets a twin "x" in RFC 3339 UTC. list: the member whose

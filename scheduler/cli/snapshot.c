@@ -1,5 +1,6 @@
 /* drover snapshot: the fleet as a file; from the scheduler, or from other people's lists. */
 #include <errno.h>
+#include <libgen.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -10,6 +11,8 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/opt.h"
 #include "scheduler/cli/out.h"
+#include "scheduler/cli/policycmd.h"
+#include "scheduler/cli/testcase.h"
 #include "scheduler/cli/text.h"
 #include "scheduler/snap/snap.h"
 
@@ -33,6 +36,93 @@ static int save(struct cli *c)
     if (!cl || client_get_text(cl, "/v1/snapshot", &text, &e) < 0)
         return cli_fail(c, &e);
     return print(c, text);
+}
+
+/* ---- save ------------------------------------------------------------------------------------- */
+struct save_opts {
+    struct fleet_opts fleet;
+    const char *request, *name, *policy;
+};
+
+/* A file is somebody's work: it is not written over. */
+static int write_new(struct cli *c, const char *path, const char *text)
+{
+    struct err e;
+    if (access(path, F_OK) == 0)
+        return cli_error(c, X_DENIED, "%s exists already: nothing was written", path);
+    if (file_write(path, text, strlen(text), 0644, &e) < 0)
+        return cli_error(c, X_FAILED, "%s", e.msg);
+    return X_DONE;
+}
+
+/* The case beside the fleet's file; today's answer is what is expected. */
+static int save_case(struct cli *c, const struct save_opts *o, const char *path, const char *fleet)
+{
+    cleanup(freep) char *copy = xstrdup(path), *of_fleet = xstrdup(fleet), *text = NULL;
+    const char *dir = dirname(copy);
+    const struct testsave what = {dir, basename(of_fleet), o->request, o->name};
+    struct policy p;
+    struct err e;
+    size_t len;
+    if (policy_load(o->policy ? o->policy : dir, &p, &e) < 0)
+        return cli_error(c, X_FAILED, "%s", e.msg);
+    cleanup(json_decrefp) json_t *j = testcase_save(&what, &p, &e);
+    policy_done(&p);
+    if (!j)
+        return cli_error(c, X_FAILED, "%s", e.msg);
+    FILE *f = open_memstream(&text, &len);
+    out_yaml(f, j);
+    fclose(f);
+    return write_new(c, path, text);
+}
+
+static int save_files(struct cli *c, const struct save_opts *o, const char *path)
+{
+    cleanup(snap_done) struct snap f = {0};
+    size_t stem = strlen(path) - strlen(".test.yaml");
+    cleanup(freep) char *fleet =
+        o->request ? xasprintf("%.*s.json", (int)stem, path) : xstrdup(path);
+    if (o->request && access(path, F_OK) == 0)
+        return cli_error(c, X_DENIED, "%s exists already: nothing was written", path);
+    int code = fleet_open(c, &o->fleet, &f);
+    if (code)
+        return code;
+    cleanup(freep) char *text = snap_text(&f.s, clock_wall_us());
+    code = write_new(c, fleet, text);
+    if (!code && o->request && (code = save_case(c, o, path, fleet)))
+        unlink(fleet); /* half a case is none */
+    if (!code)
+        cli_note(c, "wrote %s%s%s", fleet, o->request ? " and " : "", o->request ? path : "");
+    return code;
+}
+
+static int save_to(struct cli *c, int argc, char **argv)
+{
+    enum { O_SNAPSHOT = 256, O_REQUEST, O_NAME, O_POLICY };
+    static const struct option own[] = {{"snapshot", required_argument, NULL, O_SNAPSHOT},
+                                        {"request", required_argument, NULL, O_REQUEST},
+                                        {"name", required_argument, NULL, O_NAME},
+                                        {"policy", required_argument, NULL, O_POLICY},
+                                        {0}};
+    struct save_opts o = {0};
+    opt_begin();
+    for (int got; (got = opt_next(c, argc, argv, own, false)) != OPT_END;) {
+        if (got < 0)
+            return opt_exit(got);
+        o.fleet.snapshot = got == O_SNAPSHOT ? optarg : o.fleet.snapshot;
+        o.request = got == O_REQUEST ? optarg : o.request;
+        o.name = got == O_NAME ? optarg : o.name;
+        o.policy = got == O_POLICY ? optarg : o.policy;
+    }
+    if (!opt_words(c, argc, argv, 1, 1, "a file"))
+        return X_USAGE;
+    o.fleet.live = !o.fleet.snapshot;
+    bool is_case = str_glob("*?.test.yaml", argv[optind]);
+    if (is_case && !o.request)
+        return cli_usage(c, "--request is missing: what the case asks, such as 'drain: kvm-03'");
+    if (!is_case && (o.request || o.name || o.policy))
+        return cli_usage(c, "--request, --name and --policy belong to a case: NAME.test.yaml");
+    return save_files(c, &o, argv[optind]);
 }
 
 /* ---- import ------------------------------------------------------------------------------------ */
@@ -166,8 +256,8 @@ static int check(struct cli *c, int argc, char **argv)
 
 int cmd_snapshot(struct cli *c, int argc, char **argv)
 {
-    static const char *const words[] = {"import", "check"};
-    static int (*const run[])(struct cli *, int, char **) = {import, check};
+    static const char *const words[] = {"import", "check", "save"};
+    static int (*const run[])(struct cli *, int, char **) = {import, check, save_to};
     for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
         return opt_exit(o);
     if (optind >= argc)

@@ -512,23 +512,29 @@ static int read_cases(const struct reading *r, const struct ynode *root, const c
     return rc;
 }
 
-static int read_file(const char *dir, const char *name, struct testcases *ret, struct err *e)
+int testcases_read(const char *dir, const struct git_file *f, struct testcases *ret, struct err *e)
 {
-    cleanup(freep) char *path = xasprintf("%s/%s", dir, name);
-    cleanup(freep) char *text = NULL;
     cleanup(ytree_done) struct ynode root = {0};
-    const struct reading r = {.file = name, .e = e};
-    size_t len, before = ret->n;
-    int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
-    if (rc == -E2BIG)
-        return err_set(e, rc, "%s: longer than %d bytes", name, LIM_POLICY_FILE_BYTES);
-    if (rc == 0)
-        rc = ytree_parse(name, text, len, &root, e);
+    const struct reading r = {.file = f->name, .e = e};
+    size_t before = ret->n;
+    int rc = ytree_parse(f->name, f->text, f->len, &root, e);
     if (rc == 0)
         rc = read_cases(&r, &root, dir, ret);
     while (rc < 0 && ret->n > before)
         case_done(&ret->list[--ret->n]);
     return rc;
+}
+
+static int read_file(const char *dir, const char *name, struct testcases *ret, struct err *e)
+{
+    cleanup(freep) char *path = xasprintf("%s/%s", dir, name);
+    cleanup(freep) char *text = NULL;
+    size_t len;
+    int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
+    if (rc == -E2BIG)
+        return err_set(e, rc, "%s: longer than %d bytes", name, LIM_POLICY_FILE_BYTES);
+    const struct git_file f = {.name = (char *)(uintptr_t)name, .text = text, .len = len};
+    return rc < 0 ? rc : testcases_read(dir, &f, ret, e);
 }
 
 void testcases_load(const char *dir, struct testcases *ret, struct problems *found)

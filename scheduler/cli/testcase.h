@@ -4,8 +4,11 @@
  * Owner    testcases_done releases.   Thread main. */
 #pragma once
 
+#include <jansson.h>
+
 #include "lib/model/model.h"
 #include "lib/model/reason.h"
+#include "policy/git.h"
 #include "policy/lint.h"
 #include "policy/ytree.h"
 #include "scheduler/cli/report.h"
@@ -70,9 +73,19 @@ struct testcases {
 /* Every NAME.test.yaml below DIR, in the order of their paths. What is wrong with them goes to found; a file
  * with a mistake gives no cases. */
 void testcases_load(const char *dir, struct testcases *ret, struct problems *found);
+/* One file's text. Adds to *ret; nothing on failure. */
+int testcases_read(const char *dir, const struct git_file *f, struct testcases *ret, struct err *e);
 void testcases_done(struct testcases *t); /* accepts zeroed */
 
 /* The case's fleet. */
 int testcase_fleet(const struct testcase *t, struct snap *ret, struct err *e);
 /* Ask the planner. Gives what was wanted and what came instead, NULL when it passed. */
 char *testcase_run(const struct testcase *t, const struct policy *p);
+
+/* testsave.c: a file of one case whose expectation is today's answer. request: as in a case, "drain: kvm-03";
+ * snapshot: its file, as seen from dir. Gives the document; NULL and *e when the request is none, or cannot
+ * be asked. */
+struct testsave {
+    const char *dir, *snapshot, *request, *name;
+};
+json_t *testcase_save(const struct testsave *what, const struct policy *p, struct err *e);

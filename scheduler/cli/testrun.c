@@ -3,42 +3,12 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/cli/policycmd.h"
 #include "scheduler/cli/show.h"
-#include "scheduler/cli/testcase.h"
+#include "scheduler/cli/testask.h"
 #include "scheduler/cli/text.h"
-#include "scheduler/core/planned.h"
 #include "scheduler/plan/broken.h"
 
 enum { SHOWN = 12, REASONS_SHOWN = 4 }; /* lines of one kind */
-
-struct ints {
-    int *list;
-    size_t n;
-};
-struct asking {
-    const struct testcase *t;
-    const struct policy *p;
-    struct snap *f;
-    struct snapshot s; /* the fleet, and a new VM behind it */
-    struct snap_vm *vms;
-    struct plan_request r;
-    struct ints who, to, avoid, rank;
-    struct plan plan;
-    char *said;    /* what is wrong with the answer */
-    char *trouble; /* the question cannot be asked */
-};
-
-static void asking_done(struct asking *k)
-{
-    free(k->vms);
-    free(k->who.list);
-    free(k->to.list);
-    free(k->avoid.list);
-    free(k->rank.list);
-    plan_done(&k->plan);
-    snap_done(k->f);
-}
 
 static void __attribute__((format(printf, 2, 3))) want(struct asking *k, const char *fmt, ...)
 {
@@ -58,161 +28,6 @@ static void __attribute__((format(printf, 2, 3))) got(struct asking *k, const ch
     text_add(&k->said, "got:  %s\n", text);
 }
 
-static const char *vm_name(const struct asking *k, int vm)
-{
-    return k->s.vms[vm].v->name;
-}
-
-static const char *host_name(const struct asking *k, int host)
-{
-    return host >= 0 ? k->s.hosts[host].h->name : "nowhere";
-}
-
-/* ---- the question ------------------------------------------------------------------------------ */
-static int find_host(struct asking *k, const char *name)
-{
-    cleanup(freep) const char **names = xcalloc(k->s.n_hosts, sizeof(*names));
-    for (size_t i = 0; i < k->s.n_hosts; i++) {
-        names[i] = k->s.hosts[i].h->name;
-        if (str_eq(names[i], name))
-            return (int)i;
-    }
-    const char *near = str_did_you_mean(name, names, k->s.n_hosts);
-    free(k->trouble);
-    k->trouble = xasprintf("no host '%s' in the snapshot%s%s%s", name,
-                           near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-    return -1;
-}
-
-static bool find_hosts(struct asking *k, const struct words *names, struct ints *ret)
-{
-    for (size_t i = 0; i < names->n; i++) {
-        int host = find_host(k, names->list[i]);
-        if (host < 0)
-            return false;
-        *vec_add(&ret->list, &ret->n) = host;
-    }
-    return true;
-}
-
-static int find_vm(struct asking *k, const char *name)
-{
-    int found = -1, n = 0;
-    for (size_t i = 0; i < k->s.n_vms; i++)
-        if (planned_vm_called(&k->s, (int)i, name)) {
-            found = (int)i;
-            n++;
-        }
-    if (n == 1)
-        return found;
-    free(k->trouble);
-    k->trouble = n ? xasprintf("%d VMs of the snapshot are called '%s'", n, name)
-                   : xasprintf("no VM '%s' in the snapshot", name);
-    return -1;
-}
-
-static bool ask_drain(struct asking *k)
-{
-    cleanup(freep) int *hosts = NULL;
-    struct ints list = {0};
-    bool good = find_hosts(k, &k->t->request.hosts, &list);
-    hosts = list.list;
-    for (size_t h = 0; good && h < list.n; h++) {
-        k->f->s.hosts[hosts[h]].state = HOST_DRAINING;
-        for (size_t i = 0; i < k->s.n_vms; i++)
-            if (k->s.vms[i].host == hosts[h])
-                *vec_add(&k->who.list, &k->who.n) = (int)i;
-    }
-    k->r.allow_cold = k->t->request.cold || k->p->drain.on_blocked == BLOCKED_COLD;
-    k->r.make_room = k->t->request.make_room || k->p->drain.make_room;
-    return good;
-}
-
-static bool ask_failover(struct asking *k)
-{
-    struct ints list = {0};
-    bool good = find_hosts(k, &k->t->request.hosts, &list);
-    for (size_t h = 0; good && h < list.n; h++)
-        plan_host_dies(&k->f->s, list.list[h]);
-    free(list.list);
-    k->s = k->f->s;
-    for (size_t i = 0; good && i < k->s.n_vms; i++)
-        if (k->s.vms[i].nowhere) {
-            *vec_add(&k->who.list, &k->who.n) = (int)i;
-            *vec_add(&k->rank.list, &k->rank.n) = plan_rank(k->s.vms[i].v, k->p->failover.priority);
-        }
-    return good;
-}
-
-static bool ask_plan(struct asking *k)
-{
-    const struct case_request *q = &k->t->request;
-    k->r.goal = balance_goal(q->word, k->p);
-    k->r.purpose = PURPOSE_BALANCE;
-    k->r.max_moves = q->max_moves;
-    k->r.hosts_free = q->hosts_free;
-    if (k->r.goal != GOAL_ROOM)
-        return true;
-    k->trouble = xstrdup("the policy's balance.mode is make-room: ask {make_room: {memory: ...}}");
-    return false;
-}
-
-/* The VM in question: one that there is, or a new one. */
-static bool ask_room(struct asking *k)
-{
-    const struct case_request *q = &k->t->request;
-    k->r.goal = GOAL_ROOM;
-    k->r.purpose = PURPOSE_BALANCE;
-    k->r.max_moves = q->max_moves;
-    if (q->vm) {
-        k->r.room_for = find_vm(k, q->vm);
-        return k->r.room_for >= 0;
-    }
-    struct vm *v = (struct vm *)(uintptr_t)&q->fresh; /* only read */
-    v->state = VM_RUNNING;
-    v->persistent = true;
-    k->vms = xcalloc(k->s.n_vms + 1, sizeof(*k->vms));
-    if (k->s.n_vms)
-        memcpy(k->vms, k->s.vms, k->s.n_vms * sizeof(*k->vms));
-    k->vms[k->s.n_vms] = (struct snap_vm){.v = v, .host = -1, .moving_to = -1, .nowhere = true};
-    k->r.room_for = (int)k->s.n_vms;
-    k->s.vms = k->vms;
-    k->s.n_vms++;
-    return true;
-}
-
-static bool ask_nothing(struct asking *k)
-{
-    (void)k;
-    return true;
-}
-
-/* ---- moves ------------------------------------------------------------------------------------- */
-struct journey { /* of one VM in the plan, parked on the way or not */
-    int vm, from, to;
-    bool wanted;
-    const char *why;
-};
-struct journeys {
-    struct journey *list;
-    size_t n;
-};
-
-static void find_journeys(const struct asking *k, struct journeys *ret)
-{
-    for (size_t i = 0; i < k->plan.n_moves; i++) {
-        const struct plan_move *m = &k->plan.moves[i];
-        size_t j = 0;
-        while (j < ret->n && ret->list[j].vm != m->vm)
-            j++;
-        if (j < ret->n)
-            ret->list[j].to = m->to;
-        else
-            *(struct journey *)vec_add(&ret->list, &ret->n) =
-                (struct journey){m->vm, m->from, m->to, false, m->why};
-    }
-}
-
 static bool matches(const char *pattern, const char *name)
 {
     return !pattern || str_glob(pattern, name);
@@ -227,7 +42,7 @@ static char *want_move_text(const struct want_move *m)
 static char *stay_text(const struct asking *k, const struct plan_stay *st)
 {
     char *s = NULL;
-    text_add(&s, "vm/%s stays", vm_name(k, st->vm));
+    text_add(&s, "vm/%s stays", asking_vm(k, st->vm));
     for (size_t i = 0; i < st->n_reasons && i < REASONS_SHOWN; i++) {
         cleanup(freep) char *line = reason_line(&st->reasons[i]);
         text_add(&s, "%s%s [%s]", i ? "; " : ": ", line, reason_tokens[st->reasons[i].code]);
@@ -237,19 +52,14 @@ static char *stay_text(const struct asking *k, const struct plan_stay *st)
     return s;
 }
 
-static bool is_blocked(const struct asking *k, const struct plan_stay *st)
-{
-    return k->s.vms[st->vm].v->state != VM_SHUTOFF;
-}
-
 /* The first journey that no other expectation has taken. */
 static struct journey *find_wanted(const struct asking *k, const struct journeys *all,
                                    const struct want_move *m)
 {
     for (size_t j = 0; j < all->n; j++) {
         struct journey *g = &all->list[j];
-        if (!g->wanted && matches(m->vm, vm_name(k, g->vm)) &&
-            matches(m->from, host_name(k, g->from)) && matches(m->to, host_name(k, g->to)))
+        if (!g->wanted && matches(m->vm, asking_vm(k, g->vm)) &&
+            matches(m->from, asking_host(k, g->from)) && matches(m->to, asking_host(k, g->to)))
             return g;
     }
     return NULL;
@@ -260,7 +70,7 @@ static void say_instead(struct asking *k, size_t odd)
 {
     size_t said = odd;
     for (size_t i = 0; !k->t->expect.has_blocked && i < k->plan.n_stays && i < SHOWN; i++) {
-        if (!is_blocked(k, &k->plan.stays[i]))
+        if (!asking_blocked(k, &k->plan.stays[i]))
             continue;
         cleanup(freep) char *text = stay_text(k, &k->plan.stays[i]);
         got(k, "%s", text);
@@ -289,8 +99,8 @@ static void check_journeys(struct asking *k, const struct journeys *all)
     for (size_t j = 0; j < all->n; j++) {
         const struct journey *g = &all->list[j];
         if (!g->wanted && shown++ < SHOWN)
-            got(k, "vm/%s moves from %s to %s%s%s%s", vm_name(k, g->vm), host_name(k, g->from),
-                host_name(k, g->to), g->why ? " (" : "", g->why ? g->why : "", g->why ? ")" : "");
+            got(k, "vm/%s moves from %s to %s%s%s%s", asking_vm(k, g->vm), asking_host(k, g->from),
+                asking_host(k, g->to), g->why ? " (" : "", g->why ? g->why : "", g->why ? ")" : "");
     }
     if (missing)
         say_instead(k, odd);
@@ -304,7 +114,7 @@ static void check_moves(struct asking *k)
         want(k, "at most %s", text_count(x->at_most, "move", "moves"));
         got(k, "%s", text_count((int64_t)k->plan.n_moves, "move", "moves"));
     }
-    find_journeys(k, &all);
+    asking_journeys(k, &all);
     if (x->has_moves)
         check_journeys(k, &all);
     free(all.list);
@@ -320,7 +130,7 @@ static bool reason_meets(const struct reason *r, int code, const char *rule)
 static bool stay_meets(const struct asking *k, const struct plan_stay *st,
                        const struct want_blocked *b)
 {
-    if (!matches(b->vm, vm_name(k, st->vm)))
+    if (!matches(b->vm, asking_vm(k, st->vm)))
         return false;
     bool met = b->reason == R_NONE && !b->rule;
     for (size_t i = 0; i < st->n_reasons && !met; i++)
@@ -338,7 +148,7 @@ static void check_blocked(struct asking *k)
         const struct want_blocked *b = &x->blocked[i];
         size_t j = 0;
         while (j < p->n_stays &&
-               (taken[j] || !is_blocked(k, &p->stays[j]) || !stay_meets(k, &p->stays[j], b)))
+               (taken[j] || !asking_blocked(k, &p->stays[j]) || !stay_meets(k, &p->stays[j], b)))
             j++;
         if (j < p->n_stays)
             taken[j] = true;
@@ -348,7 +158,7 @@ static void check_blocked(struct asking *k)
                  b->rule ? " by rule " : "", b->rule ? b->rule : "");
     }
     for (size_t j = 0; x->has_blocked && j < p->n_stays; j++) {
-        if (taken[j] || !is_blocked(k, &p->stays[j]) || odd++ >= SHOWN)
+        if (taken[j] || !asking_blocked(k, &p->stays[j]) || odd++ >= SHOWN)
             continue;
         cleanup(freep) char *text = stay_text(k, &p->stays[j]);
         if (!missing && odd == 1)
@@ -405,22 +215,19 @@ static void check_rules(struct asking *k)
 static void judge_plan(struct asking *k)
 {
     const struct case_expect *x = &k->t->expect;
-    struct reason bad = {0};
-    plan_make(&k->s, k->p, &k->r, 0, &k->plan);
-    if (!plan_verify(&k->s, k->p, &k->r, &k->plan, &bad)) {
-        cleanup(freep) char *why = reason_line(&bad);
+    if (k->bad.code != R_NONE) {
+        cleanup(freep) char *why = reason_line(&k->bad);
         want(k, "a plan that passes verification");
         got(k, "%s", why);
     }
-    shape_done(&reason_shape, &bad);
     check_moves(k);
     check_blocked(k);
     check_rules(k);
     if (x->room_on &&
-        (k->plan.room_on < 0 || !str_glob(x->room_on, host_name(k, k->plan.room_on)))) {
+        (k->plan.room_on < 0 || !str_glob(x->room_on, asking_host(k, k->plan.room_on)))) {
         want(k, "room on %s", x->room_on);
         got(k, "%s%s", k->plan.room_on < 0 ? "no room" : "room on ",
-            k->plan.room_on < 0 ? "" : host_name(k, k->plan.room_on));
+            k->plan.room_on < 0 ? "" : asking_host(k, k->plan.room_on));
     }
 }
 
@@ -432,7 +239,7 @@ static void judge_fit(struct asking *k)
     cleanup(freep) bool *met = xcalloc(fits->n + 1, sizeof(*met));
     plan_fittings(&k->s, k->p, &k->r, &list, &n);
     for (size_t i = 0; i < n; i++) {
-        const char *host = host_name(k, list[i].host);
+        const char *host = asking_host(k, list[i].host);
         bool wanted = false;
         for (size_t w = 0; w < fits->n; w++)
             if (str_glob(fits->list[w], host)) {
@@ -447,7 +254,7 @@ static void judge_fit(struct asking *k)
     }
     for (size_t w = 0; w < fits->n; w++) {
         size_t i = 0;
-        while (i < n && !str_glob(fits->list[w], host_name(k, list[i].host)))
+        while (i < n && !str_glob(fits->list[w], asking_host(k, list[i].host)))
             i++;
         if (i == n) {
             want(k, "room on %s", fits->list[w]);
@@ -462,13 +269,11 @@ static void judge_move(struct asking *k)
     const struct case_request *q = &k->t->request;
     const struct case_expect *x = &k->t->expect;
     struct reason why;
-    int vm = find_vm(k, q->vm), host = vm < 0 ? -1 : find_host(k, q->to.list[0]);
+    int vm = asking_find_vm(k, q->vm), host = vm < 0 ? -1 : asking_find_host(k, q->to.list[0]);
     if (host < 0)
         return;
     shape_init(&reason_shape, &why);
-    struct plan_index *index = plan_index_new(&k->s, k->p);
-    bool allowed =
-        plan_vm_movable(&k->s, k->p, vm, &why) && plan_allows_from(index, vm, host, &why);
+    bool allowed = asking_may_move(k, vm, host, &why);
     cleanup(freep) char *line = allowed ? xstrdup("it may") : reason_line(&why);
     bool right = allowed ? x->reason == R_NONE && !x->rule : reason_meets(&why, x->reason, x->rule);
     if ((x->allowed >= 0 && allowed != x->allowed) || !right) {
@@ -478,43 +283,25 @@ static void judge_move(struct asking *k)
         got(k, "%s%s%s%s", line, allowed ? "" : " [", allowed ? "" : reason_tokens[why.code],
             allowed ? "" : "]");
     }
-    plan_index_free(index);
     shape_done(&reason_shape, &why);
 }
 
-static const struct {
-    bool (*ask)(struct asking *k);
-    void (*judge)(struct asking *k);
-} verbs[] = {
-    [CASE_DRAIN] = {ask_drain, judge_plan},  [CASE_FAILOVER] = {ask_failover, judge_plan},
-    [CASE_PLAN] = {ask_plan, judge_plan},    [CASE_FIT] = {ask_room, judge_fit},
-    [CASE_MOVE] = {ask_nothing, judge_move}, [CASE_MAKE_ROOM] = {ask_room, judge_plan},
+static void (*const judge[])(struct asking *k) = {
+    [CASE_DRAIN] = judge_plan, [CASE_FAILOVER] = judge_plan, [CASE_PLAN] = judge_plan,
+    [CASE_FIT] = judge_fit,    [CASE_MOVE] = judge_move,     [CASE_MAKE_ROOM] = judge_plan,
 };
 
 char *testcase_run(const struct testcase *t, const struct policy *p)
 {
-    struct snap fleet;
-    struct err e = {0};
-    if (testcase_fleet(t, &fleet, &e) < 0)
-        return xasprintf("its snapshot cannot be read: %s", e.msg);
-    snap_doubt(&fleet);
-    struct asking k = {.t = t, .p = p, .f = &fleet, .s = fleet.s};
-    int verb = t->request.verb;
-    if (find_hosts(&k, &t->request.avoid, &k.avoid) &&
-        (verb == CASE_MOVE || find_hosts(&k, &t->request.to, &k.to)) && verbs[verb].ask(&k)) {
-        k.r.vms = k.who.list, k.r.n_vms = k.who.n;
-        k.r.rank = k.rank.list;
-        k.r.to = k.to.list, k.r.n_to = k.to.n;
-        k.r.avoid = k.avoid.list, k.r.n_avoid = k.avoid.n;
-        verbs[verb].judge(&k);
-    }
-    char *said = k.said;
-    if (said)
-        said[strlen(said) - 1] = '\0'; /* the last newline */
-    if (k.trouble) {
-        free(said);
-        said = k.trouble;
-    }
+    struct asking k;
+    if (asking_begin(&k, t, p))
+        judge[t->request.verb](&k);
+    char *said = take(k.trouble);
+    if (!said)
+        said = take(k.said);
+    size_t len = said ? strlen(said) : 0;
+    if (len && said[len - 1] == '\n')
+        said[len - 1] = '\0';
     asking_done(&k);
     return said;
 }

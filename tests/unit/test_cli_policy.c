@@ -281,6 +281,58 @@ static void which_cases(void **state)
     temp_remove(dir);
 }
 
+/* A case from production: today's answer is what is expected, and so it passes today. */
+static void saves_cases(void **state)
+{
+    (void)state;
+    /* the line is split at blanks, a tab is none of them */
+    static const char *const requests[] = {"drain:\tkvm-01",
+                                           "failover:\t[kvm-01]",
+                                           "plan:\tbalance,\tmax_moves:\t2",
+                                           "fit:\t{memory:\t8GiB,\tvcpus:\t2}",
+                                           "make_room:\t{memory:\t60GiB}",
+                                           "move:\t{vm:\tdb-1,\tto:\tkvm-02}"};
+    const struct fake_answer live[] = {{"GET /v1/snapshot", 0,
+                                        "{\"hosts\": \"kvm-[01-03] 64GiB 16c\", \"vms\": "
+                                        "[\"db-[1-2]@kvm-[01-02] 8GiB 2c app=db\", "
+                                        "\"web@kvm-02 20GiB 2c\"]}"},
+                                       {0}};
+    struct outcome o = {0};
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
+        char *dir = temp_dir();
+        temp_put(dir, "rules.yaml", rules);
+        cleanup(freep) char *line =
+            xasprintf("snapshot save %s/x.test.yaml --request %s", dir, requests[i]);
+        fake_run(&o, live, line, false, NULL);
+        if (o.code != X_DONE)
+            fail_msg("%s: %d\n%s", line, o.code, o.err);
+        contains(o.err, "x.json and ");
+        expect(&o, X_DONE, "policy test %s", dir);
+        contains(o.out, "1 case, 1 passed");
+        fake_run(&o, live, line, false, NULL);
+        assert_int_equal(o.code, X_DENIED);
+        contains(o.err, "exists already: nothing was written");
+        temp_remove(dir);
+    }
+    char *dir = temp_dir();
+    cleanup(freep) char *bad =
+                            xasprintf("snapshot save %s/x.test.yaml --request drain:\tkvm-9", dir),
+                        *left = xasprintf("%s/x.json", dir),
+                        *plain = xasprintf("snapshot save %s", left);
+    fake_run(&o, live, bad, false, NULL);
+    assert_int_equal(o.code, X_FAILED);
+    contains(o.err, "no host 'kvm-9' in the snapshot");
+    assert_int_equal(access(left, F_OK), -1);
+    fake_run(&o, live, plain, false, NULL);
+    assert_int_equal(o.code, X_DONE);
+    assert_int_equal(access(left, F_OK), 0);
+    expect(&o, X_DONE, "snapshot check %s", left);
+    expect(&o, X_USAGE, "snapshot save %s/y.test.yaml --snapshot %s", dir, left);
+    expect(&o, X_USAGE, "snapshot save %s/y.json --request drain:kvm-01", dir);
+    outcome_done(&o);
+    temp_remove(dir);
+}
+
 /* ---- diff ------------------------------------------------------------------------------------- */
 
 static void differences(void **state)
@@ -443,6 +495,7 @@ int main(void)
         cmocka_unit_test(overrides_are_notes),
         cmocka_unit_test(one_case_each),
         cmocka_unit_test(which_cases),
+        cmocka_unit_test(saves_cases),
         cmocka_unit_test(differences),
         cmocka_unit_test(revisions),
         cmocka_unit_test(shows),
