@@ -21,12 +21,14 @@ struct reporter {
     size_t n_gone;
     bool host_dirty, known, full_due;
     int64_t seq, reported_free;
+    struct loads *loads;
 };
 
 struct reporter *reporter_new(void)
 {
     struct reporter *r = xcalloc(1, sizeof(*r));
     shape_init(&host_shape, &r->host);
+    r->loads = loads_new();
     r->full_due = r->host_dirty = true;
     return r;
 }
@@ -50,6 +52,7 @@ void reporter_free(struct reporter *r)
     free(r->vms);
     free(r->dirty);
     clear_gone(r);
+    loads_free(r->loads);
     free(r);
 }
 
@@ -57,6 +60,12 @@ void reporter_restart(struct reporter *r)
 {
     r->seq = 0;
     r->full_due = r->host_dirty = true;
+    loads_restart(r->loads);
+}
+
+struct loads *reporter_loads(struct reporter *r)
+{
+    return r->loads;
 }
 
 void reporter_known(struct reporter *r)
@@ -227,7 +236,8 @@ bool reporter_take(struct reporter *r, struct report *ret)
         take_full(r, ret);
     else if (r->known)
         take_delta(r, ret);
-    if (!r->host_dirty && !ret->full && !ret->n_vms && !ret->n_gone)
+    ret->has_load = r->known && loads_take(r->loads, &ret->load);
+    if (!r->host_dirty && !ret->full && !ret->n_vms && !ret->n_gone && !ret->has_load)
         return false;
     if (r->host_dirty) {
         ret->has_host = true;

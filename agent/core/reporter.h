@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+#include "agent/core/loads.h"
 #include "lib/model/model.h"
 #include "lib/wire/msg.h"
 
@@ -40,6 +41,9 @@ bool reporter_host(struct reporter *r, struct host *h);
 void reporter_touch_host(struct reporter *r);
 /* libvirt's connection was lost or is back. */
 void reporter_libvirt(struct reporter *r, bool up);
+
+/* Measured load goes out with reports, once the VMs are known. Borrow. */
+struct loads *reporter_loads(struct reporter *r);
 
 /* Fill *ret with what is to be said now. False: nothing. Call again: a long story has several parts. */
 bool reporter_take(struct reporter *r, struct report *ret);

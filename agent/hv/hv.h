@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/model/load.h"
 #include "lib/model/model.h"
 #include "lib/wire/msg.h"
 
@@ -56,6 +57,8 @@ struct hv_memory {
     int64_t dirty_Bps, rss_bytes; /* rss -1: unknown */
 };
 int hv_dirty_rate(struct hv *hv, const char *uuid, struct hv_memory *ret, struct err *e);
+/* Counters of all running guests, one call for all; those of a guest whose monitor hangs are fewer. */
+int hv_read_loads(struct hv *hv, struct vm_reading **ret, size_t *ret_n, struct err *e);
 /* Host facts of libvirt and of the kernel. Only what libvirt, /proc and /sys know is filled; the
  * rest of *h is kept. First call on a fresh libvirtd may take 10 s: it probes QEMU. */
 int hv_read_host(struct hv *hv, struct host *h, struct err *e);

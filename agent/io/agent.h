@@ -22,6 +22,7 @@ struct session;
 struct commands;
 struct progress_watch;
 struct dirty_watch;
+struct load_watch;
 
 struct agent {
     struct config cfg;
@@ -37,6 +38,7 @@ struct agent {
     struct commands *commands;
     struct progress_watch *progress;
     struct dirty_watch *dirty;
+    struct load_watch *load;
     struct rng rng;
     char instance[33];     /* random per process */
     int64_t clock_skew_us; /* -1 unknown; set at each welcome */
@@ -77,6 +79,10 @@ void progress_add(struct progress_watch *p, const char *uuid);
 /* ---- dirtyrate.c: how fast guests write, one guest at a time --------------------------------------- */
 struct dirty_watch *dirty_watch_new(struct agent *a);
 void dirty_watch_free(struct dirty_watch *w);
+
+/* ---- loadwatch.c: how busy this host and its guests are -------------------------------------------- */
+struct load_watch *load_watch_new(struct agent *a);
+void load_watch_free(struct load_watch *w);
 
 /* ---- carry.c: what a worker does for one command; no loop, any thread ----------------------------- */
 /* Fills *ret (body given, id 0, re = the command's id). host: a copy of this host's facts. */

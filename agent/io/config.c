@@ -34,6 +34,12 @@ static const struct key ceph_keys[] = {
     {.name = "timeout", .kind = K_DURATION, .off = C(ceph_timeout_us), .dflt = "10s", .min = SEC,
      .max = 18 * SEC},
 };
+static const struct key load_keys[] = {
+    {.name = "period", .kind = K_DURATION, .off = C(load_period_us), .dflt = "5s", .min = SEC,
+     .max = 30 * SEC},
+    {.name = "cgroup", .kind = K_STR, .off = C(load_cgroup)},
+    {.name = "interface", .kind = K_STR, .off = C(load_interface)},
+};
 static const struct key top_keys[] = {
     {.name = "scheduler", .kind = K_ADDRS},
     {.name = "cert", .kind = K_STR, .off = C(cert), .dflt = "/etc/drover/tls/cert.pem"},
@@ -45,6 +51,7 @@ static const struct key top_keys[] = {
     {.name = "zone", .kind = K_STR, .off = C(zone)},
     {.name = "rack", .kind = K_STR, .off = C(rack)},
     {.name = "ceph", .kind = K_MAP, .sub = ceph_keys, .n_sub = ARRAY_LEN(ceph_keys)},
+    {.name = "load", .kind = K_MAP, .sub = load_keys, .n_sub = ARRAY_LEN(load_keys)},
     {.name = "resync", .kind = K_DURATION, .off = C(resync_us), .dflt = "60s", .min = SEC,
      .max = 86400 * SEC},
     {.name = "memory", .kind = K_BYTES, .off = C(mem_bytes)},
@@ -280,7 +287,8 @@ void config_done(struct config *c)
         shape_done(&label_shape, &c->labels[i]);
     free(c->labels);
     char *strings[] = {c->cert, c->key,  c->ca,   c->libvirt,   c->migrate_address,
-                       c->migrate_uri, c->zone, c->rack, c->ceph_conf, c->state};
+                       c->migrate_uri, c->zone, c->rack, c->ceph_conf, c->state,
+                       c->load_cgroup, c->load_interface};
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         free(strings[i]);
     *c = (struct config){0};

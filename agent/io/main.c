@@ -124,6 +124,7 @@ static int serve(struct agent *a, struct err *e)
     a->commands = commands_new(a);
     a->progress = progress_new(a);
     a->dirty = dirty_watch_new(a);
+    a->load = load_watch_new(a);
     a->inventory = inventory_new(a);
     struct err warn = {0};
     if (begun_load(a->cfg.state, a->cmds, &warn) < 0)

@@ -11,6 +11,22 @@
 
 #include "lib/model/shape.h"
 
+/* Counters, as they are read: two readings make figures. -1 unknown. Not sent. */
+struct vm_reading {
+    char *uuid;
+    int64_t id;     /* of this start of it on this host: another one counts from anew */
+    int64_t cpu_us; /* used so far */
+    int64_t rss_bytes;
+    int64_t read_bytes, write_bytes, rx_bytes, tx_bytes;
+};
+struct host_reading {
+    const char *source; /* a constant */
+    int64_t cpu_us;     /* all CPUs together */
+    int64_t mem_free_bytes;
+    int64_t psi_cpu_us, psi_mem_us, psi_mem_full_us, psi_io_us, psi_io_full_us;
+    int64_t rx_bytes, tx_bytes;
+};
+
 /* Over the time since the reading before, of the same QEMU process. */
 struct vm_load {
     char *uuid;
@@ -39,8 +55,8 @@ struct load_report {
 /* One figure over several times; 5 minutes and longer are means. Of a host: busy CPUs. */
 struct cpu_figures {
     int64_t now_mcpu, m5_mcpu, h1_mcpu, d1_mcpu;
-    int64_t p95_mcpu;       /* of quarter-hours of the last day, 95 % are at most so busy */
-    int64_t forecast_mcpu;  /* of the hour to come, by the same hour of former days */
+    int64_t p95_mcpu;            /* of quarter-hours of the last day, 95 % are at most so busy */
+    int64_t forecast_mcpu;       /* of the hour to come, by the same hour of former days */
     int64_t forecast_error_mcpu; /* how far it was wrong lately, in the mean */
 };
 

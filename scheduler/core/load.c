@@ -8,9 +8,8 @@
 
 /* docs/timelines.md */
 enum { MISSED_REPORTS = 3 }; /* then figures are old */
-#define LONGEST_READING_US                                                                         \
-    (120 * SEC) /* of one figure: an agent that was stopped for hours says less */
-#define KEEP_EVERY_US (1800 * SEC) /* each series is stored so often */
+#define LONGEST_READING_US (120 * SEC)  /* an agent that was stopped for hours knows less of them */
+#define KEEP_EVERY_US      (1800 * SEC) /* each series is stored so often */
 
 static const struct vm_rates NO_RATES = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
