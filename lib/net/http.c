@@ -47,6 +47,7 @@ struct reply {
     int status;
     char *type, *body;
     size_t len;
+    struct http_shared *shared; /* instead of body */
 };
 
 static void release(struct http *h)
@@ -93,20 +94,45 @@ static void free_body(const void *data, size_t len, void *arg)
     free(arg);
 }
 
-/* Takes body. */
-static void send_reply(struct evhttp_request *req, int status, const char *type, char *body,
-                       size_t len)
+static void free_shared(const void *data, size_t len, void *arg)
+{
+    struct http_shared *b = arg;
+    (void)data, (void)len;
+    b->release(b->arg);
+    free(b);
+}
+
+/* Takes buf. */
+static void send_buffer(struct evhttp_request *req, int status, const char *type,
+                        struct evbuffer *buf)
 {
     struct evkeyvalq *out = evhttp_request_get_output_headers(req);
     evhttp_add_header(out, "Content-Type", type ? type : "application/json");
     evhttp_add_header(out, "Cache-Control", "no-store");
     evhttp_add_header(out, "X-Content-Type-Options", "nosniff");
+    evhttp_send_reply(req, status, status_text(status), buf);
+    evbuffer_free(buf);
+}
+
+/* Takes body. */
+static void send_reply(struct evhttp_request *req, int status, const char *type, char *body,
+                       size_t len)
+{
     struct evbuffer *buf = evbuffer_new();
     assert(buf);
     if (!len || evbuffer_add_reference(buf, body, len, free_body, body) < 0)
         free(body);
-    evhttp_send_reply(req, status, status_text(status), buf);
-    evbuffer_free(buf);
+    send_buffer(req, status, type, buf);
+}
+
+/* Takes b. */
+static void send_shared(struct evhttp_request *req, struct http_shared *b)
+{
+    struct evbuffer *buf = evbuffer_new();
+    assert(buf);
+    if (!b->len || evbuffer_add_reference(buf, b->body, b->len, free_shared, b) < 0)
+        free_shared(NULL, 0, b);
+    send_buffer(req, 200, NULL, buf);
 }
 
 /* For refusals by this layer itself; message needs no escaping. */
@@ -136,6 +162,8 @@ static void reply_free(void *arg)
     release(r->http);
     free(r->type);
     free(r->body);
+    if (r->shared)
+        free_shared(NULL, 0, r->shared);
     free(r);
 }
 
@@ -148,19 +176,34 @@ static void on_reply(void *arg)
         /* from here on a broken connection is evhttp's own affair */
         evhttp_connection_set_closecb(p->conn, NULL, NULL);
         forget(r->http, p);
-        send_reply(req, r->status, r->type, take(r->body), r->len);
+        if (r->shared)
+            send_shared(req, take(r->shared));
+        else
+            send_reply(req, r->status, r->type, take(r->body), r->len);
     }
     reply_free(r);
+}
+
+static void post(struct reply *r)
+{
+    atomic_fetch_add(&r->http->refs, 1);
+    /* queue full or loop gone: the client will find its connection cut or time out */
+    if (loop_post(r->http->cfg.loop, on_reply, reply_free, r) < 0)
+        reply_free(r);
 }
 
 void http_reply(struct http *h, http_id id, int status, const char *type, char *body, size_t len)
 {
     struct reply *r = xcalloc(1, sizeof(*r));
-    *r = (struct reply){h, id, status, xstrdup(type), body, body ? len : 0};
-    atomic_fetch_add(&h->refs, 1);
-    /* queue full or loop gone: the client will find its connection cut or time out */
-    if (loop_post(h->cfg.loop, on_reply, reply_free, r) < 0)
-        reply_free(r);
+    *r = (struct reply){h, id, status, xstrdup(type), body, body ? len : 0, NULL};
+    post(r);
+}
+
+void http_reply_shared(struct http *h, http_id id, const struct http_shared *b)
+{
+    struct reply *r = xcalloc(1, sizeof(*r));
+    *r = (struct reply){.http = h, .id = id, .status = 200, .shared = xmemdup(b, sizeof(*b))};
+    post(r);
 }
 
 /* The client left before it was answered. */

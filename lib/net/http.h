@@ -59,3 +59,12 @@ const char *http_header(const struct http_req *r, const char *name);
 
 /* Answer. Any thread; copies type, takes body (free()d). type NULL: "application/json". */
 void http_reply(struct http *h, http_id id, int status, const char *type, char *body, size_t len);
+/* 200 with JSON that others hold, too: borrows body until release(arg), which is called once and from any
+ * thread, also when the client has left. */
+struct http_shared {
+    const char *body;
+    size_t len;
+    void (*release)(void *arg);
+    void *arg;
+};
+void http_reply_shared(struct http *h, http_id id, const struct http_shared *b);

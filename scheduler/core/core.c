@@ -197,6 +197,7 @@ void core_free(struct core *c)
     if (!c)
         return;
     fleet_forget(c);
+    core_unpin(c);
     for (size_t i = 0; i < c->n_hosts; i++)
         host_slot_free(c->hosts[i]);
     for (size_t i = 0; i < c->n_runs; i++)

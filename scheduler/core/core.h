@@ -147,3 +147,9 @@ struct snapshot_store {
  * the lists. */
 void core_snapshot(const struct core *c, struct snapshot_store *ret);
 void snapshot_done(struct snapshot_store *s);
+/* The fleet as it is now, to be read in pieces between the steps to come (without measured figures): what
+ * those change is kept as it was until core_unpin. One at a time; a new one ends the one before. Making it
+ * takes as long as core_snapshot. vms: so many of its VMs, from the first, have been read. */
+const struct snapshot *core_pin(struct core *c);
+void core_pin_read(struct core *c, size_t vms);
+void core_unpin(struct core *c);

@@ -5,7 +5,8 @@
  *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
  *       a drain · request.c operator verbs · label.c one of them · view.c queries · core.c dispatch ·
- *       xml.c texts of the VMs' XML · lists.c what is found without a search, and what is open.
+ *       xml.c texts of the VMs' XML · pin.c a fleet read in pieces · lists.c what is found without a
+ *       search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
@@ -169,6 +170,7 @@ struct core {
     struct lookup vms;         /* UUID: a vm_slot */
     struct vm_order *order;
     struct known_fleet known;
+    struct core_pin *pin; /* NULL: nobody reads */
     int64_t names; /* grows with every change of a name, a label, a failure domain */
     struct run_slot **runs;   /* by id: those that are open, and the newest LIM_RUNS_KEPT */
     size_t n_runs;
@@ -281,6 +283,10 @@ void xml_lacks(struct core *c, const char *host, char *const *digests, size_t n)
 void xml_agent_up(struct host_slot *h, bool sends_xml);
 void xml_tick(struct core *c);
 void xml_answer(struct core *c, const struct ask *a, const struct msg *m);
+
+/* pin.c: the facts of a VM or host are replaced; they are released, or go to who still reads them */
+void pin_release_vm(struct core *c, const struct vm_slot *s, struct vm *old); /* what s->vm was, or is */
+void pin_release_host(struct core *c, struct host *old); /* where the slot has them */
 
 /* check.c */
 /* What speaks against leaving, as the source and its Ceph facts say. False and *why (owned). */

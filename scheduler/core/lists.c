@@ -119,7 +119,7 @@ void vm_update(struct core *c, struct vm_slot *s, const struct vm *v)
     free(s->vm.uuid);
     s->vm.uuid = take(old.uuid); /* the same, and c->vms borrows it */
     xml_changed(s, &old);
-    shape_done(&vm_shape, &old);
+    pin_release_vm(c, s, &old);
     vm_livelier(c, s);
     if (renamed)
         *vec_add(&c->order->added, &c->order->n_added) = s;
@@ -145,7 +145,7 @@ void vm_remove(struct core *c, struct vm_slot *s)
             vec_del(h->vms, &h->n_vms, i);
             break;
         }
-    shape_done(&vm_shape, &s->vm);
+    pin_release_vm(c, s, &s->vm);
     series_done(&s->cpu);
     free(s);
 }

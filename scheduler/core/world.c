@@ -195,7 +195,7 @@ void world_report(struct core *c, struct host_slot *h, const struct report *r)
     h->rec.seen_wall_us = c->wall_us;
     if (r->has_host) {
         bool news = !host_same_facts(&h->rec.last, &r->host);
-        shape_done(&host_shape, &h->rec.last);
+        pin_release_host(c, &h->rec.last);
         shape_copy(&host_shape, &h->rec.last, &r->host);
         set_str(&h->rec.last.name, h->rec.name); /* identity comes from the certificate */
         if (news) {

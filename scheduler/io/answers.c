@@ -11,7 +11,6 @@
 #include "scheduler/io/api.h"
 #include "scheduler/io/corethread_int.h"
 #include "scheduler/plan/snapshot.h"
-#include "scheduler/snap/snap.h"
 
 static const int64_t CERT_WARN_US = 14 * 86400 * SEC;
 static const int64_t XML_QUIET_US = 600 * SEC;
@@ -282,16 +281,6 @@ static char *answer_policy(const struct corethread *t)
     return end_answer(j);
 }
 
-/* Only a fleet: what the store does not keep is of no concern to a plan on paper. */
-static char *answer_snapshot(const struct corethread *t)
-{
-    struct snapshot_store snap;
-    core_snapshot(t->core, &snap);
-    char *text = snap_text(&snap.s, clock_wall_us());
-    snapshot_done(&snap);
-    return text;
-}
-
 char *ct_query(struct corethread *t, const struct item *q, int *ret_status)
 {
     int64_t wall = clock_wall_us();
@@ -331,8 +320,8 @@ char *ct_query(struct corethread *t, const struct item *q, int *ret_status)
     case QUERY_HEALTH:
         text = answer_health(t);
         break;
-    case QUERY_SNAPSHOT:
-        text = answer_snapshot(t);
+    case QUERY_SNAPSHOT: /* only a fleet: what the store does not keep is of no concern to a plan on paper */
+        fleet_ask(t->fleet, q->http);
         break;
     case QUERY_POLICY:
         text = answer_policy(t);

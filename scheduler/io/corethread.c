@@ -340,7 +340,7 @@ static void *core_main(void *arg)
     struct corethread *t = arg;
     struct item **items;
     size_t n;
-    while (queue_take(t->cfg.queue, TICK_US, &items, &n)) {
+    while (queue_take(t->cfg.queue, fleet_due(t->fleet) ? 0 : TICK_US, &items, &n)) {
         if (t->failed.code)
             recover(t);
         if (t->failed.code)
@@ -355,6 +355,7 @@ static void *core_main(void *arg)
             item_free(items[i]);
         }
         free(items);
+        fleet_slice(t, t->fleet);
     }
     t->cfg.out.ended(t->cfg.out.arg);
     return NULL;
@@ -375,6 +376,7 @@ int corethread_open(const struct corethread_config *cfg, struct policy *policy,
         t->have_held = true;
         memset(policy, 0, sizeof(*policy));
     }
+    t->fleet = fleet_new();
     int r = recorder_open(cfg->recorder, &t->recorder, e);
     if (r == 0)
         r = ct_build(t, e);
@@ -427,6 +429,7 @@ void corethread_free(struct corethread *t)
     ct_xml_forget(t);
     store_place_done(&t->xml_at);
     policy_state_done(&t->policy);
+    fleet_free(t->fleet);
     core_free(t->core);
     store_close(t->store);
     recorder_close(t->recorder);

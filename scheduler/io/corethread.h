@@ -9,6 +9,7 @@
  * Thread   corethread_open/_free: main; the rest runs in a thread of its own. Outputs are called there. */
 #pragma once
 
+#include "lib/net/http.h"
 #include "scheduler/core/core.h"
 #include "scheduler/io/queue.h"
 #include "scheduler/io/recorder.h"
@@ -22,6 +23,8 @@ struct outputs {
     void (*send)(void *arg, struct outgoing *list, size_t n);
     /* Takes body (JSON). */
     void (*reply)(void *arg, uint64_t http, int status, char *body);
+    /* 200 with what others are given, too (http_reply_shared). */
+    void (*reply_shared)(void *arg, uint64_t http, const struct http_shared *b);
     /* The core was rebuilt: drop the agents' connections, welcome them with this term. */
     void (*restart)(void *arg, int64_t term);
     void (*ended)(void *arg); /* the queue was closed and everything in it is done */

@@ -48,6 +48,7 @@ struct corethread {
     struct store_place xml_at;
     struct store_sweep sweep;
     int64_t swept_us;
+    struct fleet *fleet;
 };
 
 int64_t ct_now(const struct corethread *t);
@@ -76,10 +77,18 @@ bool ct_recover(struct corethread *t);
 /* Commit t->fx and perform nothing yet. */
 int ct_commit(struct corethread *t, struct err *e);
 
+/* fleet.c: /v1/snapshot */
+struct fleet *fleet_new(void);
+void fleet_free(struct fleet *f);
+void fleet_ask(struct fleet *f, uint64_t http);
+bool fleet_due(const struct fleet *f);                      /* there is something to write now */
+void fleet_slice(struct corethread *t, struct fleet *f);    /* some 2 ms of it */
+void fleet_anew(struct fleet *f); /* before the core goes: what was begun of it begins again */
+
 /* answers.c */
 /* JSON text of one answer: {"schema":..., members of the shaped struct}. Gives. */
 char *ct_answer(const struct corethread *t, const char *schema, const struct shape *s,
                 const void *obj);
 char *ct_store_error_text(const struct corethread *t);
-/* Answer a query. Gives the body, sets *ret_status. */
+/* Answer a query. Gives the body, sets *ret_status. NULL: it is answered later. */
 char *ct_query(struct corethread *t, const struct item *q, int *ret_status);

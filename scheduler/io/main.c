@@ -98,6 +98,12 @@ static void out_reply(void *arg, uint64_t http, int status, char *body)
     http_reply(d->http, http, status, NULL, body, strlen(body));
 }
 
+static void out_reply_shared(void *arg, uint64_t http, const struct http_shared *b)
+{
+    struct daemon *d = arg;
+    http_reply_shared(d->http, http, b);
+}
+
 static void stop_loop(void *arg)
 {
     loop_stop(arg);
@@ -160,7 +166,7 @@ static int start_core(struct daemon *d, struct err *e)
         .policy_dir = c->policy,
         .policy_refused = good ? NULL : refused.msg,
         .queue = d->queue,
-        .out = {d, out_send, out_reply, out_restart, out_ended},
+        .out = {d, out_send, out_reply, out_reply_shared, out_restart, out_ended},
     };
     int r = corethread_open(&cc, good ? &p : NULL, &d->core, e);
     if (r == 0 && !good)

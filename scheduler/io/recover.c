@@ -207,6 +207,8 @@ int ct_build(struct corethread *t, struct err *e)
         t->core = old;
         return r;
     }
+    if (old)
+        fleet_anew(t->fleet);
     core_free(old);
     ct_xml_restart(t);
     return r;

@@ -54,28 +54,53 @@ static void write_item(FILE *f, bool first, json_t *item)
     json_decref(item);
 }
 
-void snap_write(FILE *f, const struct snapshot *s, int64_t wall_us)
+static void write_head(const struct snap_writer *w)
 {
     char at[FMT_BYTES];
-    fputs("{\"schema\": \"" SCHEMA VERSION "\", \"written_by\": \"drover " DROVER_VERSION "\"", f);
-    if (wall_us > 0)
-        fprintf(f, ", \"taken\": \"%s\"", fmt_rfc3339(at, wall_us));
-    fputs(",\n\"hosts\": [", f);
-    for (size_t i = 0; i < s->n_hosts; i++) {
-        struct host_more more = {s->hosts[i].state, s->hosts[i].connected};
-        write_item(f, i == 0, encode(&host_shape, s->hosts[i].h, &host_more_shape, &more));
-    }
-    fputs("\n],\n\"vms\": [", f);
-    for (size_t i = 0; i < s->n_vms; i++) {
-        const struct snap_vm *v = &s->vms[i];
-        struct vm_more more = {.host = s->hosts[v->host].h->name,
-                               .moving_to =
-                                   v->moving_to < 0 ? NULL : s->hosts[v->moving_to].h->name,
-                               .other_run = v->other_run,
-                               .will_start = v->will_start};
-        write_item(f, i == 0, encode(&vm_shape, v->v, &vm_more_shape, &more));
-    }
-    fputs("\n]\n}\n", f);
+    fputs("{\"schema\": \"" SCHEMA VERSION "\", \"written_by\": \"drover " DROVER_VERSION "\"", w->f);
+    if (w->wall_us > 0)
+        fprintf(w->f, ", \"taken\": \"%s\"", fmt_rfc3339(at, w->wall_us));
+    fputs(",\n\"hosts\": [", w->f);
+}
+
+static void write_host(FILE *f, const struct snapshot *s, size_t i)
+{
+    struct host_more more = {s->hosts[i].state, s->hosts[i].connected};
+    write_item(f, i == 0, encode(&host_shape, s->hosts[i].h, &host_more_shape, &more));
+}
+
+static void write_vm(FILE *f, const struct snapshot *s, size_t i)
+{
+    const struct snap_vm *v = &s->vms[i];
+    struct vm_more more = {.host = s->hosts[v->host].h->name,
+                           .moving_to = v->moving_to < 0 ? NULL : s->hosts[v->moving_to].h->name,
+                           .other_run = v->other_run,
+                           .will_start = v->will_start};
+    write_item(f, i == 0, encode(&vm_shape, v->v, &vm_more_shape, &more));
+}
+
+bool snap_write_some(struct snap_writer *w, size_t n)
+{
+    if (!w->begun)
+        write_head(w);
+    for (; n && w->hosts < w->s->n_hosts; n--)
+        write_host(w->f, w->s, w->hosts++);
+    if (w->hosts == w->s->n_hosts && n && !w->vms)
+        fputs("\n],\n\"vms\": [", w->f);
+    w->begun = true;
+    for (; n && w->vms < w->s->n_vms; n--)
+        write_vm(w->f, w->s, w->vms++);
+    if (!n)
+        return true;
+    fputs("\n]\n}\n", w->f);
+    return false;
+}
+
+void snap_write(FILE *f, const struct snapshot *s, int64_t wall_us)
+{
+    struct snap_writer w = {.f = f, .s = s, .wall_us = wall_us};
+    while (snap_write_some(&w, SIZE_MAX))
+        ;
 }
 
 char *snap_text(const struct snapshot *s, int64_t wall_us)

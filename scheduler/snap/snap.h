@@ -26,6 +26,15 @@ int snap_load(const char *path, struct snap *ret, struct err *e); /* "-": standa
 
 /* As a document, a host or VM a line. Left out, since plans do not need it and it may hold passwords: all
  * XML. wall_us: when, 0 unknown. */
+/* The same in pieces: so many hosts or VMs more. False: that was the end. */
+struct snap_writer {
+    FILE *f;
+    const struct snapshot *s;
+    int64_t wall_us;
+    bool begun;
+    size_t hosts, vms; /* written */
+};
+bool snap_write_some(struct snap_writer *w, size_t n);
 void snap_write(FILE *f, const struct snapshot *s, int64_t wall_us);
 char *snap_text(const struct snapshot *s, int64_t wall_us); /* the same; gives */
 

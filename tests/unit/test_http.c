@@ -284,6 +284,37 @@ static void client_leaves(void **state)
     }
 }
 
+static void let_go(void *arg)
+{
+    (*(int *)arg)++;
+}
+
+/* One body for two clients, and for one that is not there: it is let go of three times. */
+static void one_body_for_several(void **state)
+{
+    (void)state;
+    struct world w;
+    struct client c[2] = {0};
+    int released = 0;
+    const struct http_shared b = {"{\"all\":1}", 9, let_go, &released};
+    open_world(&w, ANSWER_NEVER);
+    for (int i = 0; i < 2; i++) {
+        client_start(&c[i], &w, "GET /same HTTP/1.1\r\n" CLOSE "\r\n");
+        w.got = false;
+        fix_run(w.loop, &w.got);
+    }
+    http_reply_shared(w.http, w.ids[0], &b);
+    http_reply_shared(w.http, 9999, &b);
+    http_reply_shared(w.http, w.ids[1], &b);
+    for (int i = 0; i < 2; i++) {
+        client_end(&c[i]);
+        answered(&c[i], "200 OK");
+        answered(&c[i], "\r\n\r\n{\"all\":1}");
+    }
+    close_world(&w);
+    assert_int_equal(released, 3);
+}
+
 static void freed_with_clients_waiting(void **state)
 {
     (void)state;
@@ -458,6 +489,7 @@ int main(void)
         cmocka_unit_test(late_answer_from_a_thread),
         cmocka_unit_test(two_requests_on_one_connection),
         cmocka_unit_test(client_leaves),
+        cmocka_unit_test(one_body_for_several),
         cmocka_unit_test(freed_with_clients_waiting),
         cmocka_unit_test(refusals),
         cmocka_unit_test(sizes_are_limited),

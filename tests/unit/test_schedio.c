@@ -74,6 +74,12 @@ static void out_reply(void *arg, uint64_t id, int status, char *body)
     http_reply(g->http, id, status, NULL, body, strlen(body));
 }
 
+static void out_reply_shared(void *arg, uint64_t id, const struct http_shared *b)
+{
+    struct rig *g = arg;
+    http_reply_shared(g->http, id, b);
+}
+
 static void out_restart(void *arg, int64_t term)
 {
     struct rig *g = arg;
@@ -108,7 +114,7 @@ static void start(struct rig *g)
         .heartbeat_us = SEC,
         .retry_us = 20 * MSEC,
         .queue = g->queue,
-        .out = {g, out_send, out_reply, out_restart, out_ended},
+        .out = {g, out_send, out_reply, out_reply_shared, out_restart, out_ended},
     };
     if (corethread_open(&cc, &p, &g->core, &e) < 0)
         fail_msg("%s", e.msg);
