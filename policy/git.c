@@ -221,7 +221,7 @@ static int find_tree(git_repository *repo, const char *dir, const char *rev, git
     if (git_revparse_single(&o, repo, name) < 0 ||
         git_object_peel(&commit, o, GIT_OBJECT_COMMIT) < 0)
         rc = err_set(e, -ENOENT, "no revision '%s' in the repository of %s", name, dir);
-    git_object_free(o);
+    git_object_free(take(o));
     if (rc < 0)
         return rc;
     describe((git_commit *)commit, ret);
@@ -234,6 +234,7 @@ static int find_tree(git_repository *repo, const char *dir, const char *rev, git
         tree = take(o);
     if (tree)
         *ret_tree = (git_tree *)tree;
+    git_object_free(o);
     git_object_free(commit);
     return rc;
 }

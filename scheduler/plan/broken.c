@@ -14,6 +14,8 @@ struct finding {
     struct plan_world w;
     struct plan_broken **list;
     size_t *n;
+    int *domain[3]; /* by enum domain_level, once some rule asked */
+    int n_domains[3];
 };
 struct names {
     char *text;
@@ -52,52 +54,69 @@ static int end_of(const struct finding *k, int vm)
     return plan_end(&k->w, vm);
 }
 
-struct spots {   /* members by domain */
-    int *domain; /* per host */
+struct spots {         /* members by domain; the last is of hosts that name none */
+    const int *domain; /* per host */
     int n;
-    int64_t *count; /* per domain, and those on hosts that name none behind them */
-    int *host;      /* one host of each domain */
+    int *vms;      /* of domain d, in the order of members: [start[d], start[d + 1]) */
+    size_t *start; /* n + 3: one more while they are counted */
 };
 
 static void spots_done(struct spots *s)
 {
-    free(s->domain);
-    free(s->count);
-    free(s->host);
+    free(s->vms);
+    free(s->start);
 }
 
-static int spot_of(const struct spots *s, int host)
+static int64_t count_at(const struct spots *s, int spot)
 {
-    return s->domain[host] < 0 ? s->n : s->domain[host];
+    return (int64_t)(s->start[spot + 1] - s->start[spot]);
 }
 
-/* only: hosts that count, NULL: all. */
-static void find_spots(const struct finding *k, int rule, const bool *only, struct spots *ret)
+/* -1: it counts nowhere. only: hosts that count, NULL: all. */
+static int spot_of(const struct finding *k, const struct spots *s, int vm, const bool *only)
+{
+    int h = end_of(k, vm);
+    if (h < 0 || (only && !only[h]))
+        return -1;
+    return s->domain[h] < 0 ? s->n : s->domain[h];
+}
+
+static void find_spots(struct finding *k, int rule, const bool *only, struct spots *ret)
 {
     const struct rule_match *m = &k->w.match[rule];
-    ret->domain = number_domains(k->w.p->rules[rule].across, &k->w.f, &ret->n);
-    ret->count = xcalloc((size_t)ret->n + 1, sizeof(*ret->count));
-    ret->host = xcalloc((size_t)ret->n + 1, sizeof(*ret->host));
+    int level = k->w.p->rules[rule].across;
+    if (!k->domain[level])
+        k->domain[level] = number_domains(level, &k->w.f, &k->n_domains[level]);
+    ret->domain = k->domain[level];
+    ret->n = k->n_domains[level];
+    ret->vms = xcalloc(m->n_members + 1, sizeof(*ret->vms));
+    ret->start = xcalloc((size_t)ret->n + 3, sizeof(*ret->start));
     for (size_t i = 0; i < m->n_members; i++) {
-        int h = end_of(k, m->members[i]);
-        if (h < 0 || (only && !only[h]))
-            continue;
-        int d = spot_of(ret, h);
-        ret->count[d]++;
-        ret->host[d] = h;
+        int d = spot_of(k, ret, m->members[i], only);
+        if (d >= 0)
+            ret->start[d + 2]++;
+    }
+    for (int d = 0; d <= ret->n; d++)
+        ret->start[d + 2] += ret->start[d + 1];
+    for (size_t i = 0; i < m->n_members; i++) {
+        int d = spot_of(k, ret, m->members[i], only);
+        if (d >= 0)
+            ret->vms[ret->start[d + 1]++] = m->members[i];
     }
 }
 
-static char *members_in(const struct finding *k, int rule, const struct spots *s, int spot)
+static char *members_in(const struct finding *k, const struct spots *s, int spot)
 {
-    const struct rule_match *m = &k->w.match[rule];
     struct names l = {0};
-    for (size_t i = 0; i < m->n_members; i++) {
-        int vm = m->members[i], h = end_of(k, vm);
-        if (h >= 0 && spot_of(s, h) == spot)
-            name(&l, k->w.f.vms[vm]->name);
-    }
+    for (size_t i = s->start[spot]; i < s->start[spot + 1]; i++)
+        name(&l, k->w.f.vms[s->vms[i]]->name);
     return names_take(&l);
+}
+
+static char *domain_of(const struct finding *k, int rule, const struct spots *s, int spot)
+{
+    int h = end_of(k, s->vms[s->start[spot]]);
+    return domain_text(k->w.p->rules[rule].across, k->w.f.hosts[h]);
 }
 
 /* ---- kinds ------------------------------------------------------------------------------------ */
@@ -109,30 +128,35 @@ static void apart(struct finding *k, int rule)
     cleanup(spots_done) struct spots s = {0};
     find_spots(k, rule, only, &s);
     for (int d = 0; d <= s.n; d++) {
-        if (s.count[d] <= max && !(d == s.n && s.count[d] && !only))
+        int64_t n = count_at(&s, d);
+        bool unknown = d == s.n && r->kind != RULE_MAX_VMS; /* nothing proves that it holds */
+        if (n <= max && !(unknown && n))
             continue;
-        cleanup(freep) char *who = members_in(k, rule, &s, d);
-        cleanup(freep) char *where = domain_text(r->across, k->w.f.hosts[s.host[d]]);
+        cleanup(freep) char *who = members_in(k, &s, d);
+        cleanup(freep) char *where = domain_of(k, rule, &s, d);
         if (r->kind == RULE_MAX_VMS)
-            add(k, rule, s.count[d] - max,
-                xasprintf("%lld of its VMs are in %s, at most %lld may: %s", (long long)s.count[d],
-                          where, (long long)max, who));
-        else if (d == s.n)
-            add(k, rule, s.count[d], xasprintf("%s in %s", who, where));
+            add(k, rule, n - max,
+                xasprintf("%lld of its VMs are in %s, at most %lld may: %s", (long long)n, where,
+                          (long long)max, who));
         else
-            add(k, rule, s.count[d] - max, xasprintf("%s are in %s", who, where));
+            add(k, rule, unknown ? n : n - max,
+                xasprintf("%s %s in %s", who, n == 1 ? "is" : "are", where));
     }
 }
 
+/* Places beyond those that are named are counted: a rule about a whole fleet is in all of it. */
 static char *where_they_are(const struct finding *k, int rule, const struct spots *s)
 {
     struct names l = {0};
     for (int d = 0; d <= s->n; d++) {
-        if (!s->count[d])
+        if (!count_at(s, d))
             continue;
-        cleanup(freep) char *who = members_in(k, rule, s, d);
-        cleanup(freep) char *where =
-            domain_text(k->w.p->rules[rule].across, k->w.f.hosts[s->host[d]]);
+        if (l.n >= NAMED) {
+            l.n++;
+            continue;
+        }
+        cleanup(freep) char *who = members_in(k, s, d);
+        cleanup(freep) char *where = domain_of(k, rule, s, d);
         cleanup(freep) char *both = xasprintf("%s in %s", who, where);
         name(&l, both);
     }
@@ -145,7 +169,7 @@ static void together(struct finding *k, int rule)
     int64_t places = 0;
     find_spots(k, rule, NULL, &s);
     for (int d = 0; d <= s.n; d++)
-        places += s.count[d] > 0;
+        places += count_at(&s, d) > 0;
     if (places > 1)
         add(k, rule, places - 1, where_they_are(k, rule, &s));
 }
@@ -157,8 +181,8 @@ static void spread(struct finding *k, int rule)
     int64_t places = 0, members = 0;
     find_spots(k, rule, NULL, &s);
     for (int d = 0; d <= s.n; d++) {
-        places += d < s.n && s.count[d];
-        members += s.count[d];
+        places += d < s.n && count_at(&s, d);
+        members += count_at(&s, d);
     }
     int need = spread_need(r, &k->w.match[rule]);
     if (!members || places >= need)
@@ -228,6 +252,8 @@ void plan_find_broken(const struct plan_index *x, struct plan_broken **ret, size
             kinds[k.w.p->rules[i].kind](&k, (int)i);
     for (size_t h = 0; h < k.w.s->n_hosts; h++)
         too_full(&k, (int)h);
+    for (size_t i = 0; i < ARRAY_LEN(k.domain); i++)
+        free(k.domain[i]);
     plan_world_done(&k.w);
 }
 
