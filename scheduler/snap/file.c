@@ -7,6 +7,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
+#include "scheduler/snap/pieces.h"
 #include "scheduler/snap/snap.h"
 
 #define SCHEMA  "drover.snapshot/"
@@ -206,27 +207,6 @@ static int read_vm(struct snap_build *b, json_t *j, const char *where, struct er
     return 0;
 }
 
-static int read_list(struct snap_build *b, json_t *root, const char *key,
-                     int (*read)(struct snap_build *, json_t *, const char *, struct err *),
-                     struct err *e)
-{
-    json_t *list = json_object_get(root, key), *item;
-    size_t i;
-    if (json_is_string(list))
-        return read(b, list, key, e);
-    if (!json_is_array(list))
-        return err_set(e, -EBADMSG, "%s: %s", key, list ? "expected a list" : "is missing");
-    json_array_foreach(list, i, item)
-    {
-        cleanup(freep) char *where = xasprintf("%s[%zu]", key, i);
-        int r = read(b, item, where, e);
-        if (r < 0)
-            return r;
-        json_array_set_new(list, i, json_null()); /* of 200,000 VMs only one is there twice */
-    }
-    return 0;
-}
-
 static int check_schema(const char *schema, struct err *e)
 {
     if (!schema || str_eq(schema, SCHEMA VERSION))
@@ -242,12 +222,10 @@ static int check_schema(const char *schema, struct err *e)
 
 static int read_head(json_t *j, char **ret_taken, struct err *e)
 {
-    static const struct shape_field lists[] = {{.name = "hosts", .kind = SK_STR},
-                                               {.name = "vms", .kind = SK_STR}};
-    static const struct shape lists_shape = {"lists", 1, lists, ARRAY_LEN(lists)};
+    static const struct shape_field fields[] = {{.name = "hosts", .kind = SK_STR},
+                                                {.name = "vms", .kind = SK_STR}};
+    static const struct shape lists_shape = {"lists", 1, fields, ARRAY_LEN(fields)};
     struct head head;
-    if (!json_is_object(j))
-        return err_set(e, -EBADMSG, "expected an object with \"hosts\" and \"vms\"");
     int r = codec_decode(&head_shape, j, &head, e);
     if (r < 0)
         return r;
@@ -259,18 +237,69 @@ static int read_head(json_t *j, char **ret_taken, struct err *e)
     return r;
 }
 
+/* The document as it is read. head: all but the lists, which are in it by name. */
+struct reading {
+    struct snap_build b;
+    json_t *head;
+};
+static const struct {
+    const char *key;
+    int (*read)(struct snap_build *b, json_t *j, const char *where, struct err *e);
+} lists[] = {{"hosts", read_host}, {"vms", read_vm}};
+
+static int list_no(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        if (str_eq(lists[i].key, key))
+            return (int)i;
+    return -1;
+}
+
+static int on_member(void *arg, const char *key, json_t *value, struct err *e)
+{
+    struct reading *r = arg;
+    int no = list_no(key);
+    json_object_set_new(r->head, key, value);
+    if (no < 0)
+        return 0;
+    return json_is_string(value) ? lists[no].read(&r->b, value, key, e)
+                                 : err_set(e, -EBADMSG, "%s: expected a list", key);
+}
+
+/* Of another version nothing else can be judged. */
+static int on_list(void *arg, const char *key, struct err *e)
+{
+    struct reading *r = arg;
+    json_object_set_new(r->head, key, list_no(key) < 0 ? json_array() : json_string(""));
+    return check_schema(json_string_value(json_object_get(r->head, "schema")), e);
+}
+
+static int on_item(void *arg, const char *key, size_t i, json_t *item, struct err *e)
+{
+    struct reading *r = arg;
+    cleanup(json_decrefp) json_t *taken = item;
+    cleanup(freep) char *where = xasprintf("%s[%zu]", key, i);
+    int no = list_no(key);
+    return no < 0 ? 0 : lists[no].read(&r->b, item, where, e);
+}
+
+static void reading_done(struct reading *r)
+{
+    json_decref(r->head);
+    snap_build_done(&r->b);
+}
+
 static int parse(const char *text, size_t len, struct snap *ret, struct err *e)
 {
-    json_error_t je;
-    cleanup(json_decrefp) json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
     cleanup(freep) char *taken = NULL;
-    cleanup(snap_build_done) struct snap_build b = {0};
-    if (!j)
-        return err_set(e, -EBADMSG, "line %d column %d: %s", je.line, je.column, je.text);
-    int r = read_head(j, &taken, e);
-    r = r < 0 ? r : read_list(&b, j, "hosts", read_host, e);
-    r = r < 0 ? r : read_list(&b, j, "vms", read_vm, e);
-    r = r < 0 ? r : snap_build(&b, ret, e);
+    cleanup(reading_done) struct reading rd = {.head = json_object()};
+    struct pieces p = {text, len, 0, &rd, on_member, on_list, on_item};
+    int r = pieces_read(&p, e);
+    r = r < 0 ? r : read_head(rd.head, &taken, e);
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++)
+        if (!json_object_get(rd.head, lists[i].key))
+            r = err_set(e, -EBADMSG, "%s: is missing", lists[i].key);
+    r = r < 0 ? r : snap_build(&rd.b, ret, e);
     if (r == 0)
         ret->taken = take(taken);
     return r;

@@ -189,6 +189,20 @@ static void what_may_be_left_out(void **state)
     snap_done(&f);
 }
 
+/* The order of the members, spaces and single lines are the writer's choice. */
+static void any_order(void **state)
+{
+    (void)state;
+    struct snap f = parsed("\n\t{ \"vms\" : [ \"b@h2 1GiB\" ,{\"name\":\"a\",\"host\":\"h1\"} ] ,\r\n"
+                           "\"hosts\":\"h[1-2] 4GiB\",\"taken\":\"now\",\"schema\":\"drover.snapshot/1\"}\n ");
+    assert_int_equal(f.s.n_hosts, 2);
+    assert_int_equal(f.s.n_vms, 2);
+    assert_string_equal(f.vms[0].name, "a");
+    assert_int_equal(f.s.vms[1].host, 1);
+    assert_string_equal(f.taken, "now");
+    snap_done(&f);
+}
+
 static void bad_files(void **state)
 {
     (void)state;
@@ -198,6 +212,16 @@ static void bad_files(void **state)
         {"", "line 1 column"},
         {"{\n\"hosts\": [\n]]", "line 3 column"},
         {"[]", "expected an object"},
+        {"null", "line 1 column"},
+        {"{\"hosts\": [], \"vms\": []", "line 1 column"},
+        {"{\"hosts\": [],}", "line 1 column 14: string or '}' expected near '}'"},
+        {"{\"hosts\": [] \"vms\": []}", "line 1 column"},
+        {"{\"hosts\": [], \"vms\": [\n\"a@h1\" \"b@h1\"]}", "line 2 column"},
+        {"{\"hosts\": [], \"vms\": []} x", "line 1 column 26: end of file expected near 'x'"},
+        {"{\"hosts\": [\"h1\"], \"vms\": [], \"hosts\": []}", "duplicate object key near '\"hosts\"'"},
+        {"{\"hosts\": [\"h1\",]}", "line 1 column"},
+        {"{\"taken\": [], \"hosts\": [], \"vms\": []}", "taken: expected a string"},
+        {"{\"others\": [1, {\"a\": []}], \"hosts\": [], \"vms\": []}", "others: unknown member"},
         {"{\"hosts\": [1e999]}", "real number overflow"},
         {"{\"hosts\": [NaN]}", "line 1 column"},
         {"{\"hosts\": [99999999999999999999]}", "too big integer"},
@@ -500,6 +524,8 @@ int main(void)
         cmocka_unit_test(same_text_same_fleet),
         cmocka_unit_test(round_trip),
         cmocka_unit_test(what_may_be_left_out),
+        cmocka_unit_test(any_order),
+        cmocka_unit_test(any_order),
         cmocka_unit_test(bad_files),
         cmocka_unit_test(too_much_together),
         cmocka_unit_test(csv),
