@@ -122,6 +122,7 @@ EXTRA_test_agents := scheduler/io/agents.c scheduler/io/queue.c scheduler/io/xml
 CLI_PARTS := $(filter-out scheduler/cli/main.c scheduler/cli/client.c scheduler/cli/pki.c,$(SRC_cli)) tests/unit/fakeapi.c
 EXTRA_test_cli_opt := $(CLI_PARTS)
 EXTRA_test_cli_out := $(CLI_PARTS)
+EXTRA_test_cli_top := $(CLI_PARTS)
 EXTRA_test_cli_show := $(CLI_PARTS)
 EXTRA_test_cli_follow := $(CLI_PARTS)
 EXTRA_test_cli_drain := $(CLI_PARTS)

@@ -21,7 +21,7 @@ _drover_words()
 _drover()
 {
     local cur prev i cmd='' words_seen=0
-    local -r commands='drain plan resume cordon label cancel attach explain check hosts vms runs journal health policy snapshot pki version help'
+    local -r commands='drain plan resume cordon label cancel attach explain check hosts vms top runs journal health policy snapshot pki version help'
     local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
@@ -68,6 +68,7 @@ _drover()
         cordon | label) _drover_words "--reason $global" ;;
         runs | run) _drover_words "--ceph --journal $global" ;;
         vms) _drover_words "--host $global" ;;
+        top) _drover_words "--once --interval $global" ;;
         journal) _drover_words "--after --limit $global" ;;
         explain) _drover_words "--snapshot --policy $global" ;;
         policy) _drover_words "--format --snapshot --live --strict --run --fail-only --dir --detailed-exitcode $global" ;;

@@ -88,6 +88,7 @@ int cmd_attach(struct cli *c, int argc, char **argv);
 int cmd_explain(struct cli *c, int argc, char **argv);
 int cmd_check(struct cli *c, int argc, char **argv);
 int cmd_hosts(struct cli *c, int argc, char **argv);
+int cmd_top(struct cli *c, int argc, char **argv);
 int cmd_vms(struct cli *c, int argc, char **argv);
 int cmd_runs(struct cli *c, int argc, char **argv);
 int cmd_journal(struct cli *c, int argc, char **argv);

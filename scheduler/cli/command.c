@@ -110,6 +110,10 @@ static const struct command commands[] = {
     {"hosts", "list hosts", "[HOST...]", "", cmd_hosts, NULL},
     {"vms", "list VMs", "[VM...] [--host HOST]", "  --host HOST          only those on this host\n",
      cmd_vms, NULL},
+    {"top", "how busy all hosts are, and what moves; again and again on a terminal", "[options]",
+     "  --once               one look, also on a terminal\n"
+     "  --interval D         between two looks (2s)\n",
+     cmd_top, NULL},
     {"runs", "list runs; runs ID shows one", "[RUN] [options]",
      "  --ceph               per disk: what was confirmed before and proven after, by each host\n"
      "  --journal            every step of the run\n",

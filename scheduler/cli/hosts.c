@@ -53,6 +53,9 @@ static void host_row(struct table *t, const struct host_view *h, int64_t now)
     table_int(t, h->vcpus);
     table_text(t, C_NONE, fmt_bitrate(a, h->link_bps));
     table_key(t, h->link_bps);
+    load_cell(t, h->cpu.now_mcpu, h->cpus);
+    load_cell(t, h->cpu.m5_mcpu, h->cpus);
+    load_cell(t, h->cpu.p95_mcpu, h->cpus);
     table_text(t, C_NONE, h->zone);
     table_text(t, C_NONE, h->rack);
     table_text(t, C_NONE, time_ago(b, h->seen_wall_us, now));
@@ -71,7 +74,8 @@ static int hosts_table(struct cli *c, const struct hosts_view *v)
         {"RUNNING", false, true}, {"VMS", false, true},     {"MOVING", false, false},
         {"MEMORY", false, true},  {"FREE", false, true},    {"RESERVED", false, true},
         {"SINCE", false, true},   {"REASON", false, false}, {"CPUS", true, true},
-        {"VCPUS", true, true},    {"LINK", true, true},     {"ZONE", true, false},
+        {"VCPUS", true, true},    {"LINK", true, true},     {"CPU", true, true},
+        {"CPU-5M", true, true},   {"CPU-P95", true, true},  {"ZONE", true, false},
         {"RACK", true, false},    {"SEEN", true, true},     {"BY", true, false},
         {"RUN", true, false},     {"LABELS", true, false},
     };
@@ -152,6 +156,11 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
         table_fmt(t, C_NONE, "%s/s", fmt_bytes(b, m->dirty_Bps));
     else
         table_text(t, C_NONE, NULL);
+    load_cell(t, m->cpu.now_mcpu, 0);
+    load_cell(t, m->cpu.m5_mcpu, 0);
+    load_cell(t, m->cpu.p95_mcpu, 0);
+    rate_cell(t, m->read_Bps, m->write_Bps);
+    rate_cell(t, m->rx_Bps, m->tx_Bps);
     table_text(t, C_NONE, m->uuid);
     table_text(t, C_NONE, m->persistent ? "yes" : "no");
     if (m->run)
@@ -166,11 +175,13 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
 static int vms_table(struct cli *c, const struct vms_view *v)
 {
     static const struct column cols[] = {
-        {"VM", false, false},      {"HOST", false, false},      {"STATE", false, false},
-        {"MEMORY", false, true},   {"VCPUS", false, true},      {"MOVING", false, false},
-        {"MOVABLE", false, false}, {"WHY", false, false},       {"DIRTY", true, true},
-        {"UUID", true, false},     {"PERSISTENT", true, false}, {"RUN", true, false},
-        {"HERE", true, true},      {"LABELS", true, false},
+        {"VM", false, false},        {"HOST", false, false}, {"STATE", false, false},
+        {"MEMORY", false, true},     {"VCPUS", false, true}, {"MOVING", false, false},
+        {"MOVABLE", false, false},   {"WHY", false, false},  {"DIRTY", true, true},
+        {"CPU", true, true},         {"CPU-5M", true, true}, {"CPU-P95", true, true},
+        {"DISK", true, true},        {"NET", true, true},    {"UUID", true, false},
+        {"PERSISTENT", true, false}, {"RUN", true, false},   {"HERE", true, true},
+        {"LABELS", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     for (size_t i = 0; i < v->n_vms; i++)

@@ -3,6 +3,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
+#include "scheduler/cli/out.h"
 #include "scheduler/cli/text.h"
 
 static bool matches(const json_t *item, const char *const *keys, const char *word)
@@ -56,6 +57,28 @@ bool list_filter(struct cli *c, json_t *answer, const char *list, const char *co
         }
     json_object_set(answer, list, kept);
     return true;
+}
+
+void load_cell(struct table *t, int64_t mcpu, int64_t cpus)
+{
+    if (mcpu < 0 || cpus < 0)
+        table_text(t, C_NONE, "?");
+    else if (cpus)
+        table_fmt(t, C_NONE, "%lld %%", (long long)(mcpu / cpus / 10));
+    else
+        table_fmt(t, C_NONE, "%.2f", (double)mcpu / 1000);
+    table_key(t, mcpu < 0 || cpus < 0 ? -1 : cpus ? mcpu / cpus : mcpu);
+}
+
+void rate_cell(struct table *t, int64_t a_Bps, int64_t b_Bps)
+{
+    char text[FMT_BYTES];
+    int64_t sum = a_Bps < 0 || b_Bps < 0 ? -1 : a_Bps + b_Bps;
+    if (sum < 0)
+        table_text(t, C_NONE, "?");
+    else
+        table_fmt(t, C_NONE, "%s/s", fmt_bytes(text, sum));
+    table_key(t, sum);
 }
 
 char *list_labels(const struct label *labels, size_t n)

@@ -228,6 +228,8 @@ struct host_view {
     int64_t cpus, vcpus, vms, running, moving_in, moving_out;
     char *reason, *actor;
     int64_t since_wall_us, run, seen_wall_us, link_bps;
+    struct cpu_figures cpu; /* busy CPUs; now and m5 only while fresh */
+    struct host_load load;  /* of the last reading, while it is fresh */
     char *zone, *rack;
     struct label *labels;
     size_t n_labels;
@@ -238,6 +240,8 @@ struct vm_view {
     bool persistent;
     int64_t mem_bytes, vcpus;
     int64_t dirty_Bps;  /* what its guest writes to memory; -1 unknown */
+    struct cpu_figures cpu;
+    int64_t rss_bytes, read_Bps, write_Bps, rx_Bps, tx_Bps; /* -1 unknown */
     int64_t run, move;  /* in flight, 0 none */
     char *moving_to;
     bool movable;       /* live, as far as inventory tells */

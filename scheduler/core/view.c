@@ -32,7 +32,8 @@ static void add_residents(const struct snapshot *s, struct host_view *hosts, int
     }
 }
 
-static void fill_host(const struct core *c, const struct host_slot *h, struct host_view *v)
+static void fill_host(const struct core *c, const struct host_slot *h, int64_t wall_us,
+                      struct host_view *v)
 {
     const struct host *l = &h->rec.last;
     shape_init(&host_view_shape, v);
@@ -50,6 +51,11 @@ static void fill_host(const struct core *c, const struct host_slot *h, struct ho
     v->run = r && !run_ended(r->run.state) ? h->rec.run : 0;
     v->seen_wall_us = h->rec.seen_wall_us;
     v->link_bps = l->link_bps;
+    v->cpu = load_of_host(c, h, &h->busy, wall_us);
+    if (load_fresh(c, h)) {
+        shape_done(&host_load_shape, &v->load);
+        shape_copy(&host_load_shape, &v->load, &h->load);
+    }
     v->zone = xstrdup(l->zone);
     v->rack = xstrdup(l->rack);
     copy_labels(&v->labels, &v->n_labels, l->labels, l->n_labels);
@@ -71,7 +77,7 @@ void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *r
     snapshot_make(c, 0, 0, &snap);
     *ret = (struct hosts_view){.wall_us = wall_us};
     for (size_t i = 0; i < c->n_hosts; i++)
-        fill_host(c, c->hosts[i], vec_add(&ret->hosts, &ret->n_hosts));
+        fill_host(c, c->hosts[i], wall_us, vec_add(&ret->hosts, &ret->n_hosts));
     cleanup(freep) int64_t *used = xcalloc(c->n_hosts, sizeof(*used));
     add_residents(&snap.s, ret->hosts, used);
     for (size_t i = 0; i < c->n_hosts; i++)
@@ -105,8 +111,14 @@ static void vm_facts(const struct snapshot *s, const struct policy *p, int id, s
     copy_labels(&v->labels, &v->n_labels, vm->labels, vm->n_labels);
 }
 
+static int64_t rate(uint32_t Bps)
+{
+    return Bps == UINT32_MAX ? -1 : (int64_t)Bps;
+}
+
 /* And what the core knows beside it. */
-static void vm_history(const struct core *c, const struct snapshot *s, int id, struct vm_view *v)
+static void vm_history(const struct core *c, const struct snapshot *s, int id, int64_t wall_us,
+                       struct vm_view *v)
 {
     const struct host_slot *h = c->hosts[s->vms[id].host];
     const struct move_slot *m = move_of_vm(c, v->uuid);
@@ -118,6 +130,16 @@ static void vm_history(const struct core *c, const struct snapshot *s, int id, s
     }
     v->unreachable = !h->connected;
     v->since_wall_us = slot ? slot->since_wall_us : 0;
+    if (!slot)
+        return;
+    v->cpu = load_of_vm(c, slot, wall_us);
+    if (!load_fresh(c, h))
+        return;
+    v->rss_bytes = slot->vm.rss_bytes;
+    v->read_Bps = rate(slot->rates.read);
+    v->write_Bps = rate(slot->rates.write);
+    v->rx_Bps = rate(slot->rates.rx);
+    v->tx_Bps = rate(slot->rates.tx);
 }
 
 void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret)
@@ -130,7 +152,7 @@ void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret)
     for (size_t i = 0; i < snap.s.n_vms; i++) {
         struct vm_view *v = vec_add(&ret->vms, &ret->n_vms);
         vm_facts(&snap.s, &c->policy, (int)i, v);
-        vm_history(c, &snap.s, (int)i, v);
+        vm_history(c, &snap.s, (int)i, wall_us, v);
     }
     snapshot_done(&snap);
 }
@@ -236,7 +258,6 @@ int snapshot_explain(const struct snapshot *s, const struct policy *p, const cha
 int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
                       struct explain_view *ret, struct err *e)
 {
-    (void)wall_us;
     struct snapshot_store snap;
     snapshot_make(c, 0, 0, &snap);
     int id = snapshot_explain(&snap.s, &c->policy, vm, ret, e);
@@ -244,7 +265,7 @@ int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
         snapshot_done(&snap);
         return id;
     }
-    vm_history(c, &snap.s, id, &ret->vm);
+    vm_history(c, &snap.s, id, wall_us, &ret->vm);
     const struct move_slot *m = lookup_get(&c->moved, ret->vm.uuid);
     for (; m; m = m->before) {
         const struct run_slot *r = run_find(c, m->m.run);

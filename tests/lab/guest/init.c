@@ -5,7 +5,8 @@
  * was lost. It forks nothing and mostly sleeps: ten such guests share two cores under TCG.
  *
  * Kernel command line: lab.name=NAME lab.ip=A.B.C.D lab.collector=A.B.C.D lab.period=MS
- * lab.fill=MIB lab.dirty=KIB_PER_S lab.deaf (to the power button). The layout of struct beat is
+ * lab.fill=MIB lab.dirty=KIB_PER_S lab.burn=PERCENT (of one CPU; a datagram "burn PERCENT" to port 9998
+ * says otherwise later) lab.deaf (to the power button). The layout of struct beat is
  * shared with lablib/beats.py.
  */
 #define _GNU_SOURCE
@@ -36,6 +37,8 @@
 #define SCAN_BYTES (256u * 1024u)
 #define PAGE 4096u
 #define COLLECTOR_PORT 9999
+#define ORDER_PORT 9998
+#define BURN_MOST 90 /* percent; the rest is for beats and orders */
 #define NSEC 1000000000ll
 #define INPUTS 4
 
@@ -218,6 +221,40 @@ static uint64_t *fill_memory(size_t bytes)
     return m;
 }
 
+/* Where "burn 80" may come in, or -1. */
+static int open_orders(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(ORDER_PORT)};
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return s < 0 || bind(s, (void *)&any, sizeof any) < 0 ? -1 : s;
+}
+
+static int burn_percent(int wanted)
+{
+    return wanted < 0 ? 0 : wanted > BURN_MOST ? BURN_MOST : wanted;
+}
+
+static void take_orders(int s, int *burn)
+{
+    char text[64];
+    ssize_t n;
+    while (s >= 0 && (n = recv(s, text, sizeof text - 1, 0)) > 0) {
+        text[n] = 0;
+        if (strncmp(text, "burn ", 5) == 0) {
+            *burn = burn_percent(atoi(text + 5));
+            printf("guest: burns %d %%\n", *burn);
+        }
+    }
+}
+
+/* So much of each period, by the guest's clock. */
+static void burn_cpu(int percent, int64_t period)
+{
+    for (int64_t end = now_ns() + period * percent / 100; now_ns() < end;)
+        for (int i = 0; i < 2000; i++)
+            rng();
+}
+
 /* Sleep until the deadline, or until somebody presses the power button (virsh shutdown). */
 static void sleep_until(int64_t deadline, struct pollfd *inputs)
 {
@@ -283,6 +320,8 @@ int main(void)
     int sock = open_net(param(cmdline, "lab.ip=", ip, sizeof ip, "0.0.0.0"),
                         param(cmdline, "lab.collector=", collector, sizeof collector, "0.0.0.0"),
                         b->mac);
+    int burn = burn_percent(atoi(param(cmdline, "lab.burn=", v, sizeof v, "0")));
+    int orders = open_orders();
     if (dirty_kib && !pages)
         pages = 16 * 256;
     if (pages)
@@ -313,6 +352,9 @@ int main(void)
             mem[page * (PAGE / 8)] = rng();
             page = (page + 1) % pages;
         }
+        take_orders(orders, &burn);
+        if (burn)
+            burn_cpu(burn, period);
         next += period;
         if (next < now_ns())
             next = now_ns() + period;

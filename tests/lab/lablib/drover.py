@@ -62,13 +62,14 @@ def agent_yaml(host, config):
     link = ""
     if config["link"]:
         link = f", link: {parse_rate(config['link']) // 10**6}Mbit"
+    load = f"load: {{period: 2s, cgroup: {host.dir}/cgroup}}\n" if host.cgroup() else ""
     return f"""scheduler: {CORE_IP}:{PORT}
 cert: /etc/drover/tls/cert.pem
 key: /etc/drover/tls/key.pem
 ca: /etc/drover/tls/ca.pem
 libvirt: qemu:///system
 migration: {{address: {host.ip}, uri: "qemu+{config['transport']}://{host.name}/system"{link}}}
-labels: {{}}
+{load}labels: {{}}
 """
 
 

@@ -19,7 +19,7 @@ BEAT_MS = 100
 FIRST_BEAT_DEADLINE = 120
 OBJECT_BYTES = 4 << 20
 
-DEFAULTS = {"host": "h1", "mem": 256, "fill": 0, "dirty": 0, "vcpus": 1, "image": None,
+DEFAULTS = {"host": "h1", "mem": 256, "fill": 0, "dirty": 0, "burn": 0, "vcpus": 1, "image": None,
             "size": "64M", "define": True, "transient": False, "xml_only": False, "bridge": "br0",
             "machine": "q35", "extra_device_xml": None, "local_qcow2": False, "cdrom": None,
             "io": "threads", "mon_hosts": True, "cluster": 1, "start": True, "wait": True, "period": BEAT_MS,
@@ -90,6 +90,15 @@ def disk_xml(guest):
 """
 
 
+def burn(lab, name, percent):
+    """Have a running guest burn so much of one CPU from now on."""
+    ip, _ = address(load(lab, name))
+    script = ("import socket, sys\n"
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              "for _ in range(3): s.sendto(sys.argv[2].encode(), (sys.argv[1], 9998))\n")
+    lab.core(["python3", "-c", script, ip, f"burn {percent}"])
+
+
 def local_disk(guest):
     return f"/var/lib/libvirt/images/{guest['name']}-local.qcow2"
 
@@ -121,7 +130,7 @@ def domain_xml(lab, guest):
     ip, mac = address(guest)
     kind = "kvm" if lab.config()["kvm"] else "qemu"
     cmdline = (f"{image.CMDLINE} lab.name={guest['name']} lab.ip={ip} lab.collector={CORE_IP} "
-               f"lab.period={guest['period']} lab.fill={guest['fill']} lab.dirty={guest['dirty']}"
+               f"lab.period={guest['period']} lab.fill={guest['fill']} lab.dirty={guest['dirty']} lab.burn={guest['burn']}"
                + " lab.deaf" * guest["deaf"])
     console = lab.path("guests", guest["name"] + ".console")
     return f"""<domain type='{kind}'>

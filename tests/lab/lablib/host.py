@@ -32,7 +32,7 @@ for d in etc var bin; do
 done
 {real_qemu}mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/libvirt
-mount -t proc proc /proc
+{cgroup}mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 # Each host boots by itself, though all share one kernel.
 cat /proc/sys/kernel/random/uuid >/run/boot_id
@@ -48,6 +48,12 @@ NO_KVM = """if [ -e /dev/kvm ]; then
     mount --bind {dir}/nothing /dev/kvm
     mount -o remount,bind,ro /dev/kvm
 fi
+"""
+
+# Hosts share one kernel, whose /proc/stat is of all of them: what runs in a host is in a cgroup of its
+# own, and the agent measures that.
+CGROUP = """mkdir -p {dir}/cgroup
+mount --bind {cgroup} {dir}/cgroup
 """
 
 # host/qemu.c says why. The real one stays in /usr/bin, because QEMU looks for its firmware and
@@ -164,15 +170,26 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
 
     # Life.
 
+    def cgroup(self):
+        """The folder of its cgroup (v2), or None where the machine has none."""
+        for line in (read("/proc/mounts") or "").splitlines():
+            kind, where, fs = line.split()[:3]
+            if fs == "cgroup2":
+                return f"{where}/drover-{self.lab.name}-{self.name}"
+        return None
+
     def plug(self, config):
         """Bring the machine up, without its daemons."""
         net.host_up(self.lab, self.i, config["link"])
         ready, log = f"{self.dir}/ready", self.lab.log(self.name + "-pid1")
         if os.path.exists(ready):
             os.unlink(ready)
-        tcg = not config["kvm"]
+        tcg, cgroup = not config["kvm"], self.cgroup()
+        if cgroup:
+            os.makedirs(cgroup, exist_ok=True)
         write(f"{self.dir}/setup.sh", SETUP.format(
             dir=self.dir, i=self.i, no_kvm=NO_KVM.format(dir=self.dir) if tcg else "",
+            cgroup=CGROUP.format(dir=self.dir, cgroup=cgroup) if cgroup else "",
             real_qemu=REAL_QEMU.format(dir=self.dir) if tcg else ""))
         os.makedirs(self.lab.path("log"), exist_ok=True)
         pid = run([self.lab.path("image", "pid1"), self.lab.ns_file(self.lab.host_ns(self.i)),
@@ -196,11 +213,26 @@ log_outputs = "3:file:{self.lab.log(self.name + '-libvirtd')}"
             os.kill(pid, signal.SIGKILL)
         self.lab.kill_ns(ns)
         net.delete_namespace(self.lab, ns)
+        self.leave_cgroup()
+
+    def leave_cgroup(self):
+        """Those that were killed are in it until they are reaped."""
+        cgroup = self.cgroup()
+
+        def removed():
+            try:
+                os.rmdir(cgroup)
+            except OSError:
+                return not os.path.exists(cgroup)
+            return True
+        if cgroup and os.path.exists(cgroup):
+            wait_until(f"the cgroup of {self.name} to be empty", 10, removed)
 
     def spawn(self, name, cmd):
         """Start a daemon in the host; it becomes a child of the host's PID 1."""
-        script = 'setsid "$@" >>"$LOG" 2>&1 </dev/null & echo $! >/run/lab-$NAME.pid'
-        env = dict(CLEAN_ENV, LOG=self.lab.log(f"{self.name}-{name}"), NAME=name)
+        script = ('[ ! -e "$CGROUP" ] || echo 0 >"$CGROUP"; '
+                  'setsid "$@" >>"$LOG" 2>&1 </dev/null & echo $! >/run/lab-$NAME.pid')
+        env = dict(CLEAN_ENV, CGROUP=f"{self.dir}/cgroup/cgroup.procs", LOG=self.lab.log(f"{self.name}-{name}"), NAME=name)
         self.run(["sh", "-c", script, "sh"] + cmd, env=env)
 
     def kill(self, name):

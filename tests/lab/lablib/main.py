@@ -114,7 +114,7 @@ def cmd_status(lab, a):
 # guests
 
 def wish_of(a):
-    keys = ("host", "mem", "fill", "dirty", "vcpus", "image", "size", "transient", "xml_only",
+    keys = ("host", "mem", "fill", "dirty", "burn", "vcpus", "image", "size", "transient", "xml_only",
             "bridge", "machine", "local_qcow2", "cluster", "period", "io",
             "secret", "deaf")
     wish = {k: getattr(a, k) for k in keys if getattr(a, k) is not None}
@@ -146,6 +146,11 @@ def report_made(lab, made):
         else:
             say(f"{name}: {g['mem']} MiB on {g['host']}, "
                 + (f"first beat after {seconds:.1f} s" if seconds else "no beat awaited"))
+    return 0
+
+
+def cmd_burn(lab, a):
+    guest.burn(lab, a.name, a.percent)
     return 0
 
 
@@ -360,6 +365,7 @@ def guest_parser(add):
     p.add_argument("--host", default="h1")
     for option, kind, text in (("mem", int, "MiB"), ("fill", int, "MiB of incompressible memory"),
                                ("dirty", int, "KiB of it written anew per second"),
+                               ("burn", int, "percent of one CPU, 90 at most"),
                                ("vcpus", int, ""), ("image", str, "default: its name"),
                                ("size", str, "of a new image, e.g. 64M"), ("bridge", str, ""),
                                ("machine", str, ""), ("period", int, "ms between beats"),
@@ -377,6 +383,9 @@ def guest_parser(add):
                          ("no-mon-hosts", "librbd reads the host's ceph.conf"),
                          ("no-start", "define only"), ("no-wait", "do not wait for a beat")):
         p.add_argument(f"--{option}", action="store_true", help=text)
+    p = add("burn", cmd_burn, "have a running guest burn so much CPU from now on")
+    p.add_argument("name")
+    p.add_argument("percent", type=int, help="of one CPU, 90 at most")
     p = add("guests", cmd_guests, "make the guests of a JSON list, the same keys as the options")
     p.add_argument("file")
 

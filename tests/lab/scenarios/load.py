@@ -1,0 +1,77 @@
+"""Measured load: what guests burn is what the scheduler says, and what is not measured is not known."""
+import time
+
+from lablib import drover, guest
+from lablib.env import wait_until
+from lablib.host import Host
+
+LAB = {"hosts": 2}
+MARGIN = 130  # thousandths of a CPU; an idle guest takes 30 under TCG
+
+
+def wish(name, host, burn=0):
+    return {"name": name, "host": host, "mem": 128, "fill": 16, "burn": burn}
+
+
+def used_us(s, name, host):
+    """CPU time of its QEMU by the kernel's own count, of which libvirt knows nothing."""
+    stat = s.host_run(host, ["sh", "-c", f"cat /proc/$(cat /run/libvirt/qemu/{name}.pid)/stat"]).stdout
+    fields = stat.rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 10000
+
+
+def measure(s, placed, seconds):
+    """Thousandths of a CPU that each guest really used."""
+    before, start = {n: used_us(s, n, h) for n, h in placed.items()}, time.monotonic()
+    time.sleep(seconds)
+    after, took = {n: used_us(s, n, h) for n, h in placed.items()}, time.monotonic() - start
+    return {n: (after[n] - before[n]) / took / 1000 for n in placed}
+
+
+def near(s, what, is_, want):
+    s.expect(is_ is not None and abs(is_ - want) <= MARGIN + want / 8, f"{what}: shown {is_}, really {want:.0f}")
+
+
+def scenario_follows_the_burn(s):
+    """Two guests burn, one does not; then they change places. Killed agents make figures unknown."""
+    placed = {"hot": "h1", "warm": "h1", "cold": "h2"}
+    s.guests(wish("hot", "h1", 60), wish("warm", "h1", 25), wish("cold", "h2"))
+    time.sleep(8)
+    real, vms, hosts = measure(s, placed, 12), s.vms(), s.hosts()
+    for name in placed:
+        near(s, name, vms[name]["cpu"].get("now_mcpu"), real[name])
+    s.expect(real["hot"] > real["warm"] + 150 > real["cold"] + 200, f"they do not burn as told: {real}")
+    h1, h2 = hosts["h1"]["cpu"]["now_mcpu"], hosts["h2"]["cpu"]["now_mcpu"]
+    near(s, "h1", h1, real["hot"] + real["warm"] + 60)
+    near(s, "h2", h2, real["cold"] + 60)
+    for name, percent in (("hot", 0), ("warm", 0), ("cold", 60)):
+        guest.burn(s.lab, name, percent)
+    time.sleep(10)
+    real, vms = measure(s, placed, 10), s.vms()
+    for name in placed:
+        near(s, f"{name}, later", vms[name]["cpu"].get("now_mcpu"), real[name])
+    s.expect(real["cold"] > real["hot"] + 200, f"they did not change places: {real}")
+
+    Host(s.lab, 2).kill("agent")
+    wait_until("h2 to be unknown", 15, lambda: "now_mcpu" not in s.hosts()["h2"]["cpu"], pause=0.3)
+    s.expect("now_mcpu" not in s.vms()["cold"]["cpu"], "the VM of a host without an agent has a figure")
+    s.expect("now_mcpu" in s.hosts()["h1"]["cpu"], "h1 lost its figure too")
+    text = s.drover("top").stdout
+    s.expect("?" in next(x for x in text.splitlines() if x.lstrip().startswith("h2")), text)
+    s.drover("vms", "-o", "wide")
+    drover.start_agent(Host(s.lab, 2))
+    wait_until("h2 to be known again", 30, lambda: "now_mcpu" in s.hosts()["h2"]["cpu"], pause=0.3)
+    s.beats()
+
+
+def scenario_goes_with_the_vm(s):
+    """A VM that burns moves: its figure goes along, and the hosts' figures change places."""
+    s.guests(wish("mover", "h1", 60))
+    wait_until("its load to be known", 30, lambda: s.vms()["mover"]["cpu"].get("now_mcpu", 0) > 300, pause=0.5)
+    run_id = s.start_drain("h1")
+    s.wait_run(run_id, "done")
+    cpu = s.vms()["mover"]["cpu"]
+    s.expect(cpu.get("h1_mcpu", 0) > 200, f"its past was left behind: {cpu}")
+    wait_until("h2 to be busy", 30, lambda: s.hosts()["h2"]["cpu"].get("now_mcpu", 0) > 350, pause=0.5)
+    wait_until("h1 to be idle", 30, lambda: 0 <= s.hosts()["h1"]["cpu"].get("now_mcpu", -1) < 250, pause=0.5)
+    s.beats()
