@@ -144,8 +144,8 @@ mutate-core: $(B)/bin/drover-sim ## lines of the core broken, one at a time: a s
 SEEDS ?= 1..1000
 check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes
 	@$< check tests/sim/*
-sim-soak: $(B)/bin/drover-sim ## random fleets and faults in virtual time: SEEDS=1..1000
-	@$< soak $(SEEDS) --out build/soak
+sim-soak: $(B)/bin/drover-sim ## random fleets and faults in virtual time: SEEDS=1..1000 SOAK=--crash
+	@$< soak $(SEEDS) $(SOAK) --out build/soak
 golden-update: $(B)/bin/drover-sim ## write the logs of tests/sim anew; read the difference
 	@$< check --update tests/sim/*
 layers: all ## who may include whom; pure rooms stay pure

@@ -140,11 +140,16 @@ static void handed_over(struct sim *s, struct sim_copy *c)
     copy_finish(s, c);
 }
 
+static bool emulated(const struct vm *f)
+{
+    return str_eq(f->virt, "qemu");
+}
+
 /* Device state, the images' hand-over, libvirt's word from both sides. */
 int64_t copy_handover_us(struct sim *s, const struct sim_copy *c)
 {
     const struct sim_times *t = &s->cfg.times;
-    if (!str_eq(c->vm->facts.virt, "qemu"))
+    if (!emulated(&c->vm->facts))
         return t->handover_us;
     int64_t more = t->emulated_handover_max_us - t->emulated_handover_us;
     return t->emulated_handover_us + (int64_t)rng_below(&s->rng, (uint64_t)(more > 0 ? more : 1));
@@ -333,7 +338,7 @@ void copies_share(struct sim *s)
 /* Pages never touched are not sent. */
 static int64_t used_bytes(const struct vm *f)
 {
-    bool own = str_eq(f->virt, "qemu") && f->rss_bytes > EMULATOR_BYTES + EMULATOR_BYTES / 2;
+    bool own = emulated(f) && f->rss_bytes > EMULATOR_BYTES + EMULATOR_BYTES / 2;
     int64_t used = f->rss_bytes - (own ? EMULATOR_BYTES : 0);
     return used > 0 && used < f->mem_bytes ? used : f->mem_bytes;
 }
@@ -386,7 +391,8 @@ void copy_begin(struct sim *s, struct sim_vm *v, const struct copy_order *o)
         return;
     }
     qemu_start(s, v, o->to, QEMU_INCOMING, "migration");
-    copy_later(s, c, s->cfg.times.start_us, first_byte);
+    const struct sim_times *t = &s->cfg.times;
+    copy_later(s, c, emulated(&v->facts) ? t->emulated_start_us : t->start_us, first_byte);
 }
 
 void copy_progress(const struct sim *s, const struct sim_copy *c, struct progress *ret)

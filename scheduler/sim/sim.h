@@ -25,7 +25,8 @@ struct sim_times {
     int64_t ceph_us;     /* one question about images */
     int64_t start_us;    /* of a migration, until its first byte: QEMU starts at the destination */
     int64_t handover_us; /* pause beyond the sending of the rest */
-    int64_t emulated_handover_us, emulated_handover_max_us; /* without KVM: anything between */
+    /* The same without KVM; a hand-over takes anything between the two. */
+    int64_t emulated_start_us, emulated_handover_us, emulated_handover_max_us;
     int64_t finish_us;   /* from the guest's running there until libvirt has answered */
     int64_t shutdown_us;
     int64_t restart_us; /* of a daemon that was killed: what systemd waits */

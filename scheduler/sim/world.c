@@ -10,6 +10,7 @@ struct sim_times sim_times_default(void)
                               .ceph_us = 30 * MSEC,
                               .start_us = 1200 * MSEC,
                               .handover_us = 50 * MSEC,
+                              .emulated_start_us = 1500 * MSEC,
                               .emulated_handover_us = 80 * MSEC,
                               .emulated_handover_max_us = 240 * MSEC,
                               .finish_us = 200 * MSEC,

@@ -185,9 +185,13 @@ static void request(struct making *m, int at)
     case 4:
         line(m, "%ds drain h%d h%d%s", at, h, 1 + h % m->hosts, more[below(m, 4)]);
         break;
-    default:
-        line(m, "%ds drain h%d%s", at, h, more[below(m, (int)ARRAY_LEN(more))]);
+    default: {
+        cleanup(freep) char *also =
+            chance(m, 20) ? xasprintf(" h%d", 1 + (h + below(m, m->hosts - 1)) % m->hosts)
+                          : xstrdup("");
+        line(m, "%ds drain h%d%s%s", at, h, also, more[below(m, (int)ARRAY_LEN(more))]);
         break;
+    }
     }
 }
 
