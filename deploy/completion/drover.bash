@@ -21,7 +21,7 @@ _drover_words()
 _drover()
 {
     local cur prev i cmd='' words_seen=0
-    local -r commands='drain plan resume cordon label cancel attach explain check hosts vms top runs journal health policy snapshot pki version help'
+    local -r commands='drain plan balance resume cordon label cancel attach explain check hosts vms top runs journal health policy snapshot pki version help'
     local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
@@ -41,13 +41,14 @@ _drover()
     --allow-shutdown) _drover_names vms; return ;;
     --on-blocked) _drover_words 'refuse leave cold shutdown'; return ;;
     --parallel) _drover_words 'auto 1 2 4 8'; return ;;
+    --mode) _drover_words 'repair-rules relieve balance consolidate'; return ;;
     -o | --output) _drover_words 'table wide json yaml name jsonl'; return ;;
     --progress) _drover_words 'auto tty plain jsonl none'; return ;;
     -f | --format) _drover_words 'text parsable github json junit'; return ;;
     --from) _drover_words 'ganeti csv table'; return ;;
     --policy | --dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --socket | --snapshot | --picture | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --request | --name | --after | --limit) return ;;
+    --max-moves | --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --request | --name | --after | --limit) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -62,11 +63,12 @@ _drover()
     if [[ $cur == -* ]]; then
         case $cmd in
         drain | plan) _drover_words "$drain $global" ;;
+        balance) _drover_words "--dry-run --reason --mode --max-moves --parallel --detailed-exitcode $follow $global" ;;
         resume) _drover_words "--bring-home --reason $follow $global" ;;
         cancel) _drover_words "--reason $follow $global" ;;
         attach) _drover_words "--timeout $global" ;;
         cordon | label) _drover_words "--reason $global" ;;
-        runs | run) _drover_words "--ceph --journal $global" ;;
+        runs | run) _drover_words "--ceph --journal --why $global" ;;
         vms) _drover_words "--host $global" ;;
         top) _drover_words "--once --interval $global" ;;
         journal) _drover_words "--after --limit $global" ;;

@@ -70,7 +70,10 @@
     X(R_UNREACHABLE_SOURCE, "source_unreachable", "its host's agent is not connected")             \
     X(R_PEER, "peer", "the two hosts cannot reach each other's libvirtd")                          \
     X(R_DST_BUSY, "dst_busy", "memory there is reserved by moves in flight")                       \
-    X(R_ROOM_LOST, "room_lost", "another VM was to make room for it, and did not")
+    X(R_ROOM_LOST, "room_lost", "another VM was to make room for it, and did not")                 \
+    X(R_NOT_NEEDED, "not_needed", "the fleet is as it should be without this move")                \
+    X(R_NO_GAIN, "no_gain", "it would not help any more")                                          \
+    X(R_YIELDED, "yielded", "a drain or a home-coming goes first")
 
 enum reason_code {
 #define X(code, token, text) code,

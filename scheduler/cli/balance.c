@@ -1,5 +1,5 @@
 /* drover plan balance, relieve, repair, consolidate: what few moves would do for a fleet from a
- * file. */
+ * file, or for the scheduler's. */
 #include <string.h>
 
 #include "lib/base/limits.h"
@@ -45,19 +45,11 @@ bool balance_is(const char *word)
     return false;
 }
 
-static const enum plan_goal goal_of_mode[] = {
-    [BALANCE_REPAIR_RULES] = GOAL_REPAIR,
-    [BALANCE_RELIEVE] = GOAL_RELIEVE,
-    [BALANCE_EVEN] = GOAL_BALANCE,
-    [BALANCE_MAKE_ROOM] = GOAL_ROOM,
-    [BALANCE_CONSOLIDATE] = GOAL_CONSOLIDATE,
-};
-
 int balance_goal(const char *word, const struct policy *p)
 {
     for (size_t i = 0; i < ARRAY_LEN(goals); i++)
         if (str_eq(goals[i].word, word))
-            return (int)(goals[i].goal == GOAL_BALANCE ? goal_of_mode[p->balance.mode]
+            return (int)(goals[i].goal == GOAL_BALANCE ? planned_goal(p->balance.mode)
                                                        : goals[i].goal);
     return -1;
 }
@@ -79,9 +71,9 @@ static int check(struct cli *c, const char *word, const struct balance_opts *d)
 {
     if (d->mode >= 0 && !str_eq(word, "balance"))
         return cli_usage(c, "--mode belongs to drover plan balance: %s says what it is for", word);
-    if (!d->offline.snapshot)
-        return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "
-                            "--snapshot fleet.json");
+    if (!d->offline.snapshot && (d->picture || d->hosts_free || d->why_not || d->offline.policy))
+        return cli_usage(c, "--picture, --hosts-free, --why-not and --policy want a fleet in a "
+                            "file: drover snapshot > fleet.json, then --snapshot fleet.json");
     return X_DONE;
 }
 
@@ -239,6 +231,16 @@ static int plan_for(struct cli *c, enum plan_goal goal, const struct balance_opt
     return code;
 }
 
+/* As the scheduler calls it; NULL: what its policy says. */
+static const char *mode_of(const char *word, int mode)
+{
+    if (mode >= 0)
+        return balance_mode_names[mode];
+    if (str_eq(word, "repair"))
+        return balance_mode_names[BALANCE_REPAIR_RULES];
+    return str_eq(word, "balance") ? NULL : word;
+}
+
 int balance_plan(struct cli *c, int argc, char **argv)
 {
     struct balance_opts d;
@@ -248,11 +250,13 @@ int balance_plan(struct cli *c, int argc, char **argv)
     code = code ? code : check(c, word, &d);
     if (code)
         return code < 0 ? X_DONE : code;
+    if (!d.offline.snapshot)
+        return balance_ask_plan(c, mode_of(word, d.mode), d.max_moves, d.detailed);
     code = offline_open(c, &d.offline, &o);
     if (code)
         return code;
     enum plan_goal goal =
-        d.mode >= 0 ? goal_of_mode[d.mode] : (enum plan_goal)balance_goal(word, &o.policy);
+        d.mode >= 0 ? planned_goal(d.mode) : (enum plan_goal)balance_goal(word, &o.policy);
     code = check_goal(c, goal, &d);
     code = code ? code : plan_for(c, goal, &d, &o);
     if (code != X_USAGE)

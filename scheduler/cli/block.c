@@ -34,6 +34,7 @@ static char *header(const struct run_view *v)
                        : r->state == RUN_CANCELLING ? "cancelling"
                        : r->state != RUN_RUNNING    ? run_state_names[r->state]
                        : r->kind == RUN_HOME        ? "coming home"
+                       : r->kind == RUN_BALANCE     ? "balancing"
                                                     : "draining";
     cleanup(freep) char *counts = follow_counts(v);
     cleanup(freep) char *place = run_place(r);

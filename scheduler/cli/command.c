@@ -51,7 +51,9 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "make-room    room for a VM, as it is or by few moves of others\n"                             \
     "fit          where a VM has room as it is, and why not elsewhere\n"                           \
     "failover     HOST...: what would be started where if these hosts were dead\n\n"               \
-    "They want --snapshot; --policy, --picture and --detailed-exitcode as below.\n"                \
+    "balance, relieve, repair and consolidate ask the scheduler, or plan for --snapshot; the "     \
+    "others "                                                                                      \
+    "want it.\n--policy, --picture and --detailed-exitcode as below.\n"                            \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
     "  --why-not VM         of balance, relieve, repair: why this VM is not moved\n"               \
     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"  \
@@ -67,7 +69,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "change\n"                                                                                     \
     "check DIR    what is wrong with it: form, contradictions, cases that cannot be read\n"        \
     "test DIR     the cases beside the rules (NAME.test.yaml), asked of the planner\n"             \
-    "diff A B     which values differ, and what would become of a fleet; A and B are "            \
+    "diff A B     which values differ, and what would become of a fleet; A and B are "             \
     "directories\n"                                                                                \
     "             or git revisions (REV, REV:PATH)\n\n"                                            \
     "  -f, --format F       text, parsable (a line each), github, json, junit\n"                   \
@@ -83,11 +85,21 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "\nExit: check 0, 1 errors, 2 warnings with --strict; test 0, 1 unreadable or no case, 2 a "   \
     "case failed.\n"
 
+#define BALANCE_HELP                                                                               \
+    "  -n, --dry-run        plan with the real checks, change nothing\n"                           \
+    "  --mode MODE          repair-rules, relieve, balance or consolidate; else the policy's\n"    \
+    "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
+    "  --parallel N         moves in flight at once\n"                                             \
+    "  -m, --reason TEXT    why\n"                                                                 \
+    "  --detailed-exitcode  with a dry run: 2 when there is something to do\n" FOLLOW_HELP
+
 static const struct command commands[] = {
     {"drain", "empty hosts by live moves, prove them empty", "HOST... [options]", DRAIN_HELP,
      cmd_drain, NULL},
     {"plan", "show what a drain would do, or what few moves would do for a fleet; change nothing",
      "drain HOST... [options of drain] | WORD [options]", PLAN_HELP DRAIN_HELP, cmd_plan, NULL},
+    {"balance", "make the fleet better by few moves: even load, relief, broken rules", "[options]",
+     BALANCE_HELP, cmd_balance, NULL},
     {"resume", "put a host back in use", "HOST [options]",
      "  --bring-home         move back what the last drain took away\n"
      "  -m, --reason TEXT    why\n" FOLLOW_HELP,
@@ -116,6 +128,7 @@ static const struct command commands[] = {
      cmd_top, NULL},
     {"runs", "list runs; runs ID shows one", "[RUN] [options]",
      "  --ceph               per disk: what was confirmed before and proven after, by each host\n"
+     "  --why                of a balance run: what each move gained and cost, who was no choice\n"
      "  --journal            every step of the run\n",
      cmd_runs, NULL},
     {"journal", "what was decided and done, by whom", "[options]",

@@ -88,6 +88,26 @@ static int hosts_table(struct cli *c, const struct explain_view *v)
     return code;
 }
 
+/* Of a balance run: what it was good for, and who else was asked. */
+static void gain(struct cli *c, const struct move *m)
+{
+    cleanup(freep) char *words = gain_words(&m->gain);
+    char a[FMT_BYTES], *s = NULL;
+    if (!words)
+        return;
+    text_add(&s, "gain: %s", words);
+    if (m->bytes > 0)
+        text_add(&s, "; cost: %s sent", fmt_bytes(a, m->bytes));
+    if (m->downtime_us >= 0)
+        text_add(&s, ", paused %s", fmt_duration(a, m->downtime_us));
+    for (size_t i = 0; i < m->n_refused; i++)
+        text_add(&s, "%s%s: %s", i ? ", " : "; not to ",
+                 text_count(m->refused[i].n, "host", "hosts"),
+                 reason_texts[reason_from_token(m->refused[i].code)]);
+    text_line(c->out, "    %s", s);
+    free(s);
+}
+
 static void history(struct cli *c, const struct explain_view *v)
 {
     char at[TIME_BYTES];
@@ -103,6 +123,7 @@ static void history(struct cli *c, const struct explain_view *v)
                   m->error ? m->error
                   : m->why ? m->why
                            : "");
+        gain(c, m);
     }
 }
 

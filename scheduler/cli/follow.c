@@ -237,7 +237,8 @@ static void lost(struct follow *f, const struct err *e)
         cli_note(f->c, "the scheduler cannot work now, moves in flight go on; retrying: %s",
                  e->msg);
     else
-        cli_note(f->c, "scheduler unreachable, the drain goes on; retrying");
+        cli_note(f->c, "scheduler unreachable, the %s goes on; retrying",
+                 f->have_view && f->view.run.kind != RUN_DRAIN ? "run" : "drain");
 }
 
 static void found(struct follow *f)
@@ -294,9 +295,10 @@ static void say_hint(struct follow *f)
 {
     if (f->hint && f->mode != PROGRESS_JSONL)
         cli_note(f->c,
-                 "following run/%lld · Ctrl-C detaches, the drain goes on · drover cancel %lld "
+                 "following run/%lld · Ctrl-C detaches, the %s goes on · drover cancel %lld "
                  "stops it",
-                 (long long)f->id, (long long)f->id);
+                 (long long)f->id, f->view.run.kind == RUN_DRAIN ? "drain" : "run",
+                 (long long)f->id);
     f->hint = false;
 }
 

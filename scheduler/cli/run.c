@@ -98,6 +98,10 @@ static char *asked_for(const struct run *r)
         text_add(&s, "%s--allow-shutdown vm/%s", s ? " " : "", r->allow_shutdown[i]);
     if (r->stop_all)
         text_add(&s, "%s--confirm=%s", s ? " " : "", hosts);
+    if (r->kind == RUN_BALANCE)
+        text_add(&s, "--mode %s", balance_mode_names[r->mode]);
+    if (r->kind == RUN_BALANCE && r->max_moves)
+        text_add(&s, " --max-moves %lld", (long long)r->max_moves);
     if (r->kind == RUN_DRAIN)
         text_add(&s, "%s--on-blocked %s", s ? " " : "", on_blocked_names[r->on_blocked]);
     if (r->parallel > 0)
@@ -262,7 +266,11 @@ static int journal_of_run(struct cli *c, struct client *cl, int64_t id)
     }
 }
 
-static int one_run(struct cli *c, int64_t id, bool ceph, bool journal)
+struct asked { /* what of a run is to be seen; none: all of it in short */
+    bool ceph, journal, why;
+};
+
+static int one_run(struct cli *c, int64_t id, const struct asked *a)
 {
     struct run_view v;
     struct err e;
@@ -272,14 +280,21 @@ static int one_run(struct cli *c, int64_t id, bool ceph, bool journal)
     if (!cl || client_view(cl, path, &run_view_shape, &v, &j, &e) < 0)
         return cli_fail(c, &e);
     int code = X_DONE;
-    if (journal && (!out_is_data(c) || c->format == OUT_JSONL))
+    if (a->journal && (!out_is_data(c) || c->format == OUT_JSONL))
         code = journal_of_run(c, cl, id);
     else if (out_is_data(c))
         out_data(c, j, NULL);
     else if (c->format == OUT_NAME)
         text_line(c->out, "run/%lld", (long long)id);
-    else if (ceph)
+    else if (a->ceph)
         ceph_print(c, &v);
+    else if (a->why && v.run.kind != RUN_BALANCE)
+        code = cli_error(c, X_USAGE,
+                         "--why belongs to balance runs; run/%lld is a %s: its moves "
+                         "say why with -o wide",
+                         (long long)id, run_kind_names[v.run.kind]);
+    else if (a->why)
+        run_why_print(c, &v);
     else
         code = run_print(c, &v);
     shape_done(&run_view_shape, &v);
@@ -288,22 +303,25 @@ static int one_run(struct cli *c, int64_t id, bool ceph, bool journal)
 
 int cmd_runs(struct cli *c, int argc, char **argv)
 {
-    enum { O_CEPH = 256, O_JOURNAL };
-    static const struct option own[] = {
-        {"ceph", no_argument, NULL, O_CEPH}, {"journal", no_argument, NULL, O_JOURNAL}, {0}};
-    bool ceph = false, journal = false;
+    enum { O_CEPH = 256, O_JOURNAL, O_WHY };
+    static const struct option own[] = {{"ceph", no_argument, NULL, O_CEPH},
+                                        {"journal", no_argument, NULL, O_JOURNAL},
+                                        {"why", no_argument, NULL, O_WHY},
+                                        {0}};
+    struct asked a = {0};
     int64_t id;
     for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
         if (o < 0)
             return opt_exit(o);
-        ceph = ceph || o == O_CEPH;
-        journal = journal || o == O_JOURNAL;
+        a.ceph = a.ceph || o == O_CEPH;
+        a.journal = a.journal || o == O_JOURNAL;
+        a.why = a.why || o == O_WHY;
     }
-    if (!opt_words(c, argc, argv, ceph || journal, 1, "a run"))
+    if (!opt_words(c, argc, argv, a.ceph || a.journal || a.why, 1, "a run"))
         return X_USAGE;
     if (optind == argc)
         return runs_list(c);
-    return name_run(c, argv[optind], &id) ? one_run(c, id, ceph, journal) : X_USAGE;
+    return name_run(c, argv[optind], &id) ? one_run(c, id, &a) : X_USAGE;
 }
 
 /* ---- journal ---------------------------------------------------------------------------------- */

@@ -58,6 +58,12 @@ int plan_moves_print(struct cli *c, const struct run_view *v);
 void plan_total_print(FILE *f, const struct run_view *v);
 /* A dry run: table of moves, what stays, the line "Plan: ...". Gives an exit code. */
 int plan_print(struct cli *c, const struct run_view *v, bool detailed);
+/* A balance run's plan, with how the fleet stands before and after. Gives an exit code. */
+int balance_print(struct cli *c, const struct run_view *v);
+/* Of a balance run: what each move is good for and what it costs, and who was no choice. */
+void run_why_print(struct cli *c, const struct run_view *v);
+/* "deviation 32.12 → 25.14"; NULL: not known. Gives. */
+char *gain_words(const struct move_gain *g);
 /* Per disk, what each host saw before and after. */
 void ceph_print(struct cli *c, const struct run_view *v);
 /* One run, whole. */

@@ -3,6 +3,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "policy/policy.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 #include "scheduler/plan/snapshot.h"
@@ -214,9 +215,33 @@ static void other_line(FILE *f, const struct run *r)
               r->message ? r->message : "");
 }
 
+/* What became of it, then the moves that were not made. */
+static void balance_lines(FILE *f, const struct run_view *v)
+{
+    const struct run *r = &v->run;
+    char *s =
+        xasprintf("%sbalance of the fleet (%s) %s: %s", r->state == RUN_FAILED ? "drover: " : "",
+                  balance_mode_names[r->mode], run_state_names[r->state],
+                  r->message ? r->message : "the scheduler gave no reason");
+    if (r->moved)
+        add_times(&s, r);
+    text_line(f, "%s", s);
+    free(s);
+    for (size_t i = 0; i < v->n_moves; i++)
+        if (v->moves[i].state != JOB_DONE)
+            text_line(f, "  vm/%s  stays on %s: %s", v->moves[i].vm_name, v->moves[i].from,
+                      v->moves[i].error ? v->moves[i].error : move_word(&v->moves[i]));
+    if (v->n_moves)
+        text_line(f, "  drover runs %lld --why says what each move was good for", (long long)r->id);
+}
+
 void summary_print(FILE *f, const struct run_view *v)
 {
     const struct run *r = &v->run;
+    if (r->kind == RUN_BALANCE) {
+        balance_lines(f, v);
+        return;
+    }
     switch (r->state) {
     case RUN_DONE:
         done_line(f, v);

@@ -4,9 +4,9 @@
  *       hosts · planned.c plans as data · runplan.c planning · runcheck.c with the real checks · place.c
  *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
- *       a drain · request.c operator verbs · label.c one of them · view.c queries · core.c dispatch ·
- *       xml.c texts of the VMs' XML · pin.c a fleet read in pieces · lists.c what is found without a
- *       search, and what is open.
+ *       a drain · balance.c balance runs · request.c operator verbs · label.c one of them · view.c
+ *       queries · core.c dispatch · xml.c texts of the VMs' XML · pin.c a fleet read in pieces · lists.c
+ *       what is found without a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
 
@@ -331,8 +331,30 @@ char *drain_undo(struct core *c, struct run_slot *r);
 void run_census_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 
+/* balance.c: balance runs */
+void balance_request(struct core *c, int64_t id, const struct request *req);
+/* Into *ret, which borrows *avoid. */
+void balance_wants(const struct core *c, const struct run *r, const struct snapshot *s, int **avoid,
+                   size_t *n_avoid, struct plan_request *ret);
+/* The plan stands. */
+void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s,
+                    const struct plan *p);
+/* Does the move still help? False: it, or all that is left, is dropped, and why is said. */
+bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m);
+void balance_drop_all(struct core *c, struct run_slot *r, enum reason_code code, const char *why);
+void balance_failed(struct core *c, struct run_slot *r, struct move_slot *m);
+void balance_moved(struct core *c, struct run_slot *r, struct move_slot *m);
+struct run_slot *balance_under_way(const struct core *c); /* NULL: none */
+/* A move of a balance run that is under way from or to a host of this run; NULL: none. */
+const struct move_slot *balance_in_way(const struct core *c, const struct run_slot *r);
+/* Another run goes first: nothing more begins. True: it has ended. */
+bool balance_yields(struct core *c, struct run_slot *r);
+void balance_end(struct core *c, struct run_slot *r); /* nothing is under way any more */
+
 /* runplan.c: from a run to the planner and back, with the real checks in between */
 void run_plan(struct core *c, struct run_slot *r);
+void run_create_moves(struct core *c, struct run_slot *r, const struct snapshot *s,
+                      const struct plan *p);
 bool run_has_unplanned(struct core *c, const struct run_slot *r);
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried);
@@ -388,6 +410,7 @@ void answer_text(struct core *c, int64_t id, int http, int exit_code, const char
                  const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 struct pending *pending_find(struct core *c, int64_t id);
 void pending_drop(struct core *c, struct pending *p); /* it has been answered */
+void answer_joined(struct core *c, int64_t id, const struct run_slot *r);
 void request_check_answer(struct core *c, const struct ask *a, const struct msg *m);
 /* hands.c: until when balancing leaves a VM alone that is on host `on` now, because somebody moves it away
  * from where Drover puts it; 0: nobody does. */

@@ -41,7 +41,8 @@ static bool nothing_new(const struct core *c, const struct move_slot *m)
 static bool goes_elsewhere(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     cleanup(freep) char *was = xstrdup(m->m.to);
-    if (nothing_new(c, m) || m->m.parks || !run_replan_move(c, r, m, false))
+    bool only_there = m->m.parks || r->run.kind == RUN_BALANCE;
+    if (nothing_new(c, m) || only_there || !run_replan_move(c, r, m, false))
         return false;
     if (!str_eq(was, m->m.to))
         say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s: %s",

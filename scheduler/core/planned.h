@@ -40,6 +40,11 @@ bool planned_vm_called(const struct snapshot *s, int vm, const char *text);
  * request's hosts, or has a namesake there (borrowed), or NULL. */
 const char *planned_name_stops(struct request *req, const struct snapshot *s);
 
+/* What the planner is asked for by a mode of balance runs. */
+enum plan_goal planned_goal(int mode);
+/* "memory of hosts 12.0 to 71.3 % full, deviation 20.11". Gives. */
+char *standing_words(const struct plan_standing *x);
+
 /* Was there a word that allows to stop this VM? */
 bool planned_may_stop(const struct run *r, const char *vm_name);
 /* What becomes, or has become, of a VM that does not move. */

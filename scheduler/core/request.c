@@ -12,8 +12,8 @@ static void answer(struct core *c, int64_t id, struct reply *r)
     memset(r, 0, sizeof(*r));
 }
 
-void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code,
-                 int64_t run, const char *fmt, ...)
+void answer_text(struct core *c, int64_t id, int http, int exit_code, const char *code, int64_t run,
+                 const char *fmt, ...)
 {
     struct reply r = {.http = http, .exit = exit_code, .code = xstrdup(code), .run = run};
     va_list ap;
@@ -108,7 +108,7 @@ static bool on_blocked_known(struct core *c, int64_t id, const struct request *r
     return false;
 }
 
-static void answer_joined(struct core *c, int64_t id, const struct run_slot *r)
+void answer_joined(struct core *c, int64_t id, const struct run_slot *r)
 {
     struct reply rep = {.http = 200, .code = xstrdup("joined"), .run = r->run.id, .joined = true};
     char t[FMT_BYTES];
@@ -538,6 +538,9 @@ void request_do(struct core *c, int64_t id, const struct request *req)
     case VERB_CHECK_HOST:
     case VERB_CHECK_PAIR:
         do_check(c, id, req);
+        break;
+    case VERB_BALANCE:
+        balance_request(c, id, req);
         break;
     case VERB_COUNT_:
         answer_text(c, id, 400, 64, "bad_verb", 0, "unknown verb");

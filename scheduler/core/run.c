@@ -86,12 +86,13 @@ void run_count(struct core *c, struct run_slot *s)
 {
     struct run *r = &s->run;
     r->moved = r->moving = r->queued = r->stopped = r->bytes = 0;
-    r->definitions = r->unmeasured = r->aside = 0;
+    r->definitions = r->unmeasured = r->aside = r->dropped = 0;
     for (size_t i = 0; i < s->n_moves; i++) {
         const struct move *m = &s->moves[i]->m;
         r->queued += m->state == JOB_QUEUED;
         r->moving += job_holds_dst((enum job_state)m->state);
         bool mine = run_owns(r, m);
+        r->dropped += job_final((enum job_state)m->state) && m->state != JOB_DONE;
         r->moved += m->state == JOB_DONE && !m->offline && mine;
         if (m->state != JOB_DONE)
             continue;
@@ -173,7 +174,7 @@ static void left_by_itself(struct core *c, struct run_slot *r, struct move_slot 
             now ? now->rec.name : "");
     set_str(&m->m.note, NULL);
     m->handled = m->dirty = r->dirty = true;
-    r->run.vms -= !m->m.offline && run_owns(&r->run, &m->m);
+    r->run.vms -= !m->m.offline && run_owns(&r->run, &m->m) && r->run.kind != RUN_BALANCE;
     say(c, (struct about){.m = m}, "vm.foreign", "vm/%s: %s", m->m.vm_name, m->m.error);
 }
 
@@ -226,7 +227,7 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
     }
     if (!admit_now(c, &r->run, m))
         return;
-    if (!place_found(c, r, m))
+    if (!place_found(c, r, m) || (r->run.kind == RUN_BALANCE && !balance_admits(c, r, m)))
         return;
     if (!m->waits_for_checks)
         set_str(&m->m.note, NULL);
@@ -320,7 +321,13 @@ static void handle_failed(struct core *c, struct run_slot *r, struct move_slot *
         left_by_itself(c, r, m);
         return;
     }
-    if (wait_out(c, r, m) || retry(c, r, m))
+    if (wait_out(c, r, m))
+        return;
+    if (r->run.kind == RUN_BALANCE) {
+        balance_failed(c, r, m);
+        return;
+    }
+    if (retry(c, r, m))
         return;
     m->handled = true;
     run_stay_after(c, r, m, m->m.error ? m->m.error : "unknown error");
@@ -335,6 +342,8 @@ static bool drive_moves(struct core *c, struct run_slot *r)
             start_move(c, r, m);
         if (m->m.state == JOB_FAILED && !m->handled)
             handle_failed(c, r, m);
+        if (m->m.state == JOB_DONE && !m->handled && r->run.kind == RUN_BALANCE)
+            balance_moved(c, r, m);
         if (m->m.state == JOB_DONE || m->m.state == JOB_CANCELLED)
             m->handled = true;
         open |= !job_final((enum job_state)m->m.state);
@@ -358,6 +367,11 @@ static void end_home(struct core *c, struct run_slot *r)
 static void end_cancelled(struct core *c, struct run_slot *r)
 {
     run_count(c, r);
+    if (r->run.kind == RUN_BALANCE) {
+        run_end(c, r, RUN_CANCELLED, "%lld of %lld moves had been made and stay",
+                (long long)r->run.moved, (long long)r->run.vms);
+        return;
+    }
     cleanup(freep) char *hosts = drain_undo(c, r);
     cleanup(freep) char *shut_off =
         r->run.definitions ? xasprintf(" and %lld that %s shut off", (long long)r->run.definitions,
@@ -388,8 +402,17 @@ static const char *silent_host(const struct core *c, const struct run_slot *r)
 static void plan_step(struct core *c, struct run_slot *r)
 {
     const char *away = silent_host(c, r);
-    if (!r->planning_since_us)
+    const struct move_slot *first = balance_in_way(c, r);
+    if (!r->planning_since_us || first)
         r->planning_since_us = c->now_us;
+    if (first) { /* nothing more of that run begins, see balance_yields() */
+        cleanup(freep) char *why =
+            xasprintf("waiting for vm/%s, which run/%lld is moving to %s", first->m.vm_name,
+                      (long long)first->m.run, first->m.to);
+        r->dirty = r->dirty || !str_eq(r->run.message, why);
+        set_str(&r->run.message, why);
+        return;
+    }
     if (!away && fleet_known(c))
         run_plan(c, r);
     else if (away && c->now_us - r->planning_since_us > PLANNING_MAX_US)
@@ -401,6 +424,8 @@ static void plan_step(struct core *c, struct run_slot *r)
 
 void run_step(struct core *c, struct run_slot *r)
 {
+    if (r->run.kind == RUN_BALANCE && r->run.state != RUN_CANCELLING && balance_yields(c, r))
+        return;
     if (r->run.state == RUN_PLANNING) {
         plan_step(c, r);
         if (r->run.state != RUN_RUNNING)
@@ -424,6 +449,8 @@ void run_step(struct core *c, struct run_slot *r)
         return;
     if (r->run.kind == RUN_DRAIN)
         drain_finish(c, r, open);
+    else if (!open && r->run.kind == RUN_BALANCE)
+        balance_end(c, r);
     else if (!open)
         end_home(c, r);
 }

@@ -94,6 +94,10 @@ static void fill_request(const struct core *c, const struct run_slot *r, const s
         .allow_cold = r->run.on_blocked == BLOCKED_COLD,
         .make_room = w->others && r->run.make_room && r->run.kind == RUN_DRAIN,
     };
+    if (r->run.kind == RUN_BALANCE) {
+        w->req.vms = NULL;
+        balance_wants(c, &r->run, s, &w->avoid, &w->n_avoid, &w->req);
+    }
 }
 
 /* False: the verifier threw it away. */
@@ -253,8 +257,8 @@ static void say_joins(struct core *c, const struct move_slot *m)
 }
 
 /* Those that join a run under way are in no forecast. */
-static void create_moves(struct core *c, struct run_slot *r, const struct snapshot *s,
-                         const struct plan *p)
+void run_create_moves(struct core *c, struct run_slot *r, const struct snapshot *s,
+                      const struct plan *p)
 {
     struct forecast f = {0};
     bool joins = r->run.state == RUN_RUNNING;
@@ -359,12 +363,12 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
         r->run.vms += vm_active(s->vms[p->moves[i].vm].v->state) && takes_away(r, s, &p->moves[i]);
     size_t blocked = stays_of(&r->run, FATE_BLOCKED);
     if (r->run.state == RUN_RUNNING) {
-        create_moves(c, r, s, p);
+        run_create_moves(c, r, s, p);
         return;
     }
     bool refuse = blocked && r->run.on_blocked != BLOCKED_LEAVE && r->run.kind == RUN_DRAIN;
     if (r->run.dry_run || !refuse)
-        create_moves(c, r, s, p);
+        run_create_moves(c, r, s, p);
     if (r->run.dry_run)
         run_end(c, r, RUN_PLANNED, "%zu of %lld VM%s would be blocked; nothing was changed",
                 blocked, (long long)r->run.vms, r->run.vms == 1 ? "" : "s");
@@ -383,7 +387,10 @@ void run_plan(struct core *c, struct run_slot *r)
     struct plan p = {0};
     snapshot_make(c, r->run.id, 0, &snap);
     run_judge_answers(c, r, &snap.s);
-    collect_vms(c, r, &snap.s, &w);
+    if (r->run.kind == RUN_BALANCE)
+        snapshot_figures(c, &snap);
+    else
+        collect_vms(c, r, &snap.s, &w);
     w.others = true;
     fill_request(c, r, &snap.s, false, &w);
     if (!make_plan(c, r, &snap.s, &w.req, &p)) {
@@ -391,6 +398,8 @@ void run_plan(struct core *c, struct run_slot *r)
                 "the planner's answer did not pass verification; nothing was moved");
     } else if (r->rounds++ < PLAN_ROUNDS && run_ask_unknown(c, r, &snap.s, &p)) {
         set_str(&r->run.message, "asking libvirt and Ceph on both ends of every move");
+    } else if (r->run.kind == RUN_BALANCE) {
+        balance_settle(c, r, &snap.s, &p);
     } else {
         settle_plan(c, r, &snap.s, &w, &p);
     }

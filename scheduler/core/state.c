@@ -7,12 +7,12 @@
 #include "policy/policy.h"
 #include "scheduler/plan/snapshot.h"
 
-const char *const run_kind_names[2] = {"drain", "home"};
+const char *const run_kind_names[RUN_KINDS_] = {"drain", "home", "balance"};
 const char *const run_state_names[RUN_STATES_] = {"planning",  "running", "cancelling",
                                                   "done",      "partly",  "refused",
                                                   "cancelled", "failed",  "planned"};
 const char *const verb_names[VERB_COUNT_] = {"drain",      "cordon",     "resume", "cancel",
-                                             "check_host", "check_pair", "label"};
+                                             "check_host", "check_pair", "label",  "balance"};
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_STR(T, host), SF_BOOL(T, stopped),
@@ -22,6 +22,18 @@ SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_STR(T, host), SF_BOOL(T,
 #define T struct proof
 SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running), SF_INT(T, defined),
       SF_INT(T, jobs), SF_INT(T, watchers));
+#undef T
+#define T struct plan_standing
+SHAPE(standing_shape, T, SF_INT(T, min_ppm), SF_INT(T, max_ppm), SF_INT(T, mean_ppm),
+      SF_INT(T, deviation_ppm), SF_INT(T, broken), SF_INT(T, soft));
+#undef T
+#define T struct refused
+SHAPE(refused_shape, T, SF_STR(T, code), SF_INT(T, n), SF_STRS(T, some));
+#undef T
+#define T struct move_gain
+SHAPE(move_gain_shape, T, SF_BOOL(T, judged), SF_BOOL(T, measured_known),
+      SF_OBJ(T, before, &standing_shape), SF_OBJ(T, after, &standing_shape),
+      SF_OBJ(T, measured, &standing_shape));
 #undef T
 #define T struct run_host
 SHAPE(run_host_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, was, host_state_names),
@@ -49,8 +61,11 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_INT(T, definitions), SF_INT(T, aside), SF_INT(T, room_moves), SF_INT(T, unmeasured),
       SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1),
       SF_INT_OR(T, eta_wall_us, -1), SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message),
-      SF_LIST(T, stays, &stay_shape), SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut),
-      SF_LIST(T, shortages, &shortage_shape), SF_OBJ(T, proof, &proof_shape));
+      SF_LIST(T, stays, &stay_shape), SF_ENUM(T, mode, balance_mode_names), SF_INT(T, max_moves),
+      SF_OBJ(T, before, &standing_shape), SF_OBJ(T, planned, &standing_shape),
+      SF_OBJ(T, after, &standing_shape), SF_INT(T, dropped), SF_LIST(T, refused, &refused_shape),
+      SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape),
+      SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
@@ -72,7 +87,8 @@ SHAPE(move_shape, T, SF_INT_REQ(T, id), SF_INT_REQ(T, run), SF_STR_REQ(T, vm), S
       SF_LIST(T, ceph_src, &image_fact_shape), SF_LIST(T, ceph_dst, &image_fact_shape),
       SF_LIST(T, ceph_after, &image_fact_shape), SF_INT(T, confirmed_wall_us),
       SF_INT(T, proven_wall_us), SF_STR(T, code), SF_STR(T, error),
-      SF_LIST(T, tried, &attempt_shape), SF_BOOL(T, cancel), SF_STR(T, note));
+      SF_LIST(T, tried, &attempt_shape), SF_BOOL(T, cancel), SF_OBJ(T, gain, &move_gain_shape),
+      SF_LIST(T, refused, &refused_shape), SF_STR(T, note));
 #undef T
 #define T struct host_rec
 SHAPE(host_rec_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names),
@@ -92,9 +108,10 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
 #define T struct request
 SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
       SF_STR(T, host2), SF_STRS(T, hosts), SF_INT(T, run), SF_BOOL(T, dry_run),
-      SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_INT(T, parallel),
-      SF_INT(T, deadline_us), SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
-      SF_STR(T, vm), SF_LIST(T, labels, &label_shape), SF_STRS(T, drop_labels), SF_STR(T, confirm),
+      SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_STR(T, mode),
+      SF_INT(T, max_moves), SF_INT(T, parallel), SF_INT(T, deadline_us), SF_STRS(T, to),
+      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, vm),
+      SF_LIST(T, labels, &label_shape), SF_STRS(T, drop_labels), SF_STR(T, confirm),
       SF_STR(T, reason));
 #undef T
 #define T struct reply

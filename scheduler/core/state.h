@@ -11,8 +11,9 @@
 #include "lib/wire/msg.h"
 #include "scheduler/core/job.h"
 #include "scheduler/core/series.h"
+#include "scheduler/plan/plan.h"
 
-enum run_kind { RUN_DRAIN, RUN_HOME };
+enum run_kind { RUN_DRAIN, RUN_HOME, RUN_BALANCE, RUN_KINDS_ };
 enum run_state {
     RUN_PLANNING,   /* planner and real checks; nothing has been changed */
     RUN_RUNNING,
@@ -25,7 +26,7 @@ enum run_state {
     RUN_PLANNED,    /* dry run: this is what would happen */
     RUN_STATES_
 };
-extern const char *const run_kind_names[2];
+extern const char *const run_kind_names[RUN_KINDS_];
 extern const char *const run_state_names[RUN_STATES_];
 static inline bool run_ended(int state)
 {
@@ -56,6 +57,19 @@ struct run_host { /* of a drain: to be emptied; of a home-coming: home */
     int was;               /* enum host_state before the run: restored by refusal and cancel */
     int64_t ended_wall_us; /* the run is done with it, while others may go on; 0 not yet */
     struct proof proof;
+};
+/* VMs that a balance run left alone, or hosts that a VM could not go to, for one reason. */
+struct refused {
+    char *code;      /* of enum reason_code */
+    int64_t n;
+    char **some;     /* names of the first of them */
+    size_t n_some;
+};
+/* What a move of a balance run is good for. before, after: when it began, with it alone; measured: once it
+ * had ended. */
+struct move_gain {
+    bool judged, measured_known;
+    struct plan_standing before, after, measured;
 };
 /* What carrying out the plan was expected to take when it was made: scheduler/plan/forecast.h. */
 struct run_forecast {
@@ -103,6 +117,13 @@ struct run {
     char *message;           /* the present state in one sentence */
     struct stay *stays;
     size_t n_stays;
+    /* RUN_BALANCE */
+    int mode;                /* enum balance_mode (policy.h) */
+    int64_t max_moves;       /* 0 = policy */
+    struct plan_standing before, planned, after; /* at the start, as planned, now */
+    int64_t dropped;         /* moves that were not made after all */
+    struct refused *refused; /* VMs, by reason */
+    size_t n_refused;
     bool ways_tried;         /* the ways of stays[] were looked for; cut: not all that there may be */
     bool ways_cut;
     struct shortage *shortages; /* what keeps VMs from leaving whatever goes where */
@@ -148,6 +169,9 @@ struct move {
     struct attempt *tried;
     size_t n_tried;
     bool cancel;             /* abort was asked for */
+    struct move_gain gain;   /* of a balance run */
+    struct refused *refused; /* hosts, by reason, when it was planned */
+    size_t n_refused;
     char *note;              /* what it is waiting for, or what uncertain means now */
 };
 
@@ -184,6 +208,7 @@ struct entry { /* the journal: append-only */
 enum verb {
     VERB_DRAIN, VERB_CORDON, VERB_RESUME, VERB_CANCEL, VERB_CHECK_HOST, VERB_CHECK_PAIR,
     VERB_LABEL,
+    VERB_BALANCE,
     VERB_COUNT_
 };
 extern const char *const verb_names[VERB_COUNT_];
@@ -196,6 +221,8 @@ struct request {
     int64_t run;         /* VERB_CANCEL */
     bool dry_run, bring_home, make_room;
     char *on_blocked;    /* NULL: policy */
+    char *mode;          /* VERB_BALANCE: of balance_mode_names; NULL: policy */
+    int64_t max_moves;   /* VERB_BALANCE; 0: policy */
     int64_t parallel, deadline_us; /* deadline from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
@@ -295,6 +322,7 @@ struct explain_view {
 /* "app=db": to be set, "app-": to be removed. False: neither. */
 bool request_label(struct request *r, const char *word);
 
+extern const struct shape refused_shape, move_gain_shape, standing_shape;
 extern const struct shape stay_shape, proof_shape, run_host_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,
     host_rec_shape, sample_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,

@@ -83,14 +83,14 @@ static bool is_pointless(const struct run_slot *r, const struct move_slot *m)
 static void take_back(struct core *c, struct run_slot *r, struct move_slot *m, const char *why)
 {
     bool own = run_owns(&r->run, &m->m);
-    bool again = own && r->late_rounds < SETTLE_ROUNDS;
+    bool again = own && r->late_rounds < SETTLE_ROUNDS && r->run.kind != RUN_BALANCE;
     set_str(&m->m.error, why);
     set_str(&m->m.code, reason_tokens[R_ROOM_LOST]);
     say(c, (struct about){.r = r, .m = m, .vm = m->m.vm_name}, "move.taken_back", "vm/%s: %s%s",
         m->m.vm_name, why, again ? "; it is planned anew" : "");
     if (again)
         r->run.vms -= !m->m.offline; /* counted again by the new plan */
-    else if (own)
+    else if (own && r->run.kind != RUN_BALANCE)
         run_stay_after(c, r, m, why);
     m->handled = m->dirty = r->dirty = true;
     move_event(c, m, JEV_CANCEL);

@@ -431,9 +431,19 @@ static bool names_blocker(const struct brain *b, const struct run *r)
     return named;
 }
 
+/* One of its moves was not made, and says why. */
+static bool names_a_move(const struct brain *b, const struct run *r)
+{
+    bool named = false;
+    for (size_t i = 0; i < b->n_moves && !named; i++)
+        named = b->moves[i].run == r->id && b->moves[i].state != JOB_DONE && b->moves[i].error;
+    return named;
+}
+
 static void check_stays(struct sim *s, const struct run *r)
 {
-    if (r->id && r->state == RUN_PARTLY && !r->n_stays)
+    bool balance = r->kind == RUN_BALANCE;
+    if (r->id && r->state == RUN_PARTLY && (balance ? !names_a_move(&s->brain, r) : !r->n_stays))
         sim_wrong(s, "run/%lld is partly done and names nobody", (long long)r->id);
     for (size_t i = 0; i < r->n_stays; i++)
         for (size_t k = 0; k < i; k++)

@@ -45,12 +45,16 @@ static void add_request(char **text, const struct request *q)
         add(text, " %lld", (long long)q->run);
     else if (q->verb == VERB_LABEL)
         add_labels(text, q);
-    else
+    else if (q->verb != VERB_BALANCE)
         add(text, " %s", q->host ? q->host : "?");
     for (size_t i = 1; i < q->n_hosts; i++) /* the first is host, too */
         add(text, " %s", q->hosts[i]);
     if (q->on_blocked)
         add(text, " --on-blocked %s", q->on_blocked);
+    if (q->mode)
+        add(text, " --mode %s", q->mode);
+    if (q->max_moves)
+        add(text, " --max-moves %lld", (long long)q->max_moves);
     add_list(text, " --to ", q->to, q->n_to);
     add_list(text, " --avoid ", q->avoid, q->n_avoid);
     add_list(text, " --allow-shutdown ", q->allow_shutdown, q->n_allow_shutdown);

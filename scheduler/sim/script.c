@@ -121,6 +121,10 @@ static int option(struct words *w, struct request *r, const char *x, struct err 
         return bad(w, v, "a value after the option", e);
     if (str_eq(x, "--on-blocked"))
         r->on_blocked = xstrdup(v);
+    else if (str_eq(x, "--mode"))
+        r->mode = xstrdup(v);
+    else if (str_eq(x, "--max-moves"))
+        return in(w, parse_int(v, 1, 10000, &r->max_moves, e), e);
     else if (str_eq(x, "--to"))
         add_names(&r->to, &r->n_to, v);
     else if (str_eq(x, "--avoid"))
@@ -136,7 +140,7 @@ static int option(struct words *w, struct request *r, const char *x, struct err 
     else
         return bad(w, x,
                    "--on-blocked, --to, --avoid, --allow-shutdown, --parallel, --deadline, "
-                   "--bring-home, --dry-run or -m",
+                   "--mode, --max-moves, --bring-home, --dry-run or -m",
                    e);
     return 0;
 }
@@ -146,13 +150,18 @@ static int request(struct words *w, enum verb verb, struct deed *d, struct err *
     struct request *q = &d->request;
     q->verb = verb;
     q->actor = xstrdup("operator");
-    const char *x = word(w);
+    const char *x = NULL;
+    int r = 0;
+    while (verb == VERB_BALANCE && r == 0 && (x = word(w)) != NULL)
+        r = option(w, q, x, e);
+    if (verb == VERB_BALANCE)
+        return r;
+    x = word(w);
     if (!x)
         return bad(w, x, verb == VERB_CANCEL ? "a run's number" : "a host", e);
     if (verb == VERB_CANCEL)
         return in(w, parse_int(x, 1, INT64_MAX, &q->run, e), e);
     q->host = xstrdup(x);
-    int r = 0;
     while (r == 0 && (x = word(w)) != NULL) {
         if (verb == VERB_DRAIN && *x != '-') { /* one more host */
             if (!q->n_hosts)
@@ -177,6 +186,10 @@ static int d_resume(struct words *w, struct deed *d, struct err *e)
 static int d_cordon(struct words *w, struct deed *d, struct err *e)
 {
     return request(w, VERB_CORDON, d, e);
+}
+static int d_balance(struct words *w, struct deed *d, struct err *e)
+{
+    return request(w, VERB_BALANCE, d, e);
 }
 static int d_cancel(struct words *w, struct deed *d, struct err *e)
 {
@@ -382,6 +395,7 @@ static const struct {
     {"cordon", DEED_REQUEST, d_cordon},
     {"cancel", DEED_REQUEST, d_cancel},
     {"label", DEED_REQUEST, d_label},
+    {"balance", DEED_REQUEST, d_balance},
     {"policy", DEED_POLICY, d_policy},
     {"scheduler", DEED_SCHEDULER, d_scheduler},
     {"store", DEED_STORE, d_store},

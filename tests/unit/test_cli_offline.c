@@ -173,7 +173,7 @@ static void balances(void **state)
     contains(o.out, "1 host emptied, to be switched off if you like: kvm-");
     expect(&o, "plan balance --hosts-free 1" NINE, X_USAGE);
     expect(&o, "plan balance --mode make-room" NINE, X_USAGE);
-    expect(&o, "plan balance", X_USAGE);
+    expect(&o, "plan balance --picture x.svg", X_USAGE);
     contains(o.err, "drover snapshot > fleet.json");
     expect(&o, "plan balance --max-moves none" NINE, X_USAGE);
     expect(&o, "plan balanse" NINE, X_USAGE);
@@ -257,7 +257,7 @@ static void refusals(void **state)
     expect(&o, "plan drain kvm-03 --snapshot " DATA "nine.json --policy /nowhere", X_FAILED);
     expect(&o, "plan drain kvm-03 --snapshot " DATA "policy/rules.yaml", X_FAILED);
     contains(o.err, DATA "policy/rules.yaml: line 1 column");
-    expect(&o, "plan balance", X_USAGE);
+    expect(&o, "plan balance --picture x.svg", X_USAGE);
     outcome_done(&o);
 }
 

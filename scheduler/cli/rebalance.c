@@ -1,0 +1,144 @@
+/* drover balance: a run that makes the fleet better by few moves; and its plan, asked of the scheduler. */
+#include <string.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/wire/codec.h"
+#include "policy/policy.h"
+#include "scheduler/cli/drain.h"
+#include "scheduler/cli/opt.h"
+#include "scheduler/cli/out.h"
+#include "scheduler/cli/show.h"
+#include "scheduler/cli/text.h"
+
+enum { MOVES_MOST = 10000 }; /* as balance.max_moves of the policy */
+
+struct rebalance {
+    struct request req;
+    bool detach, detailed;
+    int64_t timeout_us;
+};
+
+static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
+{
+    enum { O_MODE = 256, O_MOVES, O_PARALLEL, O_DETAILED, O_DETACH, O_TIMEOUT };
+    static const struct option own[] = {{"dry-run", no_argument, NULL, 'n'},
+                                        {"reason", required_argument, NULL, 'm'},
+                                        {"mode", required_argument, NULL, O_MODE},
+                                        {"max-moves", required_argument, NULL, O_MOVES},
+                                        {"parallel", required_argument, NULL, O_PARALLEL},
+                                        {"detailed-exitcode", no_argument, NULL, O_DETAILED},
+                                        {"detach", no_argument, NULL, O_DETACH},
+                                        {"timeout", required_argument, NULL, O_TIMEOUT},
+                                        {0}};
+    struct request *r = &b->req;
+    struct err e;
+    int mode;
+    for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;)
+        switch (o) {
+        case 'n':
+            r->dry_run = true;
+            break;
+        case 'm':
+            free(r->reason), r->reason = xstrdup(optarg);
+            break;
+        case O_MODE:
+            mode = opt_word(c, "--mode", optarg, balance_mode_names, ARRAY_LEN(balance_mode_names));
+            if (mode < 0)
+                return X_USAGE;
+            free(r->mode), r->mode = xstrdup(balance_mode_names[mode]);
+            break;
+        case O_MOVES:
+            if (parse_int(optarg, 1, MOVES_MOST, &r->max_moves, &e) < 0)
+                return cli_usage(c, "--max-moves: %s", e.msg);
+            break;
+        case O_PARALLEL:
+            if (parse_int(optarg, 1, 1000, &r->parallel, &e) < 0)
+                return cli_usage(c, "--parallel: %s", e.msg);
+            break;
+        case O_DETAILED:
+            b->detailed = true;
+            break;
+        case O_DETACH:
+            b->detach = true;
+            break;
+        case O_TIMEOUT:
+            if (!opt_duration(c, "--timeout", optarg, &b->timeout_us))
+                return X_USAGE;
+            break;
+        default:
+            return o == OPT_HELP ? -1 : X_USAGE;
+        }
+    if (b->detailed && !r->dry_run)
+        return cli_usage(c, "--detailed-exitcode belongs to a dry run: drover balance --dry-run");
+    return opt_words(c, argc, argv, 0, 0, "nothing") ? X_DONE : X_USAGE;
+}
+
+static int report_dry(struct cli *c, int64_t id, const struct rebalance *b)
+{
+    struct follow_opts follow = {.timeout_us = b->timeout_us, .quiet = true};
+    struct run_view v;
+    cleanup(json_decrefp) json_t *j = NULL;
+    int code = follow_run(c, id, &follow, &v, &j);
+    if (code)
+        return code;
+    code = run_exit(&v.run);
+    if (v.run.state == RUN_PLANNED && !out_is_data(c) && c->format != OUT_NAME)
+        code = balance_print(c, &v);
+    else if (c->format == OUT_NAME)
+        text_line(c->out, "run/%lld", (long long)id);
+    else if (out_is_data(c))
+        out_data(c, j, "moves");
+    else
+        summary_print(c->err, &v);
+    if (code == X_DONE && b->detailed && v.n_moves)
+        code = X_CHANGES;
+    shape_done(&run_view_shape, &v);
+    return code;
+}
+
+static int started(struct cli *c, const struct reply *r, const struct rebalance *b)
+{
+    if (r->joined)
+        cli_note(c, "%s; options given now do not change it", r->message);
+    if (b->req.dry_run)
+        return report_dry(c, r->run, b);
+    if (b->detach) {
+        cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it",
+                 (long long)r->run, (long long)r->run);
+        text_line(c->out, "run/%lld", (long long)r->run);
+        return X_DONE;
+    }
+    struct follow_opts follow = {.timeout_us = b->timeout_us, .hint = true};
+    return run_follow_and_report(c, r->run, &follow);
+}
+
+static int ask(struct cli *c, const struct rebalance *b)
+{
+    struct reply reply;
+    struct err e;
+    if (request_post(c, &b->req, &reply, &e) < 0)
+        return cli_fail(c, &e);
+    int code = reply.run && reply.exit == X_DONE ? started(c, &reply, b) : reply_print(c, &reply);
+    shape_done(&reply_shape, &reply);
+    return code;
+}
+
+int cmd_balance(struct cli *c, int argc, char **argv)
+{
+    struct rebalance b = {.req = {.verb = VERB_BALANCE}};
+    int code = parse(c, argc, argv, &b);
+    code = code ? code < 0 ? X_DONE : code : ask(c, &b);
+    shape_done(&request_shape, &b.req);
+    return code;
+}
+
+int balance_ask_plan(struct cli *c, const char *mode, int64_t max_moves, bool detailed)
+{
+    struct rebalance b = {.req = {.verb = VERB_BALANCE, .dry_run = true, .max_moves = max_moves},
+                          .detailed = detailed};
+    b.req.mode = xstrdup(mode);
+    int code = ask(c, &b);
+    shape_done(&request_shape, &b.req);
+    return code;
+}

@@ -1,0 +1,153 @@
+#include "scheduler/plan/rest.h"
+
+#include "lib/base/mem.h"
+#include "scheduler/plan/making.h"
+
+struct judging {
+    struct making k;
+    struct plan plan; /* its standing, for the goal */
+    struct translation t;
+    struct solve_state s;
+    const struct plan_move *moves;
+    size_t n;
+    int *item;  /* per move; -1: it may not move any more */
+    bool *done; /* per move: the engine's state has it */
+};
+
+/* ---- with the engine --------------------------------------------------------------------------- */
+
+static int item_of(const struct judging *j, int vm)
+{
+    for (size_t i = 0; i < j->k.n; i++)
+        if (j->k.list[i].vm == vm)
+            return j->t.item_of[i];
+    return -1;
+}
+
+static bool shift(struct judging *j, int item, int to, struct solve_score *d)
+{
+    if (j->s.at[item] == to)
+        return true;
+    if (!solve_try_shift(&j->s, item, to, 0, d))
+        return false;
+    solve_do_shift(&j->s, item, to, 0, d);
+    return true;
+}
+
+/* All that there is room for, also for those whom others make room. */
+static void do_all(struct judging *j)
+{
+    for (bool any = true; any;) {
+        any = false;
+        for (size_t i = 0; i < j->n; i++) {
+            struct solve_score d;
+            if (j->done[i] || j->item[i] < 0 || !shift(j, j->item[i], j->moves[i].to, &d))
+                continue;
+            j->done[i] = any = true;
+            if (j->k.w.f.to[j->moves[i].vm] < 0)
+                plan_world_put(&j->k.w, j->moves[i].vm, j->moves[i].to);
+        }
+    }
+}
+
+static bool helps(const struct judging *j, size_t i)
+{
+    struct solve_score d, none = {0};
+    if (j->item[i] < 0)
+        return false;
+    int home = j->t.p.home[j->item[i]];
+    if (!j->done[i] || !solve_try_shift(&j->s, j->item[i], home, 0, &d))
+        return true;
+    return solve_score_cmp(&d, &none) > 0;
+}
+
+static bool is_needed(const struct judging *j, const struct solve_score *now)
+{
+    const struct plan_standing *b = &j->plan.before;
+    if (now->tier[TIER_HARD] || now->tier[TIER_SOFT] || now->tier[TIER_LOAD])
+        return true;
+    return j->k.r->goal == GOAL_BALANCE &&
+           b->max_ppm - b->min_ppm > j->k.w.p->balance.imbalance_ppm;
+}
+
+static void judge(struct judging *j, struct plan_rest *ret)
+{
+    struct translate_goal g = plan_balance_goal(&j->k);
+    g.handed = true; /* an order in which there is room has been planned */
+    translate(&j->k.w, j->k.list, j->k.n, &g, &j->t);
+    j->t.p.max_moves = -1;
+    solve_init(&j->s, &j->t.p);
+    struct solve_score was = j->s.score;
+    plan_measure(&j->k.w, &was, &ret->now);
+    ret->needed = is_needed(j, &was);
+    for (size_t i = 0; i < j->n; i++)
+        j->item[i] = item_of(j, j->moves[i].vm);
+    do_all(j);
+    plan_measure(&j->k.w, &j->s.score, &ret->after);
+    ret->gains = solve_score_cmp(&j->s.score, &was) < 0;
+    for (size_t i = 0; i < j->n; i++)
+        ret->helps[i] = helps(j, i);
+    solve_done(&j->s);
+    translation_done(&j->t);
+}
+
+/* ---- hosts to be emptied ----------------------------------------------------------------------- */
+
+static bool is_moved(const struct judging *j, int vm)
+{
+    bool any = j->k.w.f.to[vm] >= 0;
+    for (size_t i = 0; i < j->n; i++)
+        any = any || j->moves[i].vm == vm;
+    return any;
+}
+
+/* A move helps while all else leaves its host, too. */
+static void judge_emptying(struct judging *j, struct plan_rest *ret)
+{
+    const struct snapshot *s = j->k.w.s;
+    ret->needed = true;
+    for (size_t i = 0; i < j->n; i++) {
+        ret->helps[i] = true;
+        for (size_t v = 0; v < s->n_vms && ret->helps[i]; v++)
+            ret->helps[i] = s->vms[v].host != s->vms[j->moves[i].vm].host || is_moved(j, (int)v);
+        ret->gains = ret->gains || ret->helps[i];
+    }
+}
+
+void plan_rest(const struct plan_index *x, const struct plan_request *r,
+               const struct plan_move *moves, size_t n, struct plan_rest *ret)
+{
+    struct plan_request own = *r;
+    size_t most = n ? n : plan_index_snapshot(x)->n_vms; /* no moves: whatever may move */
+    cleanup(freep) int *vms = xcalloc(n + 1, sizeof(*vms));
+    cleanup(freep) int *planned = xcalloc(most + 1, sizeof(*planned));
+    cleanup(freep) int *item = xcalloc(n + 1, sizeof(*item));
+    cleanup(freep) bool *done = xcalloc(n + 1, sizeof(*done));
+    struct judging j = {
+        .k = {.x = x, .r = &own}, .moves = moves, .n = n, .item = item, .done = done};
+    *ret = (struct plan_rest){.helps = xcalloc(n + 1, sizeof(*ret->helps))};
+    for (size_t i = 0; i < n; i++)
+        vms[i] = moves[i].vm;
+    own.vms = n ? vms : NULL;
+    own.n_vms = n;
+    j.k.plan = &j.plan;
+    plan_world_init(&j.k.w, x, &own, planned, 0);
+    j.k.list = xcalloc(most + 1, sizeof(*j.k.list));
+    making_begin(&j.k, planned);
+    plan_measure(&j.k.w, &(struct solve_score){0}, &j.plan.before);
+    if (r->goal == GOAL_CONSOLIDATE) {
+        ret->now = ret->after = j.plan.before;
+        judge_emptying(&j, ret);
+    } else {
+        judge(&j, ret);
+    }
+    free(j.k.list);
+    plan_classes_done(&j.k.live);
+    plan_world_done(&j.k.w);
+}
+
+void plan_rest_done(struct plan_rest *x)
+{
+    free(x->helps);
+    *x = (struct plan_rest){0};
+}

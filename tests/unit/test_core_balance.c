@@ -1,0 +1,149 @@
+/* Balance runs of the core: what they record, what they refuse, what they leave alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/unit/fakefleet.h"
+
+static struct fleet f;
+
+static int setup(void **state)
+{
+    (void)state;
+    fleet_init(&f, 3, 16 * GIB);
+    for (int i = 0; i < 4; i++) {
+        cleanup(freep) char *name = xasprintf("a%d", i + 1);
+        fleet_add(&f, name, 0, 3 * GIB);
+    }
+    fleet_add(&f, "b", 1, 3 * GIB);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fleet_done(&f);
+    return 0;
+}
+
+static int64_t balance(struct request req)
+{
+    req.verb = VERB_BALANCE;
+    return fleet_request(&f, &req);
+}
+
+static int moved(void)
+{
+    int n = 0;
+    for (int i = 0; i < 4; i++)
+        n += f.vms[i].on != 0;
+    return n;
+}
+
+static void a_run_says_what_it_gained(void **state)
+{
+    (void)state;
+    int64_t run = balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->kind, RUN_BALANCE);
+    assert_int_equal(r->moved, r->vms);
+    assert_int_equal(r->moved, moved());
+    assert_true(r->moved >= 1 && r->moved <= 2);
+    assert_true(r->after.deviation_ppm < r->before.deviation_ppm);
+    assert_int_equal(r->n_hosts, 0);
+    const struct move *m = core_move(f.core, 1);
+    assert_true(m->gain.judged && m->gain.measured_known);
+    assert_true(m->gain.after.deviation_ppm < m->gain.before.deviation_ppm);
+    for (int i = 0; i < f.n_hosts; i++)
+        assert_int_equal(core_host_rec(f.core, f.hosts[i].host.name)->state, HOST_UP);
+    run = balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(core_run(f.core, run)->vms, 0);
+}
+
+static void a_dry_run_moves_nothing(void **state)
+{
+    (void)state;
+    int64_t run = balance((struct request){.dry_run = true, .max_moves = 1});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_PLANNED);
+    assert_int_equal(core_run(f.core, run)->vms, 1);
+    assert_int_equal(moved(), 0);
+}
+
+/* Who could not be asked, and why, is counted; of a move, which hosts were no choice. */
+static void who_was_no_choice_is_kept(void **state)
+{
+    (void)state;
+    f.vms[4].vm.job = VM_JOB_OTHER;
+    fleet_report(&f, 1);
+    f.vms[0].check_code = "image_watched";
+    int64_t run = balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    const struct run *r = core_run(f.core, run);
+    bool busy = false, watched = false;
+    for (size_t i = 0; i < r->n_refused; i++) {
+        busy = busy || (str_eq(r->refused[i].code, "vm_busy") && r->refused[i].n == 1);
+        watched = watched || (str_eq(r->refused[i].code, "image_watched") &&
+                              str_eq(r->refused[i].some[0], "a1"));
+    }
+    assert_true(busy && watched);
+    assert_int_equal(f.vms[0].on, 0);
+}
+
+static void a_failed_move_is_left(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        f.vms[i].fail_live = true;
+    int64_t run = balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 600 * SEC), RUN_PARTLY);
+    assert_int_equal(moved(), 0);
+    const struct run *r = core_run(f.core, run);
+    assert_int_equal(r->dropped, r->vms);
+    assert_int_equal(core_move(f.core, 1)->attempt, 1);
+}
+
+static void a_drain_goes_first(void **state)
+{
+    (void)state;
+    f.copy_us = 20 * SEC;
+    int64_t run = balance((struct request){.parallel = 1});
+    fleet_run(&f, 5 * SEC);
+    int64_t drain = fleet_drain(&f, "h1", NULL);
+    fleet_run(&f, SEC);
+    assert_int_equal(balance((struct request){0}), drain); /* refused: that one is at work */
+    assert_string_equal(f.reply.code, "busy");
+    assert_int_equal(fleet_until_end(&f, drain, 600 * SEC), RUN_DONE);
+    assert_true(run_ended(core_run(f.core, run)->state));
+    assert_int_equal(moved(), 4);
+}
+
+static void odd_requests_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(balance((struct request){.mode = (char *)(uintptr_t) "even"}), 0);
+    assert_int_equal(f.reply.exit, 64);
+    assert_int_equal(balance((struct request){.mode = (char *)(uintptr_t) "make-room"}), 0);
+    assert_int_equal(f.reply.exit, 64);
+    f.copy_us = 60 * SEC;
+    int64_t run = balance((struct request){0});
+    fleet_run(&f, 5 * SEC);
+    assert_int_equal(balance((struct request){0}), run);
+    assert_true(f.reply.joined);
+    assert_int_equal(balance((struct request){.mode = (char *)(uintptr_t) "relieve"}), run);
+    assert_string_equal(f.reply.code, "busy");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_run_says_what_it_gained), T(a_dry_run_moves_nothing), T(who_was_no_choice_is_kept),
+        T(a_failed_move_is_left),     T(a_drain_goes_first),      T(odd_requests_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

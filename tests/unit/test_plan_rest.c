@@ -1,0 +1,135 @@
+/* A plan for balance that is being carried out: is what is left of it still worth its moves? */
+#include "scheduler/plan/rest.h"
+#include "tests/unit/fleet.h"
+
+static struct test_fleet f;
+
+static void fill(int host, int n, int64_t gib)
+{
+    for (int i = 0; i < n; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "v%zu", f.s.n_vms);
+        fleet_vm(&f, name, host, gib);
+    }
+}
+
+static void judge(int goal, const struct plan_move *moves, size_t n, struct plan_rest *ret)
+{
+    struct plan_index *x = plan_index_new(&f.s, &f.p);
+    struct plan_request r = {.goal = goal, .purpose = PURPOSE_BALANCE};
+    plan_rest(x, &r, moves, n, ret);
+    plan_index_free(x);
+}
+
+static void what_helps_is_told_from_what_does_not(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    fleet_init(&f, 3, 64, 20);
+    fill(0, 6, 8);
+    fill(1, 3, 8);
+    const struct plan_move good[] = {{.vm = 0, .from = 0, .to = 2}, {.vm = 1, .from = 0, .to = 2}};
+    judge(GOAL_BALANCE, good, 2, &x);
+    assert_true(x.needed && x.gains && x.helps[0] && x.helps[1]);
+    assert_true(x.after.deviation_ppm < x.now.deviation_ppm);
+    plan_rest_done(&x);
+    const struct plan_move odd[] = {{.vm = 0, .from = 0, .to = 2}, {.vm = 6, .from = 1, .to = 0}};
+    judge(GOAL_BALANCE, odd, 2, &x);
+    assert_true(x.helps[0]);
+    assert_false(x.helps[1]);
+    plan_rest_done(&x);
+    judge(GOAL_BALANCE, &odd[1], 1, &x);
+    assert_true(x.needed);
+    assert_false(x.gains);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
+/* A large one and a small one change places: the small one's way makes the fuller host fuller. */
+static void two_that_change_places_help_together(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    fleet_init(&f, 2, 64, 20);
+    fill(0, 1, 20);
+    fill(0, 1, 16);
+    fill(1, 1, 4);
+    f.p.balance.imbalance_ppm = 100000;
+    const struct plan_move both[] = {{.vm = 0, .from = 0, .to = 1}, {.vm = 2, .from = 1, .to = 0}};
+    judge(GOAL_BALANCE, both, 2, &x);
+    assert_true(x.gains && x.helps[0] && x.helps[1]);
+    plan_rest_done(&x);
+    judge(GOAL_BALANCE, &both[1], 1, &x);
+    assert_false(x.gains);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
+static void enough_is_enough(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    fleet_init(&f, 2, 64, 20);
+    fill(0, 5, 4);
+    fill(1, 3, 4);
+    const struct plan_move m = {.vm = 0, .from = 0, .to = 1};
+    judge(GOAL_BALANCE, &m, 1, &x);
+    assert_false(x.needed); /* 31 and 19 %: within the 20 that are let be */
+    assert_true(x.gains);
+    plan_rest_done(&x);
+    judge(GOAL_BALANCE, NULL, 0, &x);
+    assert_false(x.needed);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
+static void without_moves_all_that_may_move_counts(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    fleet_init(&f, 3, 64, 20);
+    fill(0, 2, 4);
+    struct rule *r = fleet_rule(&f, "apart", RULE_ANTI_AFFINITY, "*", NULL);
+    r->across = ACROSS_HOST;
+    judge(GOAL_REPAIR, NULL, 0, &x);
+    assert_true(x.needed);
+    plan_rest_done(&x);
+    const struct plan_move m = {.vm = 0, .from = 0, .to = 1};
+    judge(GOAL_REPAIR, &m, 1, &x);
+    assert_true(x.gains && x.helps[0] && x.now.broken > 0 && x.after.broken == 0);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
+static void a_host_is_emptied_by_all_or_none(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    fleet_init(&f, 3, 64, 20);
+    fill(0, 2, 8);
+    fill(2, 2, 4);
+    const struct plan_move both[] = {{.vm = 2, .from = 2, .to = 0}, {.vm = 3, .from = 2, .to = 0}};
+    judge(GOAL_CONSOLIDATE, both, 2, &x);
+    assert_true(x.gains && x.helps[0] && x.helps[1]);
+    plan_rest_done(&x);
+    judge(GOAL_CONSOLIDATE, both, 1, &x);
+    assert_false(x.gains || x.helps[0]);
+    plan_rest_done(&x);
+    f.s.vms[3].moving_to = 0; /* the other is on its way */
+    judge(GOAL_CONSOLIDATE, both, 1, &x);
+    assert_true(x.gains && x.helps[0]);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_helps_is_told_from_what_does_not),
+        cmocka_unit_test(two_that_change_places_help_together),
+        cmocka_unit_test(enough_is_enough),
+        cmocka_unit_test(without_moves_all_that_may_move_counts),
+        cmocka_unit_test(a_host_is_emptied_by_all_or_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
