@@ -28,7 +28,7 @@ static struct sim_agent *alive(struct sim *s, const struct of_agent *o)
 }
 
 /* ---- telling ------------------------------------------------------------------------------------- */
-static void flush(struct sim *s, int host)
+void agent_flush(struct sim *s, int host)
 {
     struct sim_host *h = &s->hosts[host];
     struct report r;
@@ -57,7 +57,7 @@ void agent_welcome(struct sim *s, int host, int64_t term)
     }
     a->tries = 0;
     reporter_restart(a->reporter);
-    flush(s, host);
+    agent_flush(s, host);
     send_kept(s, host);
 }
 
@@ -150,7 +150,7 @@ static void read_now(struct sim *s, void *arg)
     if (a->all_stale)
         reporter_known(a->reporter);
     a->all_stale = false;
-    flush(s, o->host);
+    agent_flush(s, o->host);
 }
 
 static void read_soon(struct sim *s, int host, int64_t in_us)
@@ -181,7 +181,7 @@ void agent_libvirtd(struct sim *s, int host, bool up)
         a->all_stale = true;
         read_soon(s, host, READ_ALL_US);
     }
-    flush(s, host);
+    agent_flush(s, host);
 }
 
 /* ---- commands ------------------------------------------------------------------------------------ */
@@ -261,6 +261,7 @@ void agent_start(struct sim *s, int host)
     for (size_t i = 0; i < s->n_copies; i++)
         if (s->copies[i]->from == host)
             agent_watch(s, s->copies[i]);
+    load_watch(s, host);
     wire_dial(s, host);
 }
 

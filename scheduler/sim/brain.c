@@ -194,8 +194,12 @@ static void keep(struct sim *s, const struct core_fx *f)
             sim_say(s, "… vm/%s: %s", m->vm_name, m->note);
         keep_move(b, m);
     }
-    if (f->type == FX_DROP_VM)
+    if (f->type == FX_SAVE_LOAD)
+        load_keep_row(b, f->host, f->vm);
+    if (f->type == FX_DROP_VM) {
         drop_vm(b, f->host, f->vm);
+        load_drop_row(b, f->host, f->vm);
+    }
     if (f->type == FX_JOURNAL) {
         b->next_seq = f->entry.seq + 1;
         sim_say(s, "%s", f->entry.text);
@@ -312,6 +316,7 @@ static void build(struct sim *s)
         core_restore_host(b->core, &b->hosts[i]);
     for (size_t i = 0; i < b->n_vms; i++)
         core_restore_vm(b->core, b->vms[i]->host, &b->vms[i]->vm, b->vms[i]->since_wall_us);
+    load_restore(s);
     for (size_t i = 0; i < b->n_runs; i++)
         if (b->runs[i].id)
             core_restore_run(b->core, &b->runs[i]);
@@ -404,6 +409,7 @@ void brain_free(struct brain *b)
     free(b->runs);
     free(b->moves);
     free(b->told);
+    load_done(b);
     forget_lacks(b);
     for (size_t i = 0; i < b->n_xml; i++) {
         free(b->xml[i]->digest);

@@ -251,6 +251,11 @@ static void set_guest(struct sim *s, struct sim_vm *v, const struct deed *d)
 {
     if (str_eq(d->what, "writes")) {
         guest_writes(s, v, d->n, d->m > 0 ? d->m : v->facts.mem_bytes / 4);
+    } else if (str_eq(d->what, "cpu")) {
+        guest_cpu(
+            s, v,
+            &(struct cpu_habit){
+                .low_ppm = d->n, .high_ppm = d->m, .period_us = d->us, .peak_us = d->every_us});
     } else if (str_eq(d->what, "bursts")) {
         guest_bursts(s, v,
                      &(struct bursts){.Bps = d->n,
@@ -448,6 +453,9 @@ void deed_happen(struct sim *s, struct deed *d)
         break;
     case DEED_GUEST:
         for_vms(s, d, set_guest);
+        break;
+    case DEED_LOOK:
+        load_say(s);
         break;
     case DEED_LINK:
         for_hosts(s, d, set_link);

@@ -91,6 +91,19 @@ static void add_fault(char **text, const struct deed *d)
     }
 }
 
+static void add_cpu(char **text, const struct deed *d)
+{
+    if (d->us) {
+        add(text, " wave ");
+        add_time(text, d->us);
+    }
+    add(text, " %lld%%", (long long)d->n / 10000);
+    if (d->us) {
+        add(text, "..%lld%% peak ", (long long)d->m / 10000);
+        add_time(text, d->every_us);
+    }
+}
+
 static void add_rest(char **text, const struct deed *d)
 {
     const char *host = d->host ? d->host : "all", *vm = d->vm ? d->vm : "all";
@@ -133,6 +146,10 @@ static void add_rest(char **text, const struct deed *d)
         break;
     case DEED_GUEST:
         add(text, "guest %s %s", vm, d->what);
+        if (str_eq(d->what, "cpu")) {
+            add_cpu(text, d);
+            break;
+        }
         if (str_eq(d->what, "writes") || str_eq(d->what, "bursts"))
             add(text, " %lld", (long long)d->n);
         if (d->m)
@@ -143,6 +160,9 @@ static void add_rest(char **text, const struct deed *d)
             add(text, " every ");
             add_time(text, d->every_us);
         }
+        break;
+    case DEED_LOOK:
+        add(text, "look");
         break;
     case DEED_LINK:
         add(text, "link %s %lldMbit", host, (long long)(d->n / 1000000));

@@ -353,12 +353,48 @@ static int rhythm(struct words *w, struct deed *d, struct err *e)
     return r;
 }
 
-/* guest VM writes BYTES [OVER] · bursts BYTES [OVER] for DURATION every DURATION */
+static int percent(struct words *w, const char *x, int64_t *ret, struct err *e)
+{
+    int64_t n = 0;
+    size_t digits = x ? strspn(x, "0123456789") : 0;
+    cleanup(freep) char *number = x ? xasprintf("%.*s", (int)digits, x) : NULL;
+    if (!digits || !str_eq(x + digits, "%"))
+        return bad(w, x, "a share such as 40%", e);
+    int r = in(w, parse_int(number, 0, 100, &n, e), e);
+    *ret = n * 10000;
+    return r;
+}
+
+/* cpu 40% · cpu wave 24h 20%..80% [peak 14h] */
+static int cpu(struct words *w, struct deed *d, struct err *e)
+{
+    const char *x = word(w);
+    if (!str_eq(x, "wave"))
+        return percent(w, x, &d->n, e);
+    int r = duration(w, &d->us, e);
+    x = r == 0 ? word(w) : NULL;
+    const char *dots = x ? strstr(x, "..") : NULL;
+    if (r == 0 && (!dots || d->us <= 0))
+        return bad(w, x, "a range such as 20%..80%", e);
+    cleanup(freep) char *low = dots ? xasprintf("%.*s", (int)(dots - x), x) : NULL;
+    if (r == 0)
+        r = percent(w, low, &d->n, e);
+    if (r == 0)
+        r = percent(w, dots + 2, &d->m, e);
+    d->every_us = d->us / 2;
+    if (r == 0 && w->next < w->n)
+        r = expect_word(w, "peak", e) < 0 ? e->code : duration(w, &d->every_us, e);
+    return r;
+}
+
+/* guest VM cpu … · guest VM writes BYTES [OVER] · bursts BYTES [OVER] for DURATION every DURATION */
 static int d_guest(struct words *w, struct deed *d, struct err *e)
 {
     int r = vm_or_all(w, &d->vm, e);
     if (r == 0)
-        r = choice(w, "crash deaf obedient writes bursts", &d->what, e);
+        r = choice(w, "crash deaf obedient writes bursts cpu", &d->what, e);
+    if (r == 0 && str_eq(d->what, "cpu"))
+        return cpu(w, d, e);
     bool bursts = r == 0 && str_eq(d->what, "bursts");
     if (r < 0 || (!bursts && !str_eq(d->what, "writes")))
         return r;
@@ -378,6 +414,14 @@ static int d_link(struct words *w, struct deed *d, struct err *e)
     if (r == 0 && !x)
         return bad(w, x, "a rate such as 25Gbit", e);
     return r < 0 ? r : in(w, parse_bitrate(x, &d->n, e), e);
+}
+
+static int d_look(struct words *w, struct deed *d, struct err *e)
+{
+    (void)w;
+    (void)d;
+    (void)e;
+    return 0;
 }
 
 static int d_policy(struct words *w, struct deed *d, struct err *e)
@@ -410,6 +454,7 @@ static const struct {
     {"someone", DEED_HAND, d_hand},
     {"guest", DEED_GUEST, d_guest},
     {"link", DEED_LINK, d_link},
+    {"look", DEED_LOOK, d_look},
 };
 
 static int parse(struct words *w, struct deed *d, struct err *e)

@@ -7,6 +7,7 @@
  * Same     fleet, policy, seed and deeds give the same log, byte for byte, on every machine.
  * Owner    struct sim owns everything in it.   Thread any, no sharing.
  * Map      world.h the truth · clock.c events · world.c hosts and VMs · guest.c what guests write ·
+ *          load.c the CPU time that they want ·
  *          copy.c, postcopy.c a migration as QEMU does it, links · virt.c libvirt's answers · ceph.c
  *          images · agent.c agents · wire.c connections · brain.c scheduler and store · deed.c what
  *          happens to them · check.c invariants · script.c deeds as text. */
@@ -64,7 +65,9 @@ enum deed_kind {
     DEED_HAND, /* somebody else; what: migrate, start, shutdown, destroy, pause, resume, undefine,
                 * edit (its XML); switch (to post-copy), recover (post-copy that broke off): vm NULL: all */
     DEED_GUEST, /* vm; what: crash, deaf, obedient, writes (n bytes/s, m bytes again and again), bursts
-                 * (so much, for us of each every_us) */
+                 * (so much, for us of each every_us), cpu (n ppm; period us: a wave from n to m, its peak
+                 * at every_us) */
+    DEED_LOOK, /* the hosts' load, as the scheduler knows it, goes into the log */
     DEED_LINK,  /* host or all; n bit/s */
     DEED_KINDS
 };
@@ -105,6 +108,8 @@ const struct core *sim_core(const struct sim *s); /* NULL while the scheduler is
 int64_t sim_effects(
     const struct sim *s); /* frames and answers that the scheduler has sent so far */
 int64_t sim_events(const struct sim *s);
+/* CPUs busy of a host, mean of five minutes, as the scheduler knows it; −1: it does not. */
+int64_t sim_load_ppm(const struct sim *s, const char *host);
 /* Where a VM runs: host name, or NULL. *ret_defined: where it is only defined, or NULL. */
 const char *sim_where(const struct sim *s, const char *vm, const char **ret_defined);
 const struct move *sim_move_of(const struct sim *s, int64_t id); /* the same */

@@ -30,12 +30,16 @@ struct qemu {
     enum qemu_state state;
     const char *why; /* libvirt's reason; a constant */
     int64_t client;
+    int64_t cpu_us; /* used so far */
 };
 #define STRANGER (-1) /* a client that is on no host of the fleet */
 struct watch {
     int host; /* or STRANGER */
     int64_t client;
     int64_t until_us; /* NEVER while its QEMU lives */
+};
+struct cpu_habit { /* of its vCPUs; period_us 0: always low_ppm */
+    int64_t low_ppm, high_ppm, period_us, peak_us;
 };
 struct sim_copy;
 struct sim_vm {
@@ -51,6 +55,7 @@ struct sim_vm {
     struct sim_copy *copy;
     int64_t writes_Bps, hot_bytes; /* what its guest writes now, and at most how much of it anew */
     int64_t habit;                 /* a scheduled change of an earlier habit is void */
+    struct cpu_habit cpu;
     bool deaf;                     /* its guest does not hear the power button */
     bool wanted;                   /* it ran, and nobody told it to stop */
     bool excused;                  /* a foreign hand is answerable for its state from now on */
@@ -94,6 +99,7 @@ struct sim_host {
     struct sim_agent agent;
     struct wire wire;
     int64_t excess_bytes; /* it held more than it may from the beginning */
+    int64_t counted_us, busy_us, pressed_us; /* CPU: up to when; used; some wanted more */
 };
 enum ceph_mood { CEPH_WORKS, CEPH_HANGS, CEPH_DENIES };
 
@@ -148,6 +154,8 @@ struct brain {
     int64_t next_request;
     struct told *told;
     size_t n_told;
+    struct sample *samples;
+    size_t n_samples;
     struct kept_xml **xml;
     size_t n_xml;
     struct lookup xml_by;           /* digest */
@@ -185,6 +193,7 @@ struct sim {
     size_t n_faults;
     size_t n_deeds_left;
     struct brain brain;
+    bool loads; /* agents measure */
     char *log;
     size_t log_len, log_room;
     char *violation;
@@ -227,6 +236,16 @@ struct bursts {
 };
 void guest_bursts(struct sim *s, struct sim_vm *v, const struct bursts *b);
 
+/* load.c */
+void guest_cpu(struct sim *s, struct sim_vm *v, const struct cpu_habit *habit);
+int64_t host_wants_mcpu(const struct sim *s, int host); /* more than it has: it is overloaded */
+void load_watch(struct sim *s, int host); /* its agent has started */
+void load_say(struct sim *s);
+void load_keep_row(struct brain *b, const char *host, const char *vm);
+void load_drop_row(struct brain *b, const char *host, const char *vm);
+void load_restore(struct sim *s);
+void load_done(struct brain *b);
+
 /* ceph.c */
 void image_facts(struct sim *s, int host, const struct disk *disks, size_t n, struct sim_vm *v,
                  struct image_fact **ret, size_t *ret_n);
@@ -250,6 +269,7 @@ void agent_command(struct sim *s, int host, const struct msg *m);
  * the result's body. */
 void agent_answer(struct sim *s, int host, const struct msg *cmd, struct msg *result, int times);
 void agent_event(struct sim *s, int host, int vm);
+void agent_flush(struct sim *s, int host); /* what is to be reported, if it can be */
 void agent_libvirtd(struct sim *s, int host, bool up);
 void agent_welcome(struct sim *s, int host, int64_t term);
 void agent_watch(struct sim *s, const struct sim_copy *c); /* its progress is told once a second */

@@ -1,4 +1,5 @@
 /* What a scenario expects of its end. */
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -62,6 +63,20 @@ static char *check_end(const struct sim *s, const char *line, const char *text)
     return sim_now(s) < us ? NULL : not_so(line, fmt_duration(have, sim_now(s)));
 }
 
+/* cpu HOST LOW%..HIGH% */
+static char *check_cpu(const struct sim *s, const char *line, char **w)
+{
+    int low = 0, high = 0, end = 0;
+    if (sscanf(w[2], "%d%%..%d%%%n", &low, &high, &end) != 2 || w[2][end])
+        return xasprintf("a range such as 20%%..40%% is missing: %s", line);
+    int64_t ppm = sim_load_ppm(s, w[1]);
+    if (ppm >= low * INT64_C(10000) && ppm <= high * INT64_C(10000))
+        return NULL;
+    cleanup(freep) char *have =
+        ppm < 0 ? xstrdup("unknown") : xasprintf("%.1f %%", (double)ppm / 1e4);
+    return not_so(line, have);
+}
+
 char *expect_check(const struct sim *s, const char *line)
 {
     cleanup(freep) char *copy = xstrdup(line);
@@ -77,6 +92,8 @@ char *expect_check(const struct sim *s, const char *line)
         return check_vm(s, line, w);
     if (n >= 3 && str_eq(w[0], "host"))
         return check_host(s, line, w);
+    if (n >= 3 && str_eq(w[0], "cpu"))
+        return check_cpu(s, line, w);
     if (n >= 2 && str_eq(w[0], "log"))
         return check_log(s, line, true);
     if (n >= 3 && str_eq(w[0], "no") && str_eq(w[1], "log"))
@@ -85,6 +102,6 @@ char *expect_check(const struct sim *s, const char *line)
         return check_end(s, line, w[2]);
     return xasprintf(
         "nothing that can be expected: %s (run N STATE, vm NAME on HOST, vm NAME off, host "
-        "NAME STATE, log \"TEXT\", no log \"TEXT\", end before DURATION)",
+        "NAME STATE, cpu HOST 20%%..40%%, log \"TEXT\", no log \"TEXT\", end before DURATION)",
         line);
 }

@@ -49,7 +49,7 @@ void outcome_done(struct outcome *o);
 int scenario_crash_all(const struct scenario *sc, int64_t effects, int64_t most, int64_t *ret_runs);
 
 /* expect.c: is what the line says true of the simulation at its end? NULL: yes; else a sentence
- * (given). Lines: run N STATE · vm NAME on HOST · vm NAME off · host NAME STATE · log "TEXT" ·
+ * (given). Lines: run N STATE · vm NAME on HOST · vm NAME off · host NAME STATE · cpu HOST LOW%..HIGH% · log "TEXT" ·
  * no log "TEXT" · end before DURATION. */
 char *expect_check(const struct sim *s, const char *line);
 

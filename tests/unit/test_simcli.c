@@ -121,6 +121,57 @@ static void names_that_are_not_there(void **state)
     script_says("5s policy nowhere\n", 1, "nowhere");
 }
 
+static void habits_half_said(void **state)
+{
+    (void)state;
+    script_says("5s guest web bursts 1GiB every 60s\n", 1, "every");
+    script_says("5s guest web bursts 1GiB for 60s every 60s\n", 1,
+                "a burst is to be shorter than from one to the next");
+    script_says("5s guest web bursts 1GiB for 10s\n", 1, "expected every, not the end of the line");
+    script_says("5s guest web cpu 40\n", 1, "expected a share such as 40%, not '40'");
+    script_says("5s guest web cpu 140%\n", 1, "140");
+    script_says("5s guest web cpu wave 24h 80%\n", 1,
+                "expected a range such as 20%..80%, not '80%'");
+    script_says("5s guest web cpu wave 24h 20%..80% at 14h\n", 1, "expected peak, not 'at'");
+    script_says("5s someone switch wbe\n", 1, "no VM is called 'wbe'");
+    script_says("5s look here\n", 1, "expected the end of the line, not 'here'");
+}
+
+/* What a deed is written as makes the same deed again. */
+static void deeds_as_text(void **state)
+{
+    static const char *const lines[] = {
+        "5s guest web bursts 3GiB 12GiB for 20s every 90s",
+        "5s guest all bursts 1MiB for 1s every 2s",
+        "0s guest web cpu 40%",
+        "0s guest web cpu wave 24h 5%..90% peak 14h",
+        "0s guest web cpu wave 10m 0%..100%",
+        "60s someone switch all",
+        "60s someone recover web",
+        "14h look",
+        "0s guest web writes 20MiB",
+        "10s fault migrate midway vm=web times=2",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct err e = {0};
+        struct deed d, again;
+        assert_int_equal(deed_parse(lines[i], "line", &d, &e), 0);
+        cleanup(freep) char *text = deed_text(&d);
+        if (deed_parse(text, "line", &again, &e) < 0)
+            fail_msg("%s: %s", text, e.msg);
+        cleanup(freep) char *second = deed_text(&again);
+        assert_string_equal(text, second);
+        assert_int_equal(d.kind, again.kind);
+        assert_int_equal(d.n, again.n);
+        assert_int_equal(d.m, again.m);
+        assert_int_equal(d.us, again.us);
+        assert_int_equal(d.every_us, again.every_us);
+        deed_done(&d);
+        deed_done(&again);
+    }
+}
+
 static void faults_half_said(void **state)
 {
     (void)state;
@@ -169,6 +220,8 @@ int main(void)
         cmocka_unit_test(a_good_one),
         cmocka_unit_test(deeds_that_are_none),
         cmocka_unit_test(names_that_are_not_there),
+        cmocka_unit_test(habits_half_said),
+        cmocka_unit_test(deeds_as_text),
         cmocka_unit_test(faults_half_said),
         cmocka_unit_test(expectations),
         cmocka_unit_test(files),
