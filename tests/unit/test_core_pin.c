@@ -52,7 +52,7 @@ static void add_vm(struct world *w, struct report *r, int64_t no)
 static void something(struct world *w)
 {
     struct report r;
-    char host[8], gone[16];
+    char host[32], gone[32];
     snprintf(host, sizeof(host), "h%lld", (long long)below(w, HOSTS));
     shape_init(&report_shape, &r);
     r.full = below(w, 12) == 0;
@@ -109,7 +109,7 @@ static void pinned_is_pinned(void **state)
     core_restored(w.core, 1, 0, 0, &fx);
     core_effects_done(&fx);
     for (int i = 0; i < HOSTS; i++) {
-        char host[8];
+        char host[16];
         snprintf(host, sizeof(host), "h%d", i);
         step(&w, &(struct core_event){.type = CEV_AGENT_UP, .host = host, .instance = "i"});
     }
