@@ -12,8 +12,9 @@
 #include "scheduler/cli/text.h"
 #include "scheduler/plan/broken.h"
 
-enum { SHOWN = 20 };                  /* lines of one kind in text; data has all */
-static const int64_t ASKED = 5000000; /* pairs of VM and host: seconds */
+/* Lines of one kind in text; data has all. A reason costs a plan: milliseconds, in a large fleet. */
+enum { SHOWN = 20, EXPLAINED = 100 };
+static const int64_t ASKED = 500000000; /* see plan_find_stuck: seconds */
 
 struct side { /* a policy, and the fleet under it */
     struct policy p;
@@ -83,18 +84,6 @@ static void look_at(struct side *s, const struct snapshot *fleet)
     plan_make_from(s->x, &r, 0, &s->plan);
 }
 
-/* May the VM go anywhere else? */
-static bool may_go(const struct side *s, const struct snapshot *f, int vm, int64_t *budget)
-{
-    if (!plan_vm_movable(f, &s->p, vm, NULL))
-        return false;
-    for (size_t h = 0; h < f->n_hosts; h++)
-        if ((int)h != f->vms[vm].host && (*budget)-- > 0 &&
-            plan_allows_from(s->x, vm, (int)h, NULL))
-            return true;
-    return false;
-}
-
 /* What is nearest in its way, as a drain of it would say. */
 static void add_stuck(struct diff *d, int vm)
 {
@@ -103,6 +92,8 @@ static void add_stuck(struct diff *d, int vm)
     struct plan p;
     ret->vm = vm;
     shape_init(&reason_shape, &ret->why);
+    if (d->n_stuck > EXPLAINED)
+        return;
     plan_make_from(d->b.x, &r, 0, &p);
     if (p.n_stays && p.stays[0].n_reasons) {
         shape_done(&reason_shape, &ret->why);
@@ -113,13 +104,13 @@ static void add_stuck(struct diff *d, int vm)
 
 static void find_stuck(struct diff *d)
 {
-    const struct snapshot *f = &d->fleet.s;
     int64_t budget = ASKED;
-    for (size_t i = 0; i < f->n_vms && budget > 0; i++)
-        if (f->vms[i].v->state == VM_RUNNING && !may_go(&d->b, f, (int)i, &budget) &&
-            may_go(&d->a, f, (int)i, &budget))
-            add_stuck(d, (int)i);
+    cleanup(freep) bool *now = plan_find_stuck(d->b.x, NULL, &budget);
+    cleanup(freep) bool *before = plan_find_stuck(d->a.x, now, &budget);
     d->cut = budget <= 0;
+    for (size_t i = 0; i < d->fleet.s.n_vms; i++)
+        if (now[i] && !before[i])
+            add_stuck(d, (int)i);
 }
 
 static const char *rule_name(const struct side *s, const struct plan_broken *b)
@@ -231,8 +222,8 @@ static size_t print_stuck(struct cli *c, const struct diff *d)
 {
     struct list l = {.c = c, .head = "could move before, and cannot any more:"};
     for (size_t i = 0; i < d->n_stuck; i++) {
-        cleanup(freep) char *why = reason_line(&d->stuck[i].why);
-        list_line(&l, "vm/%s  %s", d->fleet.s.vms[d->stuck[i].vm].v->name, why);
+        cleanup(freep) char *why = d->stuck[i].why.code ? reason_line(&d->stuck[i].why) : NULL;
+        list_line(&l, "vm/%s  %s", d->fleet.s.vms[d->stuck[i].vm].v->name, why ? why : "");
     }
     if (d->cut)
         cli_note(c, "the fleet is large: not every VM was asked where it may go");
@@ -320,10 +311,11 @@ static json_t *stuck_json(const struct diff *d)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < d->n_stuck; i++) {
-        cleanup(freep) char *why = reason_line(&d->stuck[i].why);
+        int code = d->stuck[i].why.code;
+        cleanup(freep) char *why = code ? reason_line(&d->stuck[i].why) : NULL;
         json_t *x = json_object();
         set_text(x, "vm", d->fleet.s.vms[d->stuck[i].vm].v->name);
-        set_text(x, "reason", reason_tokens[d->stuck[i].why.code]);
+        set_text(x, "reason", code ? reason_tokens[code] : NULL);
         set_text(x, "text", why);
         json_array_append_new(list, x);
     }

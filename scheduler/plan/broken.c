@@ -281,6 +281,53 @@ struct plan_reach *plan_rule_reach(const struct plan_index *x)
     return list;
 }
 
+static void set_leaving(struct plan_world *w, int host, bool leaving)
+{
+    for (size_t i = w->by_host_start[host]; i < w->by_host_start[host + 1]; i++)
+        w->f.leaving[w->by_host[i]] = leaving;
+}
+
+/* What one host costs: rules look at all their VMs. */
+static int64_t cost_of(const struct plan_world *w, int vm)
+{
+    int64_t n = 16; /* the other filters */
+    for (size_t i = w->rules_start[vm]; i < w->rules_start[vm + 1]; i++)
+        n += (int64_t)w->match[w->rules[i]].n_members;
+    return n;
+}
+
+/* As plan_allows_from asks: its neighbours may follow it. */
+static bool may_go(struct plan_world *w, int vm, int64_t *budget)
+{
+    int at = w->s->vms[vm].host;
+    bool found = false;
+    if (at < 0 || !plan_vm_movable(w->s, w->p, vm, NULL))
+        return false;
+    set_leaving(w, at, true);
+    int64_t cost = cost_of(w, vm);
+    for (int h = 0; (size_t)h < w->s->n_hosts && !found; h++) {
+        const struct plan_ask q = {.vm = vm, .host = h};
+        if (h == at)
+            continue;
+        *budget -= cost;
+        found = plan_filter(w, &q, PF_STATIC | PF_DYNAMIC, NULL);
+    }
+    set_leaving(w, at, false);
+    return found;
+}
+
+bool *plan_find_stuck(const struct plan_index *x, const bool *asked, int64_t *budget)
+{
+    struct plan_world w;
+    plan_world_init(&w, x, NULL, NULL, 0);
+    bool *stuck = xcalloc(w.s->n_vms + 1, sizeof(*stuck));
+    for (size_t i = 0; i<w.s->n_vms && * budget> 0; i++)
+        if (w.s->vms[i].v->state == VM_RUNNING && w.s->vms[i].moving_to < 0 && (!asked || asked[i]))
+            stuck[i] = !may_go(&w, (int)i, budget);
+    plan_world_done(&w);
+    return stuck;
+}
+
 void plan_apply(const struct snapshot *s, const struct plan *p, struct snapshot *ret)
 {
     *ret = *s;

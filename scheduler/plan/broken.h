@@ -23,5 +23,9 @@ struct plan_reach {
 /* One per rule of the policy. Gives (free()). */
 struct plan_reach *plan_rule_reach(const struct plan_index *x);
 
+/* Per VM: it runs, and no other host may take it as things are. asked: only of these, NULL: of all. *budget:
+ * VMs that may be looked at, by rules and for each host; what is left. Those beyond it are not stuck. Gives (free()). */
+bool *plan_find_stuck(const struct plan_index *x, const bool *asked, int64_t *budget);
+
 /* The fleet once the plan is done: *ret borrows from s but for its VMs (free(ret->vms)). */
 void plan_apply(const struct snapshot *s, const struct plan *p, struct snapshot *ret);
