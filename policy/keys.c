@@ -112,6 +112,10 @@ static const struct key balance_keys[] = {
     {"approve", KT_ENUM, AT(balance.approve), NAMES(approve_names),
      .doc = "Whether a scheduled plan waits for an operator."},
     {"mode", KT_ENUM, AT(balance.mode), NAMES(balance_mode_names), .doc = "What a run is after."},
+    {"load", KT_ENUM, AT(balance.load), NAMES(balance_load_names),
+     .doc = "Which figure of CPU load counts: means, the 95th percentile, or vCPUs."},
+    {"forecast", KT_PERCENT, AT(balance.forecast_ppm), .min = 0, .max = 1000000,
+     .doc = "Share of the same hour of former days in it."},
 };
 static const struct keyset balance_set = SET(balance_keys);
 

@@ -11,6 +11,7 @@
 const char *const on_blocked_names[4] = {"refuse", "leave", "cold", "shutdown"};
 const char *const drain_order_names[3] = {"fastest", "smallest-first", "largest-first"};
 const char *const transport_names[2] = {"tls", "tcp"};
+const char *const balance_load_names[5] = {"5m", "1h", "24h", "p95", "reserved"};
 const char *const balance_mode_names[5] = {"repair-rules", "relieve", "balance", "make-room",
                                            "consolidate"};
 const char *const approve_names[2] = {"manual", "auto"};
@@ -53,6 +54,8 @@ void policy_default(struct policy *p)
                     .weight_cpu = 1,
                     .weight_mem = 1,
                     .approve = APPROVE_MANUAL,
+                    .load = LOAD_5M,
+                    .forecast_ppm = 0, /* two days of measuring before it says anything */
                     .mode = BALANCE_EVEN},
     };
 }

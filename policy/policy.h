@@ -25,11 +25,14 @@ enum balance_mode {
     BALANCE_MAKE_ROOM,    /* room in one piece for large VMs */
     BALANCE_CONSOLIDATE,  /* as few hosts as possible */
 };
+/* Which figure of CPU load counts; RESERVED: vCPUs, whatever is measured. In the order of the figures. */
+enum balance_load { LOAD_5M, LOAD_1H, LOAD_24H, LOAD_P95, LOAD_RESERVED };
 enum approve { APPROVE_MANUAL, APPROVE_AUTO };
 extern const char *const on_blocked_names[4];
 extern const char *const drain_order_names[3];
 extern const char *const transport_names[2];
 extern const char *const balance_mode_names[5];
+extern const char *const balance_load_names[5];
 extern const char *const approve_names[2];
 
 /* Which VMs or hosts: every given part must match (labels: all of them; names: any pattern). */
@@ -111,6 +114,8 @@ struct policy {
         int64_t cooldown_us;  /* a VM that moved is left alone for so long */
         int64_t weight_cpu, weight_mem;
         int approve, mode; /* enum approve, enum balance_mode */
+        int load;          /* enum balance_load */
+        int64_t forecast_ppm; /* share of the forecast in it; 0: none is made */
     } balance;
     struct {
         int64_t moves_per_vm_per_day, pause_per_vm_per_day_us; /* 0: no limit */

@@ -133,6 +133,9 @@ static void standing_print(FILE *f, const char *when, const struct plan_standing
     text_add(&s, "%s memory of hosts %.1f to %.1f %% full, mean %.1f, deviation %.2f", when,
              (double)x->min_ppm / 1e4, (double)x->max_ppm / 1e4, (double)x->mean_ppm / 1e4,
              (double)x->deviation_ppm / 1e4);
+    if (x->measured)
+        text_add(&s, " · CPU %.1f to %.1f %% busy, mean %.1f", (double)x->cpu_min_ppm / 1e4,
+                 (double)x->cpu_max_ppm / 1e4, (double)x->cpu_mean_ppm / 1e4);
     if (x->broken)
         text_add(&s, " · hard rules or capacity broken");
     if (x->soft)
@@ -143,10 +146,37 @@ static void standing_print(FILE *f, const char *when, const struct plan_standing
 
 static json_t *standing_encode(const struct plan_standing *x)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "min_ppm", (json_int_t)x->min_ppm, "max_ppm",
-                     (json_int_t)x->max_ppm, "mean_ppm", (json_int_t)x->mean_ppm, "deviation_ppm",
-                     (json_int_t)x->deviation_ppm, "broken", (json_int_t)x->broken, "soft",
-                     (json_int_t)x->soft);
+    json_t *j =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "min_ppm", (json_int_t)x->min_ppm,
+                  "max_ppm", (json_int_t)x->max_ppm, "mean_ppm", (json_int_t)x->mean_ppm,
+                  "deviation_ppm", (json_int_t)x->deviation_ppm, "broken", (json_int_t)x->broken,
+                  "soft", (json_int_t)x->soft, "measured", x->measured);
+    if (x->measured)
+        json_object_update_new(
+            j, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "cpu_min_ppm",
+                         (json_int_t)x->cpu_min_ppm, "cpu_max_ppm", (json_int_t)x->cpu_max_ppm,
+                         "cpu_mean_ppm", (json_int_t)x->cpu_mean_ppm, "cpu_deviation_ppm",
+                         (json_int_t)x->cpu_deviation_ppm, "cpu_unknown",
+                         (json_int_t)x->cpu_unknown, "cpu_guessed", (json_int_t)x->cpu_guessed));
+    return j;
+}
+
+/* What CPU load is, of this plan. Nothing where there is none to speak of. */
+static void load_print(FILE *f, const struct offline *o, const struct plan_standing *x)
+{
+    static const char *const words[] = {"mean of 5 minutes", "mean of an hour", "mean of a day",
+                                        "95th percentile of a day"};
+    char *s = NULL;
+    if (!x->measured)
+        return;
+    text_add(&s, "CPU as measured (%s)", words[o->policy.balance.load]);
+    if (x->cpu_unknown)
+        text_add(&s, "; %s without fresh figures: no VM goes there for load's sake",
+                 text_count(x->cpu_unknown, "host", "hosts"));
+    if (x->cpu_guessed)
+        text_add(&s, "; %s never measured, by vCPUs", text_count(x->cpu_guessed, "VM", "VMs"));
+    text_line(f, "%s", s);
+    free(s);
 }
 
 /* Hosts that are empty at the end. */
@@ -207,6 +237,7 @@ static int answer(struct cli *c, const struct offline *o, const struct plan_requ
     standing_print(c->out, p->n_moves ? "before:" : "nothing to do:", &p->before);
     if (p->n_moves)
         standing_print(c->out, "after: ", &p->after);
+    load_print(c->out, o, &p->before);
     plan_total_print(c->out, &f->v);
     return X_DONE;
 }

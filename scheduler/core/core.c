@@ -298,6 +298,7 @@ void core_restored(struct core *c, int64_t next_seq, int64_t now_us, int64_t wal
     c->next_seq = next_seq > 0 ? next_seq : 1;
     c->now_us = c->start_us = now_us;
     c->wall_us = wall_us;
+    load_learn(c);
     size_t going = 0;
     for (size_t i = 0; i < c->n_moves; i++)
         resume_move(c, c->moves[i]);

@@ -268,7 +268,7 @@ void load_host_down(struct host_slot *h);
 bool load_fresh(const struct core *c, const struct host_slot *h);
 /* Its VM goes on in another slot: so does what is known of its load. */
 void load_follow(struct core *c, struct vm_slot *to, struct vm_slot *from);
-void load_slot_init(struct vm_slot *s);
+void load_slot_init(const struct core *c, struct vm_slot *s);
 void load_learn(struct core *c); /* or not, as the policy says now */
 void load_keep(struct core *c);  /* each tick: store some */
 /* As people and plans see them, at wall_us. */

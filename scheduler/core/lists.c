@@ -87,7 +87,7 @@ struct vm_slot *vm_add(struct core *c, struct host_slot *h, const struct vm *v)
     shape_copy(&vm_shape, &s->vm, v);
     s->host = h;
     s->twin = s;
-    load_slot_init(s);
+    load_slot_init(c, s);
     *(struct vm_slot **)vec_add(&h->vms, &h->n_vms) = s;
     struct vm_slot *other = lookup_get(&c->vms, v->uuid);
     c->names += !other || !same_names(&other->vm, v);

@@ -7,16 +7,17 @@
 #include "scheduler/core/internal.h"
 
 /* docs/timelines.md */
-enum { MISSED_REPORTS = 3 }; /* then figures are old */
+enum { MISSED_REPORTS = 3 };            /* then figures are old */
 #define LONGEST_READING_US (120 * SEC)  /* an agent that was stopped for hours knows less of them */
 #define KEEP_EVERY_US      (1800 * SEC) /* each series is stored so often */
 
 static const struct vm_rates NO_RATES = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
-void load_slot_init(struct vm_slot *s)
+void load_slot_init(const struct core *c, struct vm_slot *s)
 {
     s->rates = NO_RATES;
     series_init(&s->cpu);
+    series_learn(&s->cpu, c->policy.balance.forecast_ppm > 0);
 }
 
 static struct series_time at(const struct core *c, int64_t wall_us)
@@ -116,10 +117,15 @@ void load_follow(struct core *c, struct vm_slot *to, struct vm_slot *from)
     keep(c, to->host, to); /* with the old place its row goes */
 }
 
-/* Nothing asks for it yet. */
 void load_learn(struct core *c)
 {
-    (void)c;
+    bool learn = c->policy.balance.forecast_ppm > 0;
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        struct host_slot *h = c->hosts[i];
+        series_learn(&h->other, learn);
+        for (size_t k = 0; k < h->n_vms; k++)
+            series_learn(&h->vms[k]->cpu, learn);
+    }
 }
 
 /* ---- out ------------------------------------------------------------------------------------------ */

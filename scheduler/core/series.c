@@ -198,9 +198,11 @@ void series_done(struct series *s)
 
 void series_move(struct series *s, struct series *from)
 {
+    bool learns = from->days || s->days;
     series_done(s);
     *s = *from;
     series_init(from);
+    series_learn(s, learns);
 }
 
 void series_add(struct series *s, struct series_time t, int64_t value, int64_t for_us)

@@ -51,6 +51,7 @@ struct host_slot *host_get(struct core *c, const char *name)
     shape_init(&host_load_shape, &h->load);
     series_init(&h->busy);
     series_init(&h->other);
+    series_learn(&h->other, c->policy.balance.forecast_ppm > 0);
     c->hosts[i] = h;
     c->names++;
     for (; i < c->n_hosts; i++)

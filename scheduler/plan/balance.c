@@ -3,6 +3,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "scheduler/plan/cpu.h"
 #include "scheduler/plan/making.h"
 #include "scheduler/solve/descend.h"
 #include "scheduler/solve/few.h"
@@ -49,6 +50,7 @@ static void measure_load(const struct plan_world *w, struct plan_standing *ret)
         square += x < 0 ? 0 : (x - (double)ret->mean_ppm) * (x - (double)ret->mean_ppm);
     }
     ret->deviation_ppm = n ? (int64_t)sqrt(square / (double)n) : 0;
+    plan_cpu_measure(w, ret);
 }
 
 void plan_measure(const struct plan_world *w, const struct solve_score *s,
@@ -76,6 +78,11 @@ struct translate_goal plan_balance_goal(const struct making *k)
         g.relieve_ppm = k->plan->before.mean_ppm + p->balance.imbalance_ppm;
     if (g.relieve_ppm > 1000000)
         g.relieve_ppm = 0; /* fuller than full is TIER_HARD already */
+    g.measured = (g.balance || k->r->goal == GOAL_RELIEVE) && plan_cpu_measured(&k->w);
+    if (g.measured)
+        g.relieve_cpu_ppm = k->plan->before.cpu_mean_ppm + p->balance.imbalance_ppm;
+    if (g.relieve_cpu_ppm > 1000000)
+        g.relieve_cpu_ppm = 1000000; /* who uses all of them would use more */
     return g;
 }
 
@@ -85,7 +92,20 @@ static bool worth_a_look(const struct making *k, const struct solve_score *s)
     const struct plan_standing *b = &k->plan->before;
     if (s->tier[TIER_HARD] || s->tier[TIER_SOFT] || s->tier[TIER_LOAD])
         return true;
-    return k->r->goal == GOAL_BALANCE && b->max_ppm - b->min_ppm > k->w.p->balance.imbalance_ppm;
+    const struct policy *p = k->w.p;
+    if (k->r->goal != GOAL_BALANCE)
+        return false;
+    return b->max_ppm - b->min_ppm > p->balance.imbalance_ppm ||
+           (b->measured && p->balance.weight_cpu &&
+            b->cpu_max_ppm - b->cpu_min_ppm > p->balance.imbalance_ppm);
+}
+
+/* By the policy's weights; without measured CPU memory's alone. */
+static int64_t deviation(const struct making *k, const struct plan_standing *x)
+{
+    int64_t cpu = k->w.p->balance.weight_cpu, mem = k->w.p->balance.weight_mem;
+    return x->measured ? (cpu * x->cpu_deviation_ppm + mem * x->deviation_ppm) / (cpu + mem)
+                       : x->deviation_ppm;
 }
 
 /* A plan for balance alone must gain what the policy asks for. */
@@ -96,9 +116,9 @@ static bool gains_enough(const struct making *k, const struct solve_score *was,
     for (int t = 0; t < TIER_COST; t++)
         if (was->tier[t] != is->tier[t])
             return is->tier[t] < was->tier[t];
-    int64_t gain = b->deviation_ppm - a->deviation_ppm;
+    int64_t before = deviation(k, b), gain = before - deviation(k, a);
     return is->tier[TIER_COST] < was->tier[TIER_COST] &&
-           (__int128)gain * 1000000 >= (__int128)b->deviation_ppm * k->w.p->balance.min_gain_ppm;
+           (__int128)gain * 1000000 >= (__int128)before * k->w.p->balance.min_gain_ppm;
 }
 
 /* The first rule that the VM breaks where it is, or NULL. Gives. */
@@ -125,6 +145,29 @@ char *plan_fullness(const struct making *k, int host)
                      (double)used_ppm(&k->w, (size_t)host, k->w.end_bytes) / 1e4);
 }
 
+/* "; CPU 85 → 61 % and 20 → 44 %": of both hosts, where it is known. */
+static char *cpu_why(const struct making *k, int vm, int to)
+{
+    const struct plan_world *w = &k->w;
+    bool guessed;
+    char *text = NULL, *of[2] = {NULL, NULL};
+    const int hosts[] = {w->f.at[vm], to};
+    if (!k->cpu_was || !k->cpu_is)
+        return xstrdup("");
+    for (int i = 0; i < 2; i++) {
+        int64_t was = plan_cpu_ppm(w, (size_t)hosts[i], k->cpu_was);
+        if (was >= 0)
+            of[i] = xasprintf("%.0f → %.0f %%", (double)was / 1e4,
+                              (double)plan_cpu_ppm(w, (size_t)hosts[i], k->cpu_is) / 1e4);
+    }
+    plan_cpu_vm(w, vm, &guessed);
+    text = xasprintf("; CPU %s and %s%s", of[0] ? of[0] : "not known", of[1] ? of[1] : "not known",
+                     guessed ? " (the VM by its vCPUs)" : "");
+    free(of[0]);
+    free(of[1]);
+    return text;
+}
+
 char *plan_balance_why(const struct making *k, int vm, int to)
 {
     const struct plan_world *w = &k->w;
@@ -134,8 +177,9 @@ char *plan_balance_why(const struct making *k, int vm, int to)
         return rule;
     double was = (double)used_ppm(w, (size_t)to, k->was_bytes) / 1e4;
     cleanup(freep) char *here = plan_fullness(k, from);
-    return xasprintf("%s, %s %.1f → %.1f %%", here, w->f.hosts[to]->name, was,
-                     (double)used_ppm(w, (size_t)to, w->end_bytes) / 1e4);
+    cleanup(freep) char *cpu = cpu_why(k, vm, to);
+    return xasprintf("%s, %s %.1f → %.1f %%%s", here, w->f.hosts[to]->name, was,
+                     (double)used_ppm(w, (size_t)to, w->end_bytes) / 1e4, cpu);
 }
 
 /* One move after another, each the best of its kind, may spend the limit on the wrong ones. */
@@ -185,6 +229,7 @@ void plan_balance(struct making *k)
     struct solve_state s;
     k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
     measure_load(&k->w, &k->plan->before);
+    k->cpu_was = k->plan->before.measured ? plan_cpu_end(&k->w) : NULL;
     struct translate_goal g = plan_balance_goal(k);
     translate(&k->w, k->list, k->n, &g, &t);
     solve_init(&s, &t.p);
@@ -195,6 +240,7 @@ void plan_balance(struct making *k)
         cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
         search(k, &t, &s, to);
         making_put(k, to);
+        k->cpu_is = k->cpu_was ? plan_cpu_end(&k->w) : NULL;
         plan_measure(&k->w, &s.score, &k->plan->after);
         if (!gains_enough(k, &was, &s.score)) {
             making_take_back(k);

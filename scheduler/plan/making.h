@@ -13,6 +13,7 @@ struct making {
     size_t n;
     struct plan_classes live; /* of the list: where each may go without being stopped */
     int64_t *was_bytes;       /* per host: memory before the plan, as world.end_bytes; balance.c */
+    int64_t *cpu_was, *cpu_is; /* per host, likewise, and after it; NULL: not measured */
     struct plan *plan;
 };
 

@@ -426,6 +426,8 @@ void plan_make_from(const struct plan_index *x, const struct plan_request *r, ui
         plan_order(k.w.s, k.w.p, ret->moves, ret->n_moves);
     free(k.list);
     free(k.was_bytes);
+    free(k.cpu_was);
+    free(k.cpu_is);
     plan_classes_done(&k.live);
     plan_world_done(&k.w);
 }

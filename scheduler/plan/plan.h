@@ -79,11 +79,16 @@ struct plan_stay {
         *reasons; /* host == NULL: about the VM itself; else one per host, first failing */
     size_t n_reasons;
 };
-/* How the fleet stands: memory of VMs against capacity, over the hosts that are up. */
+/* How the fleet stands: memory of VMs against capacity, and CPU load as it is measured, over the hosts that
+ * are up. */
 struct plan_standing {
     int64_t min_ppm, max_ppm, mean_ppm, deviation_ppm;
     int64_t broken; /* hard: rules, and hosts above capacity; each VM or unit too many counts */
     int64_t soft;   /* weights of broken soft rules */
+    bool measured;  /* CPU load counts as measured; else vCPUs count, and what follows is -1 */
+    int64_t cpu_min_ppm, cpu_max_ppm, cpu_mean_ppm, cpu_deviation_ppm; /* of hosts that are known */
+    int64_t cpu_unknown; /* hosts without fresh figures: they take no VM for load's sake */
+    int64_t cpu_guessed; /* VMs on known hosts that count by their vCPUs */
 };
 struct plan {
     struct plan_move *moves; /* in the order in which they should start */

@@ -1,46 +1,15 @@
-#include "scheduler/plan/translate.h"
+#include "scheduler/plan/translate_int.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/plan/cells.h"
 #include "scheduler/plan/classes.h"
+#include "scheduler/plan/cpu.h"
 
 /* A wish for a host is worth more than all soft rules together, which weigh at most 1000 each. */
 static const int64_t WISH_WEIGHT = INT64_C(1) << 32;
-
-struct work {
-    struct plan_cells cells;
-    int n_res; /* N_RES and the cells */
-    const struct plan_world *w;
-    const struct plan_wanted *list;
-    size_t n;
-    const struct translate_goal *g;
-    struct translation *t;
-    int *item_of; /* per VM, -1: it stays */
-    /* being built; owned by the translation in the end */
-    struct solve_group *groups;
-    size_t n_groups;
-    struct solve_fixed *fixed;
-    size_t n_fixed;
-    int *domain; /* level by level */
-    size_t n_domain;
-    int *n_domains;
-    size_t n_levels;
-    int plain_level[3]; /* by enum domain_level, -1: not built yet */
-    struct solve_set *sets;
-    size_t n_sets;
-    struct pair *members; /* (item, group) */
-    size_t n_members;
-    struct pair *prefers; /* (item, set) */
-    size_t n_prefers;
-};
-struct pair {
-    int item, what;
-    int64_t weight;
-};
 
 static void *own(struct work *k, void *p)
 {
@@ -48,14 +17,9 @@ static void *own(struct work *k, void *p)
     return p;
 }
 
-static void *array(struct work *k, size_t n, size_t size)
+void *translate_array(struct work *k, size_t n, size_t size)
 {
     return own(k, xcalloc(n ? n : 1, size));
-}
-
-static size_t n_hosts(const struct work *k)
-{
-    return k->w->s->n_hosts;
 }
 
 /* ---- items ------------------------------------------------------------------------------------ */
@@ -93,8 +57,8 @@ static void make_items(struct work *k)
     struct translation *t = k->t;
     cleanup(freep) int *parent = xcalloc(k->n, sizeof(*parent));
     cleanup(freep) int *number = xcalloc(k->n, sizeof(*number));
-    k->item_of = array(k, k->w->s->n_vms, sizeof(*k->item_of));
-    t->item_of = array(k, k->n, sizeof(*t->item_of));
+    k->item_of = translate_array(k, k->w->s->n_vms, sizeof(*k->item_of));
+    t->item_of = translate_array(k, k->n, sizeof(*t->item_of));
     for (size_t i = 0; i < k->w->s->n_vms; i++)
         k->item_of[i] = -1;
     for (size_t i = 0; i < k->n; i++) {
@@ -132,10 +96,10 @@ static void size_items(struct work *k)
 {
     struct problem *p = &k->t->p;
     const struct snapshot *s = k->w->s;
-    int64_t *size = array(k, (size_t)p->n_items * (size_t)k->n_res, sizeof(*size));
-    int64_t *need = array(k, (size_t)p->n_items, sizeof(*need));
-    int64_t *cost = array(k, (size_t)p->n_items, sizeof(*cost));
-    int *home = array(k, (size_t)p->n_items, sizeof(*home));
+    int64_t *size = translate_array(k, (size_t)p->n_items * (size_t)k->n_res, sizeof(*size));
+    int64_t *need = translate_array(k, (size_t)p->n_items, sizeof(*need));
+    int64_t *cost = translate_array(k, (size_t)p->n_items, sizeof(*cost));
+    int *home = translate_array(k, (size_t)p->n_items, sizeof(*home));
     for (size_t i = 0; i < k->n; i++) {
         int vm = k->list[i].vm, at = k->item_of[vm];
         int64_t *x = &size[(size_t)at * (size_t)k->n_res];
@@ -145,6 +109,8 @@ static void size_items(struct work *k)
             x[RES_VCPU] += l.vcpus;
             x[RES_HUGE] += plan_pages_up(l.huge_bytes);
             plan_cells_need(&k->cells, s->vms[vm].v, x + N_RES);
+            if (k->res_cpu >= 0)
+                x[k->res_cpu] += plan_cpu_vm(k->w, vm, NULL);
         }
         x[RES_WEIGHT] += plan_pages_up(l.mem_bytes);
         /* leaving a running VM behind is worse than leaving any number of shut-off ones */
@@ -169,8 +135,8 @@ static void make_machines(struct work *k)
     const struct plan_world *w = k->w;
     struct problem *p = &k->t->p;
     cleanup(freep) struct plan_load *less = plan_leaving(w);
-    int64_t *cap = array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*cap));
-    int64_t *base = array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*base));
+    int64_t *cap = translate_array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*cap));
+    int64_t *base = translate_array(k, n_hosts(k) * (size_t)k->n_res, sizeof(*base));
     for (size_t h = 0; h < n_hosts(k); h++) {
         int64_t *c = &cap[h * (size_t)k->n_res], *b = &base[h * (size_t)k->n_res];
         int64_t mem = plan_mem_capacity(w, (int)h), cpus = plan_vcpu_capacity(w, (int)h);
@@ -188,6 +154,11 @@ static void make_machines(struct work *k)
         plan_cells_capacity(&k->cells, w->s->hosts[h].h, c + N_RES);
     }
     plan_cells_base(&k->cells, w, base + N_RES, (size_t)k->n_res);
+    cleanup(freep) int64_t *cpu = k->res_cpu >= 0 ? plan_cpu_end(w) : NULL;
+    for (size_t h = 0; cpu && h < n_hosts(k); h++) {
+        cap[h * (size_t)k->n_res + (size_t)k->res_cpu] = INT64_MAX / 4;
+        base[h * (size_t)k->n_res + (size_t)k->res_cpu] = cpu[h];
+    }
     for (int i = 0; i < p->n_items; i++) /* items are no base: the state adds them at home */
         for (int r = 0; p->home[i] >= 0 && r < k->n_res; r++)
             base[(size_t)p->home[i] * (size_t)k->n_res + (size_t)r] -=
@@ -200,67 +171,8 @@ static void make_machines(struct work *k)
     p->n_variants = 1;
     p->cap = cap;
     p->base = base;
-    p->held_res = k->g->room || k->g->handed ? 0 : ((1u << k->n_res) - 1) & ~(1u << RES_WEIGHT);
-}
-
-/* Capacity that is exceeded already, and hosts that are fuller than they should be. */
-static size_t add_overload(struct work *k, const int64_t *mem, const int64_t *cpus,
-                           struct solve_term *t)
-{
-    size_t n = 0;
-    if (k->g->leave)
-        return 0;
-    t[n++] = (struct solve_term){
-        .kind = TERM_ABOVE, .tier = TIER_HARD, .res = RES_MEM, .weight = 1, .level = mem};
-    t[n++] = (struct solve_term){
-        .kind = TERM_ABOVE, .tier = TIER_HARD, .res = RES_VCPU, .weight = 1, .level = cpus};
-    for (int r = N_RES; r < k->n_res; r++) { /* NUMA cells */
-        int64_t *cap = array(k, n_hosts(k), sizeof(*cap));
-        for (size_t h = 0; h < n_hosts(k); h++)
-            cap[h] = k->t->p.cap[h * (size_t)k->n_res + (size_t)r];
-        t[n++] = (struct solve_term){
-            .kind = TERM_ABOVE, .tier = TIER_HARD, .res = r, .weight = 1, .level = cap};
-    }
-    if (!k->g->relieve_ppm)
-        return n;
-    int64_t *high = array(k, n_hosts(k), sizeof(*high));
-    for (size_t h = 0; h < n_hosts(k); h++)
-        high[h] = (int64_t)((__int128)mem[h] * k->g->relieve_ppm / 1000000);
-    t[n++] = (struct solve_term){
-        .kind = TERM_ABOVE, .tier = TIER_LOAD, .res = RES_MEM, .weight = 1, .level = high};
-    return n;
-}
-
-static void make_terms(struct work *k)
-{
-    struct problem *p = &k->t->p;
-    const struct policy *pol = k->w->p;
-    int64_t *mem = array(k, n_hosts(k), sizeof(*mem));
-    int64_t *cpus = array(k, n_hosts(k), sizeof(*cpus));
-    struct solve_term *t = array(k, 5 + (size_t)k->cells.n, sizeof(*t));
-    for (size_t h = 0; h < n_hosts(k); h++) {
-        int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
-        mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : 1;
-        cpus[h] = v > 0 ? v : v < 0 ? INT64_MAX / 4 : 1;
-        if (cap <= 0 && k->g->leave && k->g->handed) /* not known: as if it were full */
-            mem[h] = plan_pages_up(k->w->load[h].mem_bytes) + 1;
-    }
-    size_t n = add_overload(k, mem, cpus, t);
-    if (k->g->leave || (k->g->balance && pol->balance.weight_mem))
-        t[n++] = (struct solve_term){.kind = TERM_SQUARE,
-                                     .tier = TIER_COST,
-                                     .res = RES_WEIGHT,
-                                     .weight = k->g->leave ? 1 : pol->balance.weight_mem,
-                                     .level = mem};
-    if (k->g->balance && pol->balance.weight_cpu)
-        t[n++] = (struct solve_term){.kind = TERM_SQUARE,
-                                     .tier = TIER_COST,
-                                     .res = RES_VCPU,
-                                     .weight = pol->balance.weight_cpu,
-                                     .level = cpus};
-    p->terms = t;
-    p->n_terms = (int)n;
-    p->max_moves = k->g->max_moves;
+    p->held_res =
+        k->g->room || k->g->handed ? 0 : ((1u << (N_RES + k->cells.n)) - 1) & ~(1u << RES_WEIGHT);
 }
 
 /* ---- failure domains -------------------------------------------------------------------------- */
@@ -437,13 +349,40 @@ static uint64_t *empty_set(const struct work *k)
     return xcalloc(plan_set_words(n_hosts(k)) + 1, sizeof(uint64_t));
 }
 
+/* Hosts whose load is not known take nobody for load's sake. */
+static void keep_to_known(struct work *k, int *allow)
+{
+    const struct problem *p = &k->t->p;
+    size_t words = plan_set_words(n_hosts(k)), n_before = k->n_sets;
+    cleanup(freep) int *known =
+        xcalloc(n_before, sizeof(*known)); /* that set, of known hosts; 0: none yet */
+    cleanup(freep) bool *mends = xcalloc((size_t)p->n_items, sizeof(*mends));
+    for (size_t i = 0; i < k->n; i++)
+        mends[k->item_of[k->list[i].vm]] |= plan_cpu_must_mend(k->w, k->list[i].vm);
+    for (int i = 0; i < p->n_items; i++) {
+        if (mends[i] || p->need[i] || p->home[i] < 0)
+            continue;
+        int was = allow[i];
+        if (!known[was]) {
+            uint64_t *bits = empty_set(k);
+            for (size_t x = 0; x < words; x++)
+                bits[x] = k->sets[was].bits[x];
+            for (size_t h = 0; h < n_hosts(k); h++)
+                if (!plan_cpu_known(k->w, (int)h))
+                    bits[h >> 6] &= ~(UINT64_C(1) << (h & 63));
+            known[was] = add_set(k, bits);
+        }
+        allow[i] = known[was];
+    }
+}
+
 /* Of an item of several VMs: hosts that may take them all. */
 static void make_allowed(struct work *k)
 {
     const struct plan_classes *c = k->g->classes;
     struct problem *p = &k->t->p;
     size_t words = plan_set_words(n_hosts(k));
-    int *allow = array(k, (size_t)p->n_items, sizeof(*allow));
+    int *allow = translate_array(k, (size_t)p->n_items, sizeof(*allow));
     for (int i = 0; i < p->n_items; i++)
         allow[i] = -1;
     for (size_t i = 0; i < c->n_sets; i++)
@@ -459,6 +398,8 @@ static void make_allowed(struct work *k)
         *a = more;
     }
     p->allow = allow;
+    if (k->g->measured)
+        keep_to_known(k, allow);
 }
 
 static void prefer(struct work *k, int item, int set, int64_t weight)
@@ -510,7 +451,7 @@ static int by_item(const void *a, const void *b)
 /* Pairs (item, what), sorted by item: start[item] … start[item + 1]. */
 static int *index_pairs(struct work *k, struct pair *list, size_t n)
 {
-    int *start = array(k, (size_t)k->t->p.n_items + 1, sizeof(*start));
+    int *start = translate_array(k, (size_t)k->t->p.n_items + 1, sizeof(*start));
     if (n > 1)
         qsort(list, n, sizeof(*list), by_item);
     for (size_t i = 0; i < n; i++)
@@ -523,8 +464,8 @@ static int *index_pairs(struct work *k, struct pair *list, size_t n)
 static void finish(struct work *k)
 {
     struct problem *p = &k->t->p;
-    int *of = array(k, k->n_members, sizeof(*of));
-    struct solve_prefer *pref = array(k, k->n_prefers, sizeof(*pref));
+    int *of = translate_array(k, k->n_members, sizeof(*of));
+    struct solve_prefer *pref = translate_array(k, k->n_prefers, sizeof(*pref));
     p->group_start = index_pairs(k, k->members, k->n_members);
     for (size_t i = 0; i < k->n_members; i++)
         of[i] = k->members[i].what;
@@ -554,10 +495,11 @@ void translate(const struct plan_world *w, const struct plan_wanted *list, size_
     make_items(&k);
     k.cells.any = g->room ? g->room_cell : -1;
     plan_cells_count(&k.cells, w, list, n);
-    k.n_res = N_RES + k.cells.n;
+    k.res_cpu = g->measured ? N_RES + k.cells.n : -1;
+    k.n_res = N_RES + k.cells.n + (g->measured ? 1 : 0);
     size_items(&k);
     make_machines(&k);
-    make_terms(&k);
+    translate_terms(&k);
     make_rule_groups(&k);
     make_name_groups(&k);
     make_allowed(&k);

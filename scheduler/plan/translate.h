@@ -36,6 +36,8 @@ struct translate_goal {
     int64_t price_per_move, price_per_gib;
     int max_moves;       /* -1 any */
     int64_t relieve_ppm; /* memory of a host above it is overload; 0: none is */
+    bool measured;       /* CPU load as measured (cpu.h), and no load to hosts that are not known */
+    int64_t relieve_cpu_ppm; /* measured: CPU above it is overload; 0: none is */
     int room_cell;       /* of room: the cell that "any" stands for, -1: none is */
     bool room; /* one VM is to have room later: both ends of a move do not count at once for it */
 };

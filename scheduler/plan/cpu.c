@@ -1,0 +1,128 @@
+#include "scheduler/plan/cpu.h"
+
+#include <math.h>
+
+#include "lib/base/mem.h"
+
+static int64_t pick(const struct cpu_figures *f, int by)
+{
+    const int64_t in_order[] = {f->m5_mcpu, f->h1_mcpu, f->d1_mcpu, f->p95_mcpu};
+    int64_t v = in_order[by];
+    /* of a VM that has just moved or started, the nearest longer time; of a young one, a shorter one */
+    for (int i = by + 1; v < 0 && i <= LOAD_24H; i++)
+        v = in_order[i];
+    for (int i = by - 1; v < 0 && i >= 0; i--)
+        v = in_order[i];
+    return v;
+}
+
+/* The forecast counts for its share, less the more it was wrong. */
+static int64_t with_forecast(const struct cpu_figures *f, int64_t v, int64_t share_ppm)
+{
+    if (v < 0 || share_ppm <= 0 || f->forecast_mcpu < 0 || f->forecast_error_mcpu < 0)
+        return v;
+    int64_t both = f->forecast_mcpu + f->forecast_error_mcpu;
+    double q = (double)share_ppm / 1e6 * (both ? (double)f->forecast_mcpu / (double)both : 1);
+    return (int64_t)((1 - q) * (double)v + q * (double)f->forecast_mcpu + 0.5);
+}
+
+static int64_t figure(const struct plan_world *w, const struct cpu_figures *f)
+{
+    if (!f)
+        return -1;
+    return with_forecast(f, pick(f, w->p->balance.load), w->p->balance.forecast_ppm);
+}
+
+bool plan_cpu_known(const struct plan_world *w, int host)
+{
+    return snap_measured(&w->s->hosts[host]);
+}
+
+bool plan_cpu_measured(const struct plan_world *w)
+{
+    if (w->p->balance.load == LOAD_RESERVED)
+        return false;
+    for (size_t h = 0; h < w->s->n_hosts; h++)
+        if (w->s->hosts[h].state == HOST_UP && plan_cpu_known(w, (int)h))
+            return true;
+    return false;
+}
+
+int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed)
+{
+    int64_t v = plan_counts(w->s, vm) ? figure(w, w->s->vms[vm].cpu) : 0;
+    if (ret_guessed)
+        *ret_guessed = v < 0;
+    return v >= 0 ? v : w->s->vms[vm].v->vcpus > 0 ? w->s->vms[vm].v->vcpus * 1000 : 0;
+}
+
+int64_t *plan_cpu_end(const struct plan_world *w)
+{
+    int64_t *sum = xcalloc(w->s->n_hosts, sizeof(*sum));
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        int64_t other = plan_cpu_known(w, (int)h) ? figure(w, w->s->hosts[h].other) : 0;
+        sum[h] = other > 0 ? other : 0;
+    }
+    for (size_t i = 0; i < w->s->n_vms; i++) {
+        int at = plan_end(w, (int)i);
+        if (at >= 0 && plan_counts(w->s, (int)i))
+            sum[at] += plan_cpu_vm(w, (int)i, NULL);
+    }
+    return sum;
+}
+
+int64_t plan_cpu_ppm(const struct plan_world *w, size_t host, const int64_t *mcpu)
+{
+    if (w->s->hosts[host].state != HOST_UP || !plan_cpu_known(w, (int)host))
+        return -1;
+    return mcpu[host] * 1000 / w->s->hosts[host].h->cpus;
+}
+
+void plan_cpu_measure(const struct plan_world *w, struct plan_standing *ret)
+{
+    ret->measured = plan_cpu_measured(w);
+    ret->cpu_min_ppm = ret->cpu_max_ppm = ret->cpu_mean_ppm = ret->cpu_deviation_ppm = -1;
+    ret->cpu_unknown = ret->cpu_guessed = 0;
+    if (!ret->measured)
+        return;
+    cleanup(freep) int64_t *end = plan_cpu_end(w);
+    double sum = 0, square = 0;
+    int64_t n = 0;
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        int64_t x = plan_cpu_ppm(w, h, end);
+        ret->cpu_unknown += x < 0 && w->s->hosts[h].state == HOST_UP;
+        if (x < 0)
+            continue;
+        ret->cpu_min_ppm = n && ret->cpu_min_ppm < x ? ret->cpu_min_ppm : x;
+        ret->cpu_max_ppm = ret->cpu_max_ppm > x ? ret->cpu_max_ppm : x;
+        sum += (double)x;
+        square += (double)x * (double)x;
+        n++;
+    }
+    double mean = sum / (double)n, spread = square / (double)n - mean * mean;
+    ret->cpu_mean_ppm = (int64_t)mean;
+    ret->cpu_deviation_ppm = (int64_t)sqrt(spread > 0 ? spread : 0);
+    for (size_t i = 0; i < w->s->n_vms; i++) {
+        bool guessed;
+        int at = plan_end(w, (int)i);
+        if (at >= 0 && plan_counts(w->s, (int)i) && plan_cpu_known(w, at)) {
+            plan_cpu_vm(w, (int)i, &guessed);
+            ret->cpu_guessed += guessed;
+        }
+    }
+}
+
+bool plan_cpu_must_mend(const struct plan_world *w, int vm)
+{
+    int at = w->f.at[vm];
+    int64_t cap = plan_mem_capacity(w, at);
+    if (cap >= 0 && w->end_bytes[at] > cap)
+        return true;
+    for (size_t i = w->rules_start[vm]; i < w->rules_start[vm + 1]; i++) {
+        const struct rule *r = &w->p->rules[w->rules[i]];
+        const struct rule_def *def = rule_defs[r->kind];
+        if (def->allows && !def->allows(r, &w->match[w->rules[i]], &w->f, vm, at, NULL))
+            return true;
+    }
+    return false;
+}
