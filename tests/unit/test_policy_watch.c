@@ -217,7 +217,11 @@ static int open_core(struct rig *g, const char *dir, struct policy *p, const cha
         .queue = g->queue,
         .policy_dir = dir,
         .policy_refused = refused,
-        .out = {g, out_send, out_reply, out_restart, out_ended},
+        .out = {.arg = g,
+                .send = out_send,
+                .reply = out_reply,
+                .restart = out_restart,
+                .ended = out_ended},
     };
     int r = corethread_open(&cc, p, &g->core, e);
     if (r == 0)
