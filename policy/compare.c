@@ -232,3 +232,31 @@ void policy_changes_done(struct policy_changes *c)
     free(c->list);
     *c = (struct policy_changes){0};
 }
+
+/* ---- one policy -------------------------------------------------------------------------------- */
+
+struct each {
+    const struct policy *p;
+    void (*give)(void *arg, const char *path, const char *value);
+    void *arg;
+};
+
+static void each_key(const struct each *e, const struct keyset *set, const char *path)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct key *k = &set->keys[i];
+        cleanup(freep) char *name = xasprintf("%s%s%s", path, *path ? "." : "", k->name);
+        cleanup(freep) char *value = value_text(e->p, k);
+        if (k->type == KT_SECTION)
+            each_key(e, k->sub, name);
+        else if (value)
+            e->give(e->arg, name, value);
+    }
+}
+
+void policy_each_value(const struct policy *p,
+                       void (*give)(void *arg, const char *path, const char *value), void *arg)
+{
+    const struct each e = {p, give, arg};
+    each_key(&e, &policy_keys, "");
+}

@@ -88,7 +88,7 @@ _drover()
     cancel | attach | runs | run) _drover_names runs ;;
     label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
-    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff'; fi ;;
+    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff schema'; fi ;;
     snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check save'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac

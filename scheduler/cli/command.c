@@ -71,7 +71,8 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "test DIR     the cases beside the rules (NAME.test.yaml), asked of the planner\n"             \
     "diff A B     which values differ, and what would become of a fleet; A and B are "             \
     "directories\n"                                                                                \
-    "             or git revisions (REV, REV:PATH)\n\n"                                            \
+    "             or git revisions (REV, REV:PATH)\n"                                              \
+    "schema       JSON Schema of a policy file, for editors\n\n"                                   \
     "  -f, --format F       text, parsable (a line each), github, json, junit\n"                   \
     "  --snapshot FILE      of check: also what matches nothing in this fleet, or is broken "      \
     "there\n"                                                                                      \
@@ -138,11 +139,12 @@ static const struct command commands[] = {
      "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
      cmd_health, NULL},
     {"policy", "which policy is in force; check and test one",
-     "[show] | check DIR | test DIR | diff A B [options]", POLICY_HELP, cmd_policy, NULL},
+     "[show] | check DIR | test DIR | diff A B [options] | schema", POLICY_HELP, cmd_policy, NULL},
     {"snapshot", "the fleet as a file, for plans without a scheduler",
      "[import --from FORMAT FILE... | check FILE | save FILE]",
      "Without a word: the scheduler's fleet. import makes one from other lists, check reads "
-     "one, save\nwrites it to a file, or with NAME.test.yaml a case for drover policy test: what the "
+     "one, save\nwrites it to a file, or with NAME.test.yaml a case for drover policy test: what "
+     "the "
      "planner answers\ntoday is what is expected.\n\n"
      "  --request TEXT       of save: what the case asks: 'drain: kvm-03'\n"
      "  --name TEXT          of save: the case's name\n"

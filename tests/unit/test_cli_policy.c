@@ -449,6 +449,10 @@ static void shows(void **state)
     contains(o.out, "a.yaml:1:1: no");
     contains(o.err, "fedcba987654 is by Bo");
     contains(o.err, "the last good policy, as the database has it");
+    cleanup(freep) char *schema = NULL;
+    assert_int_equal(file_read("schema/policy.json", 1 << 20, &schema, NULL, NULL), 0);
+    fake_run(&o, NULL, "policy schema", false, NULL);
+    assert_string_equal(o.out, schema);
     fake_run(&o, two, "-o json policy", false, NULL);
     contains(o.out, "\"drover.policy/1\"");
     outcome_done(&o);

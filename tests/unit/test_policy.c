@@ -13,6 +13,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "policy/compare.h"
 #include "policy/policy.h"
 #include "tests/unit/tempdir.h"
 
@@ -465,71 +466,62 @@ static void test_schema_file(void **state)
     assert_string_equal(file, want);
 }
 
-/* Every key that the loader knows is in the reference. */
-static void test_reference_names_every_key(void **state)
+/* Each key has its row in the reference: unit or values, the default that is the loader's, an example that
+ * is not the default, meaning. */
+static char *row_of(const char *section, const char *name)
+{
+    cleanup(freep) char *first = xasprintf("\n| `%s` |", name);
+    const char *row = strstr(section, first), *end = strstr(section, "\n## ");
+    return row && row < end ? xasprintf("%.*s", (int)strcspn(row + 1, "\n"), row + 1) : NULL;
+}
+
+static void is_described(void *arg, const char *path, const char *value)
+{
+    const char *doc = arg, *dot = strchr(path, '.'), *last = strrchr(path, '.');
+    cleanup(freep) char *head = xasprintf("\n## %.*s\n", (int)(dot - path), path);
+    const char *section = strstr(doc, head);
+    if (!section)
+        fail_msg("docs/policy.md has no section for %s", path);
+    cleanup(freep) char *row = row_of(section + 1, dot + 1);
+    if (!row) { /* `capacity.memory`, `overcommit`; `weights` with `cpu`; `priority` with `labels` */
+        cleanup(freep) char *parent = xasprintf("%.*s", (int)(last - path), path),
+                            *pair = xasprintf("\n| `%s`, `%s` |", parent, last + 1);
+        const char *at = strstr(section, pair);
+        row = at ? xasprintf("%.*s", (int)strcspn(at + 1, "\n"), at + 1)
+                 : row_of(section + 1, strrchr(parent, '.') + 1);
+    }
+    if (!row)
+        fail_msg("docs/policy.md does not name %s", path);
+    if (!strstr(row, last + 1))
+        fail_msg("docs/policy.md: %s is not in: %s", path, row);
+    const char *cell = row;
+    for (int i = 0; i < 2 && cell; i++)
+        cell = strchr(cell + 1, '|');
+    size_t len = cell ? strcspn(cell + 1, "|") : 0;
+    cleanup(freep) char *dflt = xasprintf("%.*s", (int)len, cell ? cell + 1 : "");
+    if (!strstr(dflt, value))
+        fail_msg("docs/policy.md: the default of %s is %s, not%sas in: %s", path, value, dflt, row);
+}
+
+static void test_reference_describes_every_key(void **state)
 {
     (void)state;
-    static const char *const keys[] = {
-        "overcommit",
-        "reserve",
-        "transport",
-        "parallel",
-        "link_share",
-        "timeout",
-        "retries",
-        "live",
-        "persistent",
-        "undefine_source",
-        "abort_on_error",
-        "compressed",
-        "auto_converge",
-        "post_copy",
-        "multifd",
-        "bandwidth",
-        "downtime",
-        "on_blocked",
-        "order",
-        "bring_home",
-        "make_room",
-        "shutdown_timeout",
-        "mode",
-        "imbalance",
-        "min_gain",
-        "max_moves",
-        "weights",
-        "cpu",
-        "memory",
-        "schedule",
-        "window",
-        "sustained",
-        "cooldown",
-        "approve",
-        "priority",
-        "labels",
-        "moves_per_vm_per_day",
-        "pause_per_vm_per_day",
-        "anti_affinity",
-        "affinity",
-        "host_required",
-        "host_forbidden",
-        "max_vms",
-        "exclude",
-        "maintenance_only",
-        "spread",
-        "host_preferred",
-        "spare_hosts",
-        "min",
-        "across",
-        "hard",
-        "weight",
-        "max",
-    };
     cleanup(freep) char *doc = NULL;
+    struct policy p;
     assert_int_equal(file_read("docs/policy.md", 1 << 20, &doc, NULL, NULL), 0);
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        cleanup(freep) char *quoted = xasprintf("`%s`", keys[i]);
-        if (!strstr(doc, quoted))
-            fail_msg("docs/policy.md does not name %s", quoted);
+    policy_default(&p);
+    policy_each_value(&p, is_described, doc);
+    policy_done(&p);
+    for (int k = 0; k < RULE_KINDS; k++) {
+        cleanup(freep) char *row = xasprintf("\n| `%s` |", rule_kind_names[k]);
+        if (!strstr(doc, row))
+            fail_msg("docs/policy.md does not name the rule %s", rule_kind_names[k]);
+    }
+    static const char *const parts[] = {"across", "hard", "weight", "max", "min"};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        cleanup(freep) char *row = xasprintf("\n| `%s` |", parts[i]);
+        if (!strstr(doc, row))
+            fail_msg("docs/policy.md does not name %s of rules", parts[i]);
     }
 }
 
@@ -550,7 +542,7 @@ int main(void)
         cmocka_unit_test(test_selectors),
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_schema_file),
-        cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_reference_describes_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
