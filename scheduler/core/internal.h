@@ -241,6 +241,7 @@ struct vm_slot *vm_find(const struct host_slot *h, const char *uuid);
 void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run, const char *actor,
                     const char *reason);
 void world_report(struct core *c, struct host_slot *h, const struct report *r);
+bool vm_half_here(const struct vm_slot *v); /* it has come here, its source has not let go of it yet */
 void vm_moved(struct core *c, const struct move *m); /* a settled move: seen before the reports come */
 void vm_stayed(struct core *c, const struct move_slot *m); /* settled at the source, or nowhere */
 /* skip_move: its destination reservation is left out (0: none); for_run: VMs of other runs are

@@ -170,7 +170,8 @@ static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t dra
     const char *on = s->hosts[v->host].h->name;
     bool concerned = r->run.kind == RUN_DRAIN ? run_leaves(&r->run, on)
                                               : left_home(c, drain, r->run.host, v->v->uuid, on);
-    return concerned && !has_stay(r, v->v->uuid) && !has_open_move(r, v->v->uuid);
+    return concerned && !has_stay(r, v->v->uuid) && !has_open_move(r, v->v->uuid) &&
+           !vm_half_here((const struct vm_slot *)(const void *)v->v);
 }
 
 static void collect_vms(struct core *c, const struct run_slot *r, const struct snapshot *s,
@@ -188,7 +189,7 @@ static bool host_has_unplanned(const struct core *c, const struct run_slot *r, c
     for (size_t i = 0; h && i < h->n_vms; i++) {
         const struct vm *v = &h->vms[i]->vm;
         if (vm_active(v->state) && v->job != VM_JOB_MIGRATING_IN && !has_stay(r, v->uuid) &&
-            !has_open_move(r, v->uuid))
+            !has_open_move(r, v->uuid) && !vm_half_here(h->vms[i]))
             return true;
     }
     return false;

@@ -278,14 +278,29 @@ static bool better(const struct snap_vm *a, const struct snap_vm *b)
     return d ? d > 0 : a->host < b->host;
 }
 
+/* The QEMU that it came from has not gone yet; libvirt there is about to end it. */
+static bool still_leaves(const struct vm *v)
+{
+    return vm_active(v->state) && v->job == VM_JOB_MIGRATING_OUT;
+}
+
+bool vm_half_here(const struct vm_slot *v)
+{
+    for (const struct vm_slot *o = v->twin; o != v; o = o->twin)
+        if (o->host->reported && still_leaves(&o->vm))
+            return true;
+    return false;
+}
+
 /* Of two entries of a VM the better one is where it is. An arrival that is no move of ours (mark_moves
- * knows those) takes room where it arrives, and rules count it there; what a host said before it fell
- * silent may be long past. */
+ * knows those) takes room at both ends, and rules count it there; what a host said before it fell silent
+ * may be long past. */
 static void merge(const struct core *c, struct snap_vm *kept, const struct snap_vm *x)
 {
     struct snap_vm best = better(x, kept) ? *x : *kept, other = better(x, kept) ? *kept : *x;
-    bool arrives = other.v->job == VM_JOB_MIGRATING_IN && c->hosts[other.host]->reported;
-    best.moving_to = arrives ? other.host : other.moving_to >= 0 ? other.moving_to : best.moving_to;
+    bool both = c->hosts[other.host]->reported &&
+                (other.v->job == VM_JOB_MIGRATING_IN || still_leaves(other.v));
+    best.moving_to = both ? other.host : other.moving_to >= 0 ? other.moving_to : best.moving_to;
     *kept = best;
 }
 

@@ -81,7 +81,8 @@ static void make_fleet(struct making *m)
                 set);
         else
             add(text,
-                "{\"name\": \"v%d\", \"host\": \"h%d\", \"mem_bytes\": %lld, \"vcpus\": %d, \"labels\": "
+                "{\"name\": \"v%d\", \"host\": \"h%d\", \"mem_bytes\": %lld, \"vcpus\": %d, "
+                "\"labels\": "
                 "[{\"key\": \"app\", \"value\": \"a%d\"}, {\"key\": \"set\", \"value\": \"s%d\"}], "
                 "\"xml\": \"<live>v%d</live>\", \"xml_inactive\": \"<kept>v%d</kept>\"}\n",
                 m->vms, host + 1, (long long)(gib * GIB), cpus, app, set, m->vms, m->vms);
@@ -167,7 +168,13 @@ static void request(struct making *m, int at)
                                        " --parallel 2",
                                        " --deadline 60s"};
     int h = host(m);
-    switch (below(m, 7)) {
+    switch (below(m, 8)) {
+    case 7: {
+        static const char *const modes[] = {"", " --mode relieve", " --mode repair-rules",
+                                            " --mode consolidate --max-moves 3"};
+        line(m, "%ds balance%s", at, modes[below(m, (int)ARRAY_LEN(modes))]);
+        break;
+    }
     case 0:
         line(m, "%ds resume h%d%s", at, h, chance(m, 60) ? " --bring-home" : "");
         break;
@@ -330,6 +337,10 @@ void soak_make(uint64_t seed, struct scenario *ret)
         guest_habit(&m);
     if (m.post_copy)
         switch_over(&m);
+    for (int i = chance(&m, 30) ? 1 + below(&m, 8) : 0; i > 0; i--) {
+        int v = vm(&m), low = below(&m, 50), high = 50 + below(&m, 51);
+        line(&m, "0s guest v%d cpu wave %ds %d%%..%d%%", v, 60 + below(&m, SPAN_S), low, high);
+    }
     if (chance(&m, 20))
         line(&m, "0s guest v%d deaf", vm(&m));
     int n = 3 + below(&m, DEEDS_MAX - 2);
