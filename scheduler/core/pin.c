@@ -18,6 +18,9 @@ const struct snapshot *core_pin(struct core *c)
     core_unpin(c);
     c->pin = xcalloc(1, sizeof(*c->pin));
     snapshot_make(c, 0, 0, &c->pin->snap);
+    snapshot_figures(c, &c->pin->snap);
+    for (size_t i = 0; i < c->n_hosts; i++)
+        c->pin->snap.hosts[i].load = NULL; /* it changes under the reader */
     return &c->pin->snap.s;
 }
 

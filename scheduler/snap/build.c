@@ -42,6 +42,8 @@ struct snap_host_entry *snap_add_host(struct snap_build *b, const char *name, co
     h->host.libvirt_up = true;
     h->state = HOST_UP;
     h->connected = true;
+    shape_init(&cpu_figures_shape, &h->cpu);
+    shape_init(&cpu_figures_shape, &h->cpu_other);
     h->where = xstrdup(where);
     return h;
 }
@@ -60,6 +62,7 @@ struct snap_vm_entry *snap_add_vm(struct snap_build *b, const char *name, const 
     v->vm.name = xstrdup(name);
     v->vm.state = VM_RUNNING;
     v->vm.persistent = true;
+    shape_init(&cpu_figures_shape, &v->cpu);
     v->host = xstrdup(host);
     v->where = xstrdup(where);
     return v;
@@ -150,13 +153,17 @@ static int check_all_numbers(const struct snap_build *b, struct err *e)
 {
     int64_t mem = 0, cpus = 0, bound = 0;
     for (size_t i = 0; i < b->n_hosts; i++) {
-        int r = check_numbers(&host_shape, &b->hosts[i].host, b->hosts[i].where, e);
+        const struct snap_host_entry *x = &b->hosts[i];
+        int r = check_numbers(&host_shape, &x->host, x->where, e);
+        r = r < 0 ? r : check_numbers(&cpu_figures_shape, &x->cpu, x->where, e);
+        r = r < 0 ? r : check_numbers(&cpu_figures_shape, &x->cpu_other, x->where, e);
         if (r < 0)
             return r;
     }
     for (size_t i = 0; i < b->n_vms; i++) {
         const struct snap_vm_entry *x = &b->vms[i];
         int r = check_numbers(&vm_shape, &x->vm, x->where, e);
+        r = r < 0 ? r : check_numbers(&cpu_figures_shape, &x->cpu, x->where, e);
         r = r < 0 ? r : add_up(&mem, x->vm.mem_bytes, "memory", x->where, e);
         r = r < 0 ? r : add_up(&mem, x->vm.mem_overhead_bytes, "memory", x->where, e);
         r = r < 0 ? r : check_binds(x, &bound, e);
@@ -301,6 +308,62 @@ static int sort_vms(struct snap_build *b, struct err *e)
 }
 
 /* ---- the fleet --------------------------------------------------------------------------------- */
+/* Every member of the figures is an int64_t. */
+static int64_t *figure(struct cpu_figures *f, size_t i)
+{
+    return (int64_t *)(void *)((char *)f + cpu_figures_shape.fields[i].off);
+}
+
+/* Where the file does not say what VMs leave of a host's load: what theirs does not come to. */
+static void fill_others(struct snap *f)
+{
+    size_t n = cpu_figures_shape.n, hosts = f->s.n_hosts;
+    struct cpu_figures *busy = f->figures, *other = busy + hosts, *vms = other + hosts;
+    for (size_t h = 0; h < hosts; h++)
+        for (size_t i = 0; i < n; i++)
+            if (*figure(&other[h], i) < 0) /* a mark: to be filled */
+                *figure(&other[h], i) = *figure(&busy[h], i) < 0 ? -1 : -2 - *figure(&busy[h], i);
+    for (size_t v = 0; v < f->s.n_vms; v++)
+        for (size_t i = 0; i < n; i++) {
+            int64_t *o = figure(&other[f->s.vms[v].host], i), use = *figure(&vms[v], i);
+            if (*o < -1 && use > 0)
+                *o = *o + use < -2 ? *o + use : -2;
+        }
+    for (size_t h = 0; h < hosts; h++)
+        for (size_t i = 0; i < n; i++)
+            if (*figure(&other[h], i) < -1)
+                *figure(&other[h], i) = -2 - *figure(&other[h], i);
+}
+
+/* Pointers to what is known; NULL to what is not. */
+static const struct cpu_figures *known(struct cpu_figures *f)
+{
+    for (size_t i = 0; i < cpu_figures_shape.n; i++)
+        if (*figure(f, i) >= 0)
+            return f;
+    return NULL;
+}
+
+static void hand_over_load(const struct snap_build *b, struct snap *f)
+{
+    struct cpu_figures *busy = xcalloc(2 * b->n_hosts + b->n_vms, sizeof(*busy));
+    struct cpu_figures *other = busy + b->n_hosts, *vms = other + b->n_hosts;
+    f->figures = busy;
+    for (size_t i = 0; i < b->n_hosts; i++) {
+        busy[i] = b->hosts[i].cpu;
+        other[i] = b->hosts[i].cpu_other;
+    }
+    for (size_t i = 0; i < b->n_vms; i++)
+        vms[i] = b->vms[i].cpu;
+    fill_others(f);
+    for (size_t i = 0; i < b->n_hosts; i++) {
+        f->s.hosts[i].cpu = known(&busy[i]);
+        f->s.hosts[i].other = known(&other[i]);
+    }
+    for (size_t i = 0; i < b->n_vms; i++)
+        f->s.vms[i].cpu = known(&vms[i]);
+}
+
 static void hand_over(struct snap_build *b, struct snap *ret)
 {
     *ret = (struct snap){.hosts = xcalloc(b->n_hosts, sizeof(*ret->hosts)),
@@ -322,6 +385,7 @@ static void hand_over(struct snap_build *b, struct snap *ret)
     for (size_t i = 0; i < b->n_hosts; i++)
         ret->s.hosts[i] = (struct snap_host){
             .h = &ret->hosts[i], .state = b->hosts[i].state, .connected = b->hosts[i].connected};
+    hand_over_load(b, ret);
     for (size_t i = 0; i < b->n_hosts; i++) { /* last: host_id looks at the names */
         ret->hosts[i] = b->hosts[i].host;
         b->hosts[i].host = (struct host){0};
@@ -349,6 +413,7 @@ void snap_done(struct snap *f)
     free(f->vms);
     free(f->s.hosts);
     free(f->s.vms);
+    free(f->figures);
     free(f->taken);
     *f = (struct snap){0};
 }

@@ -17,16 +17,19 @@
 struct host_more {
     int state;
     bool connected;
+    struct cpu_figures cpu, cpu_other;
 };
 struct vm_more {
     char *host, *moving_to;
     bool other_run, will_start;
+    struct cpu_figures cpu;
 };
 SHAPE(host_more_shape, struct host_more, SF_ENUM(struct host_more, state, host_state_names),
-      SF_BOOL(struct host_more, connected));
+      SF_BOOL(struct host_more, connected), SF_OBJ(struct host_more, cpu, &cpu_figures_shape),
+      SF_OBJ(struct host_more, cpu_other, &cpu_figures_shape));
 SHAPE(vm_more_shape, struct vm_more, SF_STR_REQ(struct vm_more, host),
       SF_STR(struct vm_more, moving_to), SF_BOOL(struct vm_more, other_run),
-      SF_BOOL(struct vm_more, will_start));
+      SF_BOOL(struct vm_more, will_start), SF_OBJ(struct vm_more, cpu, &cpu_figures_shape));
 struct head {
     char *schema, *taken, *written_by, *comment;
 };
@@ -58,15 +61,24 @@ static void write_item(FILE *f, bool first, json_t *item)
 static void write_head(const struct snap_writer *w)
 {
     char at[FMT_BYTES];
-    fputs("{\"schema\": \"" SCHEMA VERSION "\", \"written_by\": \"drover " DROVER_VERSION "\"", w->f);
+    fputs("{\"schema\": \"" SCHEMA VERSION "\", \"written_by\": \"drover " DROVER_VERSION "\"",
+          w->f);
     if (w->wall_us > 0)
         fprintf(w->f, ", \"taken\": \"%s\"", fmt_rfc3339(at, w->wall_us));
     fputs(",\n\"hosts\": [", w->f);
 }
 
+static struct cpu_figures figures(const struct cpu_figures *f)
+{
+    struct cpu_figures none;
+    shape_init(&cpu_figures_shape, &none);
+    return f ? *f : none;
+}
+
 static void write_host(FILE *f, const struct snapshot *s, size_t i)
 {
-    struct host_more more = {s->hosts[i].state, s->hosts[i].connected};
+    const struct snap_host *h = &s->hosts[i];
+    struct host_more more = {h->state, h->connected, figures(h->cpu), figures(h->other)};
     write_item(f, i == 0, encode(&host_shape, s->hosts[i].h, &host_more_shape, &more));
 }
 
@@ -76,7 +88,8 @@ static void write_vm(FILE *f, const struct snapshot *s, size_t i)
     struct vm_more more = {.host = s->hosts[v->host].h->name,
                            .moving_to = v->moving_to < 0 ? NULL : s->hosts[v->moving_to].h->name,
                            .other_run = v->other_run,
-                           .will_start = v->will_start};
+                           .will_start = v->will_start,
+                           .cpu = figures(v->cpu)};
     write_item(f, i == 0, encode(&vm_shape, v->v, &vm_more_shape, &more));
 }
 
@@ -168,13 +181,15 @@ static int read_host(struct snap_build *b, json_t *j, const char *where, struct 
     if (!h)
         return -EBADMSG;
     cleanup(freep) char *here = xasprintf("%s (%s)", where, name);
-    struct host_more more = {.state = h->state, .connected = h->connected};
+    struct host_more more = {h->state, h->connected, figures(NULL), figures(NULL)};
     r = decode_over(&host_shape, &host_more_shape, j, &h->host, e);
     r = r < 0 ? r : decode_over(&host_more_shape, &host_shape, j, &more, e);
     if (r < 0)
         return err_wrap(e, "%s", here);
     h->state = more.state;
     h->connected = more.connected;
+    h->cpu = more.cpu;
+    h->cpu_other = more.cpu_other;
     return 0;
 }
 
@@ -191,7 +206,7 @@ static int read_vm(struct snap_build *b, json_t *j, const char *where, struct er
     cleanup(freep) char *here = xasprintf("%s (%s)", where, name);
     bool nameless = !json_object_get(j, "uuid");
     v->vm.uuid = xstrdup(nameless ? "" : NULL); /* required by the shape; given in snap_build */
-    struct vm_more more = {0};
+    struct vm_more more = {.cpu = figures(NULL)};
     r = decode_over(&vm_shape, &vm_more_shape, j, &v->vm, e);
     r = r < 0 ? r : decode_over(&vm_more_shape, &vm_shape, j, &more, e);
     if (r < 0)
@@ -203,6 +218,7 @@ static int read_vm(struct snap_build *b, json_t *j, const char *where, struct er
     v->host = more.host;
     v->moving_to = more.moving_to;
     v->other_run = more.other_run;
+    v->cpu = more.cpu;
     v->will_start = more.will_start;
     return 0;
 }

@@ -16,6 +16,7 @@ struct snap {
     struct snapshot s; /* borrows from the two below */
     struct host *hosts;
     struct vm *vms;
+    struct cpu_figures *figures; /* of hosts, what no VM uses there, and VMs */
     char *taken; /* when, as written; NULL unknown */
 };
 void snap_done(struct snap *f);
@@ -47,12 +48,14 @@ struct snap_host_entry {
     struct host host;
     int state; /* enum host_state */
     bool connected;
+    struct cpu_figures cpu, cpu_other; /* -1 unknown */
     char *where; /* "fleet.csv:3", "hosts[2]" */
 };
 struct snap_vm_entry {
     struct vm vm;
     char *host, *moving_to; /* names */
     bool other_run, will_start;
+    struct cpu_figures cpu;
     char *where;
 };
 struct snap_build {

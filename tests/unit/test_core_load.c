@@ -103,6 +103,21 @@ static void begin(void)
         fleet_connect(&f, i);
 }
 
+/* What is read in pieces while the core goes on has the figures of its beginning. */
+static void a_pinned_fleet_has_figures(void **state)
+{
+    (void)state;
+    begin();
+    tell(0, (struct told){.busy = 2500, .guests = 2000, .mcpu = 1000, .vm = ALL});
+    const struct snapshot *s = core_pin(f.core);
+    tell_for(0, 60 * SEC, (struct told){.busy = 100, .guests = 0, .mcpu = 0, .vm = ALL});
+    assert_int_equal(s->hosts[0].cpu->now_mcpu, 2500);
+    assert_int_equal(s->vms[0].cpu->now_mcpu, 1000);
+    assert_null(s->hosts[0].load);
+    core_unpin(f.core);
+    fleet_done(&f);
+}
+
 static void unknown_until_told(void **state)
 {
     (void)state;
@@ -306,10 +321,15 @@ static void strange_reports(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_until_told),    cmocka_unit_test(deltas),
-        cmocka_unit_test(silence_makes_unknown), cmocka_unit_test(an_agent_that_is_gone),
-        cmocka_unit_test(load_follows_the_vm),   cmocka_unit_test(arrivals_are_not_measured),
-        cmocka_unit_test(kept_over_a_restart),   cmocka_unit_test(strange_reports),
+        cmocka_unit_test(a_pinned_fleet_has_figures),
+        cmocka_unit_test(unknown_until_told),
+        cmocka_unit_test(deltas),
+        cmocka_unit_test(silence_makes_unknown),
+        cmocka_unit_test(an_agent_that_is_gone),
+        cmocka_unit_test(load_follows_the_vm),
+        cmocka_unit_test(arrivals_are_not_measured),
+        cmocka_unit_test(kept_over_a_restart),
+        cmocka_unit_test(strange_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,11 @@ static void round_trip(void **state)
                                  .other_run = i == 2,
                                  .will_start = i == 1};
     }
+    const struct cpu_figures busy = {9, 8, 7, 6, 5, 4, 3}, other = {2, 2, 2, -1, -1, -1, -1},
+                             used = {-1, 1, 1, 1, 1, -1, -1};
+    sh[0].cpu = &busy;
+    sh[0].other = &other;
+    sv[1].cpu = &used;
     struct snapshot s = {.hosts = sh, .n_hosts = 2, .vms = sv, .n_vms = 3};
     cleanup(freep) char *text = snap_text(&s, 1700000000 * SEC);
     assert_null(strstr(text, "hunter2"));
@@ -156,6 +161,13 @@ static void round_trip(void **state)
     assert_non_null(strstr(text, "\n],\n\"vms\": [\n  {")); /* an element a line, for diff */
     struct snap f = parsed(text);
     assert_string_equal(f.taken, "2023-11-14T22:13:20Z");
+    assert_true(shape_equal(&cpu_figures_shape, f.s.hosts[0].cpu, &busy));
+    assert_int_equal(f.s.hosts[0].other->m5_mcpu, 2);
+    assert_int_equal(f.s.hosts[0].other->d1_mcpu, 6); /* not said: what no VM uses */
+    assert_null(f.s.hosts[1].cpu);
+    assert_null(f.s.vms[0].cpu);
+    assert_int_equal(f.s.vms[1].cpu->now_mcpu, -1);
+    f.s.hosts[0].other = &other;
     cleanup(freep) char *text2 = snap_text(&f.s, 1700000000 * SEC);
     assert_string_equal(text, text2);
     assert_int_equal(f.s.hosts[1].state, HOST_DRAINING);
@@ -169,6 +181,34 @@ static void round_trip(void **state)
         shape_done(&host_shape, &hosts[i]);
     for (int i = 0; i < 3; i++)
         shape_done(&vm_shape, &vms[i]);
+}
+
+/* Load by hand: a host's own part is what its VMs leave, and never below nothing. */
+static void load_of_a_file(void **state)
+{
+    (void)state;
+    struct snap f = parsed("{\"hosts\": [{\"name\": \"h1\", \"cpus\": 8, \"cpu\": {\"m5_mcpu\": "
+                           "3000, \"h1_mcpu\": 100}},"
+                           " {\"name\": \"h2\", \"cpus\": 8}],"
+                           " \"vms\": [{\"name\": \"a\", \"host\": \"h1\", \"cpu\": {\"m5_mcpu\": "
+                           "2000, \"h1_mcpu\": 500}},"
+                           " {\"name\": \"b\", \"host\": \"h1\", \"cpu\": {\"m5_mcpu\": 400}},"
+                           " {\"name\": \"c\", \"host\": \"h2\", \"cpu\": {\"m5_mcpu\": 400}}]}");
+    assert_int_equal(f.s.hosts[0].other->m5_mcpu, 600);
+    assert_int_equal(f.s.hosts[0].other->h1_mcpu, 0);
+    assert_int_equal(f.s.hosts[0].other->d1_mcpu, -1);
+    assert_true(snap_measured(&f.s.hosts[0]));
+    assert_null(f.s.hosts[1].cpu);
+    assert_null(f.s.hosts[1].other);
+    assert_false(snap_measured(&f.s.hosts[1]));
+    snap_done(&f);
+    struct err e = {0};
+    const char *bad = "{\"hosts\": [{\"name\": \"h1\", \"cpu\": {\"m5_mcpu\": -7}}], \"vms\": []}";
+    assert_true(snap_parse("f", bad, strlen(bad), &f, &e) < 0);
+    assert_non_null(strstr(e.msg, "m5_mcpu: -7 is negative"));
+    bad = "{\"hosts\": [{\"name\": \"h1\", \"cpu\": {\"m5\": 7}}], \"vms\": []}";
+    assert_true(snap_parse("f", bad, strlen(bad), &f, &e) < 0);
+    assert_non_null(strstr(e.msg, "cpu.m5: unknown member"));
 }
 
 #define HOSTS "\"hosts\": [{\"name\": \"h1\"}, {\"name\": \"h2\", \"mem_bytes\": 1000}]"
@@ -193,8 +233,9 @@ static void what_may_be_left_out(void **state)
 static void any_order(void **state)
 {
     (void)state;
-    struct snap f = parsed("\n\t{ \"vms\" : [ \"b@h2 1GiB\" ,{\"name\":\"a\",\"host\":\"h1\"} ] ,\r\n"
-                           "\"hosts\":\"h[1-2] 4GiB\",\"taken\":\"now\",\"schema\":\"drover.snapshot/1\"}\n ");
+    struct snap f =
+        parsed("\n\t{ \"vms\" : [ \"b@h2 1GiB\" ,{\"name\":\"a\",\"host\":\"h1\"} ] ,\r\n"
+               "\"hosts\":\"h[1-2] 4GiB\",\"taken\":\"now\",\"schema\":\"drover.snapshot/1\"}\n ");
     assert_int_equal(f.s.n_hosts, 2);
     assert_int_equal(f.s.n_vms, 2);
     assert_string_equal(f.vms[0].name, "a");
@@ -218,7 +259,8 @@ static void bad_files(void **state)
         {"{\"hosts\": [] \"vms\": []}", "line 1 column"},
         {"{\"hosts\": [], \"vms\": [\n\"a@h1\" \"b@h1\"]}", "line 2 column"},
         {"{\"hosts\": [], \"vms\": []} x", "line 1 column 26: end of file expected near 'x'"},
-        {"{\"hosts\": [\"h1\"], \"vms\": [], \"hosts\": []}", "duplicate object key near '\"hosts\"'"},
+        {"{\"hosts\": [\"h1\"], \"vms\": [], \"hosts\": []}",
+         "duplicate object key near '\"hosts\"'"},
         {"{\"hosts\": [\"h1\",]}", "line 1 column"},
         {"{\"taken\": [], \"hosts\": [], \"vms\": []}", "taken: expected a string"},
         {"{\"others\": [1, {\"a\": []}], \"hosts\": [], \"vms\": []}", "others: unknown member"},
@@ -523,6 +565,7 @@ int main(void)
         cmocka_unit_test(one_line_for_many),
         cmocka_unit_test(same_text_same_fleet),
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(load_of_a_file),
         cmocka_unit_test(what_may_be_left_out),
         cmocka_unit_test(any_order),
         cmocka_unit_test(any_order),
