@@ -114,6 +114,8 @@ static const struct key balance_keys[] = {
     {"mode", KT_ENUM, AT(balance.mode), NAMES(balance_mode_names), .doc = "What a run is after."},
     {"load", KT_ENUM, AT(balance.load), NAMES(balance_load_names),
      .doc = "Which figure of CPU load counts: means, the 95th percentile, or vCPUs."},
+    {"busy", KT_PERCENT, AT(balance.busy_ppm), .zero = "none", .min = 100000, .max = 1000000,
+     .doc = "CPU use above which a host is relieved, instead of imbalance."},
     {"forecast", KT_PERCENT, AT(balance.forecast_ppm), .min = 0, .max = 1000000,
      .doc = "Share of the same hour of former days in it."},
 };

@@ -115,6 +115,7 @@ struct policy {
         int64_t weight_cpu, weight_mem;
         int approve, mode; /* enum approve, enum balance_mode */
         int load;          /* enum balance_load */
+        int64_t busy_ppm; /* CPU use above which a host is relieved; 0: by imbalance */
         int64_t forecast_ppm; /* share of the forecast in it; 0: none is made */
     } balance;
     struct {

@@ -12,7 +12,7 @@
 /* Prices asked of the engine: some seconds at most, also in a fleet of 10,000 hosts. */
 static const int64_t STEPS = 100000000;
 /* Up to so many pairs of VM and host each VM is asked about each host; beyond, only about the emptiest. */
-static const int64_t ASK_ALL = 300000;
+static const int64_t ASK_ALL = 1000000;
 /* Up to so many pairs a limit of moves that was reached is searched again by groups of moves: 70 ms. */
 static const int64_t ASK_GROUPS = 50000, GROUP_STEPS = 500000;
 /* What a move must bring to be worth its while: the square of the load of one host, in parts of 4096,
@@ -81,6 +81,15 @@ struct translate_goal plan_balance_goal(const struct making *k)
     g.measured = (g.balance || k->r->goal == GOAL_RELIEVE) && plan_cpu_measured(&k->w);
     if (g.measured)
         g.relieve_cpu_ppm = k->plan->before.cpu_mean_ppm + p->balance.imbalance_ppm;
+    if (g.measured && p->balance.busy_ppm) {
+        g.relieve_cpu_ppm = p->balance.busy_ppm;
+        g.margin = true;
+    }
+    if (g.margin && !g.balance) { /* evenness says which host, and not whether */
+        g.balance = g.peaks = true;
+        g.price_per_move = SOLVE_UNIT * 8 * (p->balance.weight_cpu + p->balance.weight_mem);
+        g.price_per_gib = SOLVE_UNIT / 1024;
+    }
     if (g.relieve_cpu_ppm > 1000000)
         g.relieve_cpu_ppm = 1000000; /* who uses all of them would use more */
     return g;

@@ -56,19 +56,37 @@ int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed)
     return v >= 0 ? v : w->s->vms[vm].v->vcpus > 0 ? w->s->vms[vm].v->vcpus * 1000 : 0;
 }
 
-int64_t *plan_cpu_end(const struct plan_world *w)
+int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm)
+{
+    const struct cpu_figures *f = plan_counts(w->s, vm) ? w->s->vms[vm].cpu : NULL;
+    int64_t v = f ? pick(f, LOAD_P95) : -1;
+    return v >= 0 ? v : plan_cpu_vm(w, vm, NULL);
+}
+
+static int64_t *end_of(const struct plan_world *w, bool peak)
 {
     int64_t *sum = xcalloc(w->s->n_hosts, sizeof(*sum));
     for (size_t h = 0; h < w->s->n_hosts; h++) {
-        int64_t other = plan_cpu_known(w, (int)h) ? figure(w, w->s->hosts[h].other) : 0;
+        const struct cpu_figures *f = w->s->hosts[h].other;
+        int64_t other = !plan_cpu_known(w, (int)h) ? 0 : peak ? pick(f, LOAD_P95) : figure(w, f);
         sum[h] = other > 0 ? other : 0;
     }
     for (size_t i = 0; i < w->s->n_vms; i++) {
         int at = plan_end(w, (int)i);
         if (at >= 0 && plan_counts(w->s, (int)i))
-            sum[at] += plan_cpu_vm(w, (int)i, NULL);
+            sum[at] += peak ? plan_cpu_vm_peak(w, (int)i) : plan_cpu_vm(w, (int)i, NULL);
     }
     return sum;
+}
+
+int64_t *plan_cpu_end(const struct plan_world *w)
+{
+    return end_of(w, false);
+}
+
+int64_t *plan_cpu_end_peak(const struct plan_world *w)
+{
+    return end_of(w, true);
 }
 
 int64_t plan_cpu_ppm(const struct plan_world *w, size_t host, const int64_t *mcpu)

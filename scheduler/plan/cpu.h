@@ -10,13 +10,21 @@
 
 #include "scheduler/plan/world.h"
 
+/* A host that is relieved because it is busier than balance.busy goes so far below: else the next small wave brings
+ * it back. Of 0, 5, 10 and 15 points this took the fewest moves for as few minutes of overload
+ * (docs/benchmarks.md). */
+enum { PLAN_CPU_MARGIN_PPM = 50000 };
+
 /* Is this a measured plan? Else CPU load is vCPUs. */
 bool plan_cpu_measured(const struct plan_world *w);
 bool plan_cpu_known(const struct plan_world *w, int host);
 /* Of a VM that counts; *ret_guessed (may be NULL): it is its vCPUs. */
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed);
+/* What it rarely exceeds: the 95th percentile of a day, where that is known. */
+int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm);
 /* Per host, once all moves have ended. Hosts that are not known: their VMs alone. Gives. */
 int64_t *plan_cpu_end(const struct plan_world *w);
+int64_t *plan_cpu_end_peak(const struct plan_world *w);
 /* Share of the host's CPUs, ppm; -1: it does not count. */
 int64_t plan_cpu_ppm(const struct plan_world *w, size_t host, const int64_t *mcpu);
 void plan_cpu_measure(const struct plan_world *w, struct plan_standing *ret);

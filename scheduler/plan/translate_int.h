@@ -10,7 +10,7 @@ struct pair {
 };
 struct work {
     struct plan_cells cells;
-    int n_res;   /* N_RES, the cells, and measured CPU */
+    int n_res;   /* N_RES, the cells, measured CPU, and its peaks */
     int res_cpu; /* -1: not counted */
     const struct plan_world *w;
     const struct plan_wanted *list;

@@ -1,4 +1,5 @@
 /* What a placement costs: terms of the score. */
+#include "lib/base/mem.h"
 #include "scheduler/plan/cpu.h"
 #include "scheduler/plan/translate_int.h"
 
@@ -9,6 +10,16 @@ static int64_t *above(struct work *k, const int64_t *level, int64_t ppm)
     for (size_t h = 0; h < n_hosts(k); h++)
         high[h] = (int64_t)((__int128)level[h] * ppm / 1000000);
     return high;
+}
+
+/* Where a busy host is to end: below the limit by the margin. One that is between the two is let be as it is. */
+static int64_t *with_margin(struct work *k, const int64_t *busy, int64_t ppm)
+{
+    int64_t *level = above(k, busy, ppm), *low = above(k, busy, ppm - PLAN_CPU_MARGIN_PPM);
+    cleanup(freep) int64_t *now = plan_cpu_end(k->w);
+    for (size_t h = 0; h < n_hosts(k); h++)
+        level[h] = now[h] > level[h] || now[h] < low[h] ? low[h] : now[h];
+    return level;
 }
 
 /* So that a tenth of a host's CPUs is as much as a tenth of its memory. */
@@ -47,11 +58,13 @@ static size_t add_overload(struct work *k, const int64_t *mem, const int64_t *cp
                                      .weight = k->g->measured ? k->w->p->balance.weight_mem : 1,
                                      .level = above(k, mem, k->g->relieve_ppm)};
     if (k->res_cpu >= 0 && k->g->relieve_cpu_ppm)
-        t[n++] = (struct solve_term){.kind = TERM_ABOVE,
-                                     .tier = TIER_LOAD,
-                                     .res = k->res_cpu,
-                                     .weight = k->w->p->balance.weight_cpu * pages_per_cpu(k, mem),
-                                     .level = above(k, busy, k->g->relieve_cpu_ppm)};
+        t[n++] =
+            (struct solve_term){.kind = TERM_ABOVE,
+                                .tier = TIER_LOAD,
+                                .res = k->res_cpu,
+                                .weight = k->w->p->balance.weight_cpu * pages_per_cpu(k, mem),
+                                .level = k->g->margin ? with_margin(k, busy, k->g->relieve_cpu_ppm)
+                                                      : above(k, busy, k->g->relieve_cpu_ppm)};
     return n;
 }
 
@@ -82,7 +95,7 @@ void translate_terms(struct work *k)
     if (k->g->balance && pol->balance.weight_cpu)
         t[n++] = (struct solve_term){.kind = TERM_SQUARE,
                                      .tier = TIER_COST,
-                                     .res = k->res_cpu >= 0 ? k->res_cpu : RES_VCPU,
+                                     .res = k->res_cpu >= 0 ? k->res_cpu + k->g->peaks : RES_VCPU,
                                      .weight = pol->balance.weight_cpu,
                                      .level = k->res_cpu >= 0 ? busy : cpus};
     p->terms = t;

@@ -233,6 +233,50 @@ static void the_forecast_weighs_as_told(void **state)
     fleet_done(&f);
 }
 
+/* balance.busy: by a limit of its own, and not by the mean. Down to 5 points less, no further; who is between the two
+ * is let be, and gets nothing. */
+static void busy_is_a_limit(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    hot_cold(&f); /* h0 at 78 %, the others idle */
+    f.p.balance.busy_ppm = 800000;
+    struct plan p = make(&f, GOAL_RELIEVE);
+    assert_int_equal(p.n_moves, 0);
+    plan_done(&p);
+    f.p.balance.busy_ppm = 780000;
+    p = make(&f, GOAL_RELIEVE);
+    assert_int_equal(p.n_moves, 1);
+    assert_true(p.after.cpu_max_ppm <= 730000);
+    plan_done(&p);
+    f.s.hosts[2].state = HOST_MAINTENANCE;
+    add(&f, 1, 11000); /* 75 %: below the limit, and no room up to the margin */
+    p = make(&f, GOAL_RELIEVE);
+    assert_int_equal(p.n_moves, 0);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* Of two hosts that are idle now, the one that is idle all day. */
+static void busy_hosts_choose_by_peaks(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    hot_cold(&f);
+    f.p.balance.busy_ppm = 700000;
+    for (int calm = 1; calm <= 2; calm++) {
+        for (size_t i = 0; i < f.s.n_vms; i++)
+            if (f.s.vms[i].host > 0)
+                ((struct cpu_figures *)(uintptr_t)f.s.vms[i].cpu)->p95_mcpu =
+                    f.s.vms[i].host == calm ? 150 : 1500;
+        struct plan p = make(&f, GOAL_RELIEVE);
+        assert_int_equal(p.n_moves, 1);
+        assert_int_equal(p.moves[0].to, calm);
+        plan_done(&p);
+    }
+    fleet_done(&f);
+}
+
 /* Whatever is known of whom: no target is unknown but for who must leave, and no plan makes CPU worse. */
 static void any_fleet(void **state)
 {
@@ -279,6 +323,8 @@ int main(void)
         cmocka_unit_test(moves_under_way_count_where_they_lead),
         cmocka_unit_test(the_policy_names_the_figure),
         cmocka_unit_test(the_forecast_weighs_as_told),
+        cmocka_unit_test(busy_is_a_limit),
+        cmocka_unit_test(busy_hosts_choose_by_peaks),
         cmocka_unit_test(any_fleet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
