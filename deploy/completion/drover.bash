@@ -21,7 +21,7 @@ _drover_words()
 _drover()
 {
     local cur prev i cmd='' words_seen=0
-    local -r commands='drain plan balance resume cordon label cancel attach explain check hosts vms top runs journal health policy snapshot pki version help'
+    local -r commands='drain plan balance apply resume cordon label cancel attach explain check hosts vms top runs journal health policy snapshot pki version help'
     local -r global='--socket --url --cert --key --ca --output --columns --sort --no-headers --progress --quiet
         --verbose --no-color --no-input --help'
     local -r follow='--detach --timeout'
@@ -66,6 +66,7 @@ _drover()
         balance) _drover_words "--dry-run --reason --mode --max-moves --parallel --detailed-exitcode $follow $global" ;;
         resume) _drover_words "--bring-home --reason $follow $global" ;;
         cancel) _drover_words "--reason $follow $global" ;;
+        apply) _drover_words "$follow $global" ;;
         attach) _drover_words "--timeout $global" ;;
         cordon | label) _drover_words "--reason $global" ;;
         runs | run) _drover_words "--ceph --journal --why $global" ;;
@@ -85,7 +86,7 @@ _drover()
     plan) if ((words_seen)); then _drover_names hosts; else _drover_words 'drain failover balance relieve repair consolidate make-room fit'; fi ;;
     drain | resume | cordon | hosts) _drover_names hosts ;;
     check) _drover_names hosts; ((words_seen)) || _drover_words pair ;;
-    cancel | attach | runs | run) _drover_names runs ;;
+    apply | cancel | attach | runs | run) _drover_names runs ;;
     label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
     policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff schema'; fi ;;

@@ -73,7 +73,11 @@
     X(R_ROOM_LOST, "room_lost", "another VM was to make room for it, and did not")                 \
     X(R_NOT_NEEDED, "not_needed", "the fleet is as it should be without this move")                \
     X(R_NO_GAIN, "no_gain", "it would not help any more")                                          \
-    X(R_YIELDED, "yielded", "a drain or a home-coming goes first")
+    X(R_YIELDED, "yielded", "a drain or a home-coming goes first")                                 \
+    X(R_COOLDOWN, "cooldown", "it moved a short while ago")                                        \
+    X(R_BUDGET, "budget", "it was moved today as much as policy allows")                           \
+    X(R_CONTESTED, "contested", "somebody moves it away from where Drover puts it")                \
+    X(R_WINDOW, "window", "the window in which moves may start has closed")
 
 enum reason_code {
 #define X(code, token, text) code,

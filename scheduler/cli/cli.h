@@ -81,6 +81,7 @@ const char *paint_off(const struct cli *c, const FILE *f, int colour);
 int cmd_drain(struct cli *c, int argc, char **argv);
 int cmd_plan(struct cli *c, int argc, char **argv);
 int cmd_balance(struct cli *c, int argc, char **argv);
+int cmd_apply(struct cli *c, int argc, char **argv);
 int cmd_resume(struct cli *c, int argc, char **argv);
 int cmd_cordon(struct cli *c, int argc, char **argv);
 int cmd_label(struct cli *c, int argc, char **argv);

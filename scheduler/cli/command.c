@@ -101,6 +101,8 @@ static const struct command commands[] = {
      "drain HOST... [options of drain] | WORD [options]", PLAN_HELP DRAIN_HELP, cmd_plan, NULL},
     {"balance", "make the fleet better by few moves: even load, relief, broken rules", "[options]",
      BALANCE_HELP, cmd_balance, NULL},
+    {"apply", "carry out a plan that waits for an operator", "RUN [options]", FOLLOW_HELP,
+     cmd_apply, NULL},
     {"resume", "put a host back in use", "HOST [options]",
      "  --bring-home         move back what the last drain took away\n"
      "  -m, --reason TEXT    why\n" FOLLOW_HELP,

@@ -133,6 +133,26 @@ int cmd_balance(struct cli *c, int argc, char **argv)
     return code;
 }
 
+int cmd_apply(struct cli *c, int argc, char **argv)
+{
+    enum { O_DETACH = 256, O_TIMEOUT };
+    static const struct option own[] = {{"detach", no_argument, NULL, O_DETACH},
+                                        {"timeout", required_argument, NULL, O_TIMEOUT},
+                                        {0}};
+    struct rebalance b = {.req = {.verb = VERB_APPLY}};
+    for (int o; (o = opt_next(c, argc, argv, own, false)) != OPT_END;) {
+        if (o < 0)
+            return opt_exit(o);
+        if (o == O_DETACH)
+            b.detach = true;
+        else if (!opt_duration(c, "--timeout", optarg, &b.timeout_us))
+            return X_USAGE;
+    }
+    if (!opt_words(c, argc, argv, 1, 1, "a run") || !name_run(c, argv[optind], &b.req.run))
+        return X_USAGE;
+    return ask(c, &b);
+}
+
 int balance_ask_plan(struct cli *c, const char *mode, int64_t max_moves, bool detailed)
 {
     struct rebalance b = {.req = {.verb = VERB_BALANCE, .dry_run = true, .max_moves = max_moves},

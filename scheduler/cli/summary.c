@@ -47,6 +47,8 @@ int run_exit(const struct run *r)
         return X_BLOCKED;
     case RUN_CANCELLED:
         return r->moved + r->stopped + r->definitions > 0 ? X_PARTLY : X_FAILED;
+    case RUN_EXPIRED:
+        return X_DENIED;
     case RUN_PLANNED:
         return stays_of(r, FATE_BLOCKED) ? X_BLOCKED : X_DONE;
     default:

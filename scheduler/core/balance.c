@@ -54,6 +54,19 @@ void balance_wants(const struct core *c, const struct run *r, const struct snaps
     ret->n_avoid = *n_avoid;
 }
 
+void balance_hold_back(const struct core *c, struct run_slot *r)
+{
+    for (size_t h = 0; h < c->n_hosts; h++)
+        for (size_t i = 0; i < c->hosts[h]->n_vms; i++) {
+            const struct vm_slot *v = c->hosts[h]->vms[i];
+            struct reason why;
+            shape_init(&reason_shape, &why);
+            if (vm_active(v->vm.state) && vm_held_back(c, v, &why))
+                run_refuse(r, v->vm.uuid, NULL, &why, false);
+            shape_done(&reason_shape, &why);
+        }
+}
+
 static void count_refused(struct refused **list, size_t *n, int code, const char *name)
 {
     struct refused *at = NULL;
@@ -122,6 +135,29 @@ static void say_plan(struct core *c, struct run_slot *r, size_t n)
         (long long)r->run.id, n, n == 1 ? "" : "s", purposes[r->run.mode], now, then);
 }
 
+static bool measure(struct core *c, struct run_slot *r, struct plan_standing *ret);
+
+void balance_start(struct core *c, struct run_slot *r)
+{
+    r->run.state = RUN_RUNNING;
+    r->run.started_wall_us = c->wall_us;
+    set_str(&r->run.message, NULL);
+    r->dirty = true;
+    say_plan(c, r, r->n_moves);
+}
+
+static void propose(struct core *c, struct run_slot *r, size_t n)
+{
+    r->run.state = RUN_PROPOSED;
+    r->held_version = c->version;
+    set_fmt(&r->run.message, "waits for an operator: drover apply %lld", (long long)r->run.id);
+    say(c, (struct about){.r = r}, "run.proposed",
+        "run/%lld: a plan of %zu move%s waits for an operator (drover runs %lld --why, drover "
+        "apply "
+        "%lld)",
+        (long long)r->run.id, n, n == 1 ? "" : "s", (long long)r->run.id, (long long)r->run.id);
+}
+
 void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s,
                     const struct plan *p)
 {
@@ -131,8 +167,11 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
     r->dirty = true;
     note_vms(c, r, s);
     if (!p->n_moves) {
-        cleanup(freep) char *now = standing_words(&p->before);
-        run_end(c, r, r->run.dry_run ? RUN_PLANNED : RUN_DONE, "nothing to do: %s", now);
+        bool needed = measure(c, r, &r->run.before);
+        r->run.planned = r->run.after = r->run.before;
+        cleanup(freep) char *now = standing_words(&r->run.before);
+        run_end(c, r, r->run.dry_run ? RUN_PLANNED : RUN_DONE, "%s: %s",
+                needed ? "no plan that is allowed now is worth its moves" : "nothing to do", now);
         return;
     }
     size_t first = r->n_moves;
@@ -146,10 +185,10 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
                 p->n_moves == 1 ? "" : "s");
         return;
     }
-    r->run.state = RUN_RUNNING;
-    r->run.started_wall_us = c->wall_us;
-    set_str(&r->run.message, NULL);
-    say_plan(c, r, p->n_moves);
+    if (r->run.scheduled && c->policy.balance.approve == APPROVE_MANUAL)
+        propose(c, r, p->n_moves);
+    else
+        balance_start(c, r);
 }
 
 /* ---- before a move begins ------------------------------------------------------------------------------ */
@@ -235,11 +274,30 @@ static const char *judge(const struct run *r, const struct left *l, size_t at, b
     return why;
 }
 
+const char *balance_still_gains(struct core *c, struct run_slot *r)
+{
+    struct left l;
+    struct plan_request req = goal_of(&r->run);
+    struct plan_rest rest;
+    left_begin(c, r, &l);
+    plan_rest(l.x, &req, l.moves, l.n, &rest);
+    const char *why = !rest.needed  ? "the fleet is as it should be without it"
+                      : !rest.gains ? "it would not help any more"
+                                    : NULL;
+    plan_rest_done(&rest);
+    left_done(&l);
+    return why;
+}
+
 bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     struct left l;
     enum reason_code code = R_NONE;
     bool all = false;
+    if (!schedule_allows(c, r)) {
+        balance_drop_all(c, r, R_WINDOW, reason_texts[R_WINDOW]);
+        return false;
+    }
     const char *why = "its host or its target is not known any more";
     left_begin(c, r, &l);
     size_t at = 0;
@@ -288,7 +346,8 @@ void balance_failed(struct core *c, struct run_slot *r, struct move_slot *m)
 
 /* ---- after it ------------------------------------------------------------------------------------------ */
 
-static void measure(struct core *c, struct run_slot *r, struct plan_standing *ret)
+/* Returns whether there is anything that the run is for. */
+static bool measure(struct core *c, struct run_slot *r, struct plan_standing *ret)
 {
     struct left l;
     struct plan_request req = goal_of(&r->run);
@@ -296,13 +355,15 @@ static void measure(struct core *c, struct run_slot *r, struct plan_standing *re
     left_begin(c, r, &l);
     plan_rest(l.x, &req, l.moves, l.n, &now);
     *ret = now.now;
+    bool needed = now.needed;
     plan_rest_done(&now);
     left_done(&l);
+    return needed;
 }
 
 void balance_moved(struct core *c, struct run_slot *r, struct move_slot *m)
 {
-    measure(c, r, &m->m.gain.measured);
+    (void)measure(c, r, &m->m.gain.measured);
     m->m.gain.measured_known = true;
     m->dirty = r->dirty = true;
     r->run.after = m->m.gain.measured;
@@ -311,7 +372,7 @@ void balance_moved(struct core *c, struct run_slot *r, struct move_slot *m)
 /* ---- the run ------------------------------------------------------------------------------------------- */
 
 /* Somebody waits for a drain, or for VMs to come home: nobody waits for this. */
-static const struct run_slot *goes_first(const struct core *c, const struct run_slot *mine)
+const struct run_slot *balance_goes_after(const struct core *c, const struct run_slot *mine)
 {
     for (size_t i = 0; i < c->n_open_runs; i++) {
         const struct run_slot *r = c->open_runs[i];
@@ -325,7 +386,8 @@ struct run_slot *balance_under_way(const struct core *c)
 {
     for (size_t i = 0; i < c->n_open_runs; i++) {
         struct run_slot *r = c->open_runs[i];
-        if (r->run.kind == RUN_BALANCE && !run_ended(r->run.state) && !r->run.dry_run)
+        if (r->run.kind == RUN_BALANCE && !run_ended(r->run.state) && !r->run.dry_run &&
+            r->run.state != RUN_PROPOSED)
             return r;
     }
     return NULL;
@@ -346,7 +408,7 @@ const struct move_slot *balance_in_way(const struct core *c, const struct run_sl
 
 bool balance_yields(struct core *c, struct run_slot *r)
 {
-    const struct run_slot *first = r->run.dry_run ? NULL : goes_first(c, r);
+    const struct run_slot *first = r->run.dry_run ? NULL : balance_goes_after(c, r);
     if (!first)
         return false;
     cleanup(freep) char *place = run_place(&first->run);
@@ -377,7 +439,7 @@ void balance_end(struct core *c, struct run_slot *r)
     const struct move *bad = trouble(r);
     run_count(c, r);
     if (r->run.moved)
-        measure(c, r, &r->run.after);
+        (void)measure(c, r, &r->run.after);
     cleanup(freep) char *was = standing_words(&r->run.before), *is = standing_words(&r->run.after);
     cleanup(freep) char *why = NULL;
     for (size_t i = 0; i < r->n_moves && !bad && !why; i++)
@@ -407,7 +469,7 @@ void balance_request(struct core *c, int64_t id, const struct request *req)
                     "make-room --memory SIZE says which moves would)");
         return;
     }
-    const struct run_slot *busy = req->dry_run ? NULL : goes_first(c, NULL);
+    const struct run_slot *busy = req->dry_run ? NULL : balance_goes_after(c, NULL);
     const struct run_slot *same = req->dry_run ? NULL : balance_under_way(c);
     if (!busy && same && same->run.mode == mode) {
         answer_joined(c, id, same);

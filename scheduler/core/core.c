@@ -222,6 +222,7 @@ void core_free(struct core *c)
     free(c->order->added);
     free(c->order);
     free(c->asks);
+    free(c->look.said);
     free(c->pending);
     policy_done(&c->policy);
     free(c);
@@ -466,6 +467,7 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
         c->policy = *ev->policy;
         memset(ev->policy, 0, sizeof(*ev->policy));
         c->version++;
+        c->look.policy++;
         load_learn(c);
         break;
     case CEV_NOTE:
@@ -477,6 +479,7 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
     case CEV_TICK:
         ask_expire(c);
         load_keep(c);
+        schedule_tick(c);
         xml_tick(c);
         break;
     }

@@ -4,7 +4,8 @@
  *       hosts · planned.c plans as data · runplan.c planning · runcheck.c with the real checks · place.c
  *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
- *       a drain · balance.c balance runs · request.c operator verbs · label.c one of them · view.c
+ *       a drain · balance.c balance runs · schedule.c when
+ *       they begin · request.c operator verbs · label.c one of them · view.c
  *       queries · core.c dispatch · xml.c texts of the VMs' XML · pin.c a fleet read in pieces · lists.c
  *       what is found without a search, and what is open.
  * Thread core only.   PURE. */
@@ -42,6 +43,7 @@ struct vm_slot {
     struct host_slot *host;
     struct vm_slot *twin; /* the next with its UUID (on another host), in a ring: itself when alone */
     int64_t since_wall_us;
+    int64_t came_wall_us; /* another hand brought it here; 0: nobody did, or before our last start */
     bool gone; /* its host says so while a move of it is not settled: kept until it is */
     struct vm_rates rates;
     struct series cpu;
@@ -123,6 +125,7 @@ struct run_slot {
     int rounds, late_rounds;
     struct host_end *ends; /* per run.hosts[] */
     int64_t planning_since_us;
+    int64_t held_version, hold_again_us; /* of a plan that waits */
     bool dirty; /* save it at the end of the step */
 };
 struct move_slot {
@@ -193,6 +196,12 @@ struct core {
     size_t n_lacking, xml_turn; /* hosts that lack XML; whose turn it is to be asked */
     int xml_asked;              /* agents that were and have not answered */
     int64_t xml_heard_us;       /* when a text last came */
+    struct { /* schedule.c */
+        int64_t next_wall_us, last_wall_us; /* 0: to be worked out */
+        int64_t in_a_row; /* looks that found something to do */
+        int64_t policy, version; /* grows with each policy; of next_wall_us */
+        char *said;
+    } look;
     int64_t lead_us; /* from a move's turn to its first byte, as lately seen */
     int64_t next_seq, next_cmd, next_run, next_move, version;
     size_t keep_host, keep_vm; /* whose series is stored next */
@@ -334,6 +343,8 @@ void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, co
 
 /* balance.c: balance runs */
 void balance_request(struct core *c, int64_t id, const struct request *req);
+/* Before the first plan: VMs that are to be left alone for now are refused. */
+void balance_hold_back(const struct core *c, struct run_slot *r);
 /* Into *ret, which borrows *avoid. */
 void balance_wants(const struct core *c, const struct run *r, const struct snapshot *s, int **avoid,
                    size_t *n_avoid, struct plan_request *ret);
@@ -351,9 +362,23 @@ const struct move_slot *balance_in_way(const struct core *c, const struct run_sl
 /* Another run goes first: nothing more begins. True: it has ended. */
 bool balance_yields(struct core *c, struct run_slot *r);
 void balance_end(struct core *c, struct run_slot *r); /* nothing is under way any more */
+void balance_start(struct core *c, struct run_slot *r); /* its moves begin */
+/* Another run that goes before balance runs; NULL: none. */
+const struct run_slot *balance_goes_after(const struct core *c, const struct run_slot *mine);
+/* Why the plan as a whole would not help any more; NULL: it would. */
+const char *balance_still_gains(struct core *c, struct run_slot *r);
+
+/* schedule.c: balance runs that begin by themselves, and plans that wait for an operator */
+void schedule_tick(struct core *c);
+bool schedule_allows(const struct core *c, const struct run_slot *r); /* may a move begin now? */
+void proposal_step(struct core *c, struct run_slot *r);
+void proposal_expire(struct core *c, struct run_slot *r, const char *why);
+void apply_request(struct core *c, int64_t id, const struct request *req);
 
 /* runplan.c: from a run to the planner and back, with the real checks in between */
 void run_plan(struct core *c, struct run_slot *r);
+/* The planner's word alone, for a balance run that is none yet. */
+void run_sketch(struct core *c, struct run_slot *r, const struct snapshot *s, struct plan *ret);
 void run_create_moves(struct core *c, struct run_slot *r, const struct snapshot *s,
                       const struct plan *p);
 bool run_has_unplanned(struct core *c, const struct run_slot *r);
@@ -416,6 +441,8 @@ void request_check_answer(struct core *c, const struct ask *a, const struct msg 
 /* hands.c: until when balancing leaves a VM alone that is on host `on` now, because somebody moves it away
  * from where Drover puts it; 0: nobody does. */
 int64_t vm_contested_until(const struct core *c, const char *uuid, const char *on);
+/* cooldown.c: do balance runs leave it alone for now? Fills *ret (owned). */
+bool vm_held_back(const struct core *c, const struct vm_slot *v, struct reason *ret);
 /* label.c */
 void label_do(struct core *c, int64_t id, const struct request *req);
 void label_answer(struct core *c, const struct ask *a, const struct msg *m);

@@ -21,7 +21,8 @@ struct move_slot *move_of_vm(const struct core *c, const char *uuid)
     struct move_slot *first = NULL;
     for (struct move_slot *m = lookup_get(&c->moved, uuid); m; m = m->before) {
         const struct run_slot *r = run_find(c, m->m.run);
-        if (job_final((enum job_state)m->m.state) || !r || run_ended(r->run.state))
+        if (job_final((enum job_state)m->m.state) || !r || run_ended(r->run.state) ||
+            r->run.state == RUN_PROPOSED)
             continue;
         if (m->m.state != JOB_QUEUED)
             return m;

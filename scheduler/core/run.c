@@ -130,6 +130,10 @@ void run_cancel(struct core *c, struct run_slot *r, const char *actor)
 {
     say(c, (struct about){.r = r, .actor = actor}, "run.cancel", "run/%lld: cancel asked for by %s",
         (long long)r->run.id, actor);
+    if (r->run.state == RUN_PROPOSED) {
+        proposal_expire(c, r, "declined");
+        return;
+    }
     if (r->run.state == RUN_PLANNING) {
         run_end(c, r, RUN_CANCELLED, "cancelled while planning; nothing was moved");
         return;
@@ -424,6 +428,10 @@ static void plan_step(struct core *c, struct run_slot *r)
 
 void run_step(struct core *c, struct run_slot *r)
 {
+    if (r->run.state == RUN_PROPOSED) {
+        proposal_step(c, r);
+        return;
+    }
     if (r->run.kind == RUN_BALANCE && r->run.state != RUN_CANCELLING && balance_yields(c, r))
         return;
     if (r->run.state == RUN_PLANNING) {

@@ -379,6 +379,14 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
         start_run(c, r);
 }
 
+void run_sketch(struct core *c, struct run_slot *r, const struct snapshot *s, struct plan *ret)
+{
+    struct wanted w = {0};
+    fill_request(c, r, s, false, &w);
+    make_plan(c, r, s, &w.req, ret);
+    wanted_done(&w);
+}
+
 void run_plan(struct core *c, struct run_slot *r)
 {
     if (r->waiting > 0)
@@ -388,6 +396,8 @@ void run_plan(struct core *c, struct run_slot *r)
     struct plan p = {0};
     snapshot_make(c, r->run.id, 0, &snap);
     run_judge_answers(c, r, &snap.s);
+    if (r->run.kind == RUN_BALANCE && !r->rounds)
+        balance_hold_back(c, r);
     if (r->run.kind == RUN_BALANCE)
         snapshot_figures(c, &snap);
     else

@@ -8,11 +8,11 @@
 #include "scheduler/plan/snapshot.h"
 
 const char *const run_kind_names[RUN_KINDS_] = {"drain", "home", "balance"};
-const char *const run_state_names[RUN_STATES_] = {"planning",  "running", "cancelling",
-                                                  "done",      "partly",  "refused",
-                                                  "cancelled", "failed",  "planned"};
-const char *const verb_names[VERB_COUNT_] = {"drain",      "cordon",     "resume", "cancel",
-                                             "check_host", "check_pair", "label",  "balance"};
+const char *const run_state_names[RUN_STATES_] = {"planning", "running", "cancelling", "proposed",
+                                                  "done",     "partly",  "refused",    "cancelled",
+                                                  "failed",   "planned", "expired"};
+const char *const verb_names[VERB_COUNT_] = {
+    "drain", "cordon", "resume", "cancel", "check_host", "check_pair", "label", "balance", "apply"};
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_STR(T, host), SF_BOOL(T, stopped),
@@ -61,11 +61,11 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_INT(T, definitions), SF_INT(T, aside), SF_INT(T, room_moves), SF_INT(T, unmeasured),
       SF_INT(T, bytes), SF_INT_OR(T, longest_pause_us, -1), SF_INT_OR(T, bound_us, -1),
       SF_INT_OR(T, eta_wall_us, -1), SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message),
-      SF_LIST(T, stays, &stay_shape), SF_ENUM(T, mode, balance_mode_names), SF_INT(T, max_moves),
-      SF_OBJ(T, before, &standing_shape), SF_OBJ(T, planned, &standing_shape),
-      SF_OBJ(T, after, &standing_shape), SF_INT(T, dropped), SF_LIST(T, refused, &refused_shape),
-      SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape),
-      SF_OBJ(T, proof, &proof_shape));
+      SF_LIST(T, stays, &stay_shape), SF_ENUM(T, mode, balance_mode_names), SF_BOOL(T, scheduled),
+      SF_STR(T, approver), SF_INT(T, max_moves), SF_OBJ(T, before, &standing_shape),
+      SF_OBJ(T, planned, &standing_shape), SF_OBJ(T, after, &standing_shape), SF_INT(T, dropped),
+      SF_LIST(T, refused, &refused_shape), SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut),
+      SF_LIST(T, shortages, &shortage_shape), SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
@@ -131,9 +131,9 @@ SHAPE(host_view_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_name
 #define T struct vm_view
 SHAPE(vm_view_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_STR(T, host),
       SF_ENUM(T, state, vm_state_names), SF_BOOL(T, persistent), SF_INT(T, mem_bytes),
-      SF_INT(T, vcpus), SF_INT_OR(T, dirty_Bps, -1),
-      SF_OBJ(T, cpu, &cpu_figures_shape), SF_INT_OR(T, rss_bytes, -1), SF_INT_OR(T, read_Bps, -1),
-      SF_INT_OR(T, write_Bps, -1), SF_INT_OR(T, rx_Bps, -1), SF_INT_OR(T, tx_Bps, -1), SF_INT(T, run), SF_INT(T, move),
+      SF_INT(T, vcpus), SF_INT_OR(T, dirty_Bps, -1), SF_OBJ(T, cpu, &cpu_figures_shape),
+      SF_INT_OR(T, rss_bytes, -1), SF_INT_OR(T, read_Bps, -1), SF_INT_OR(T, write_Bps, -1),
+      SF_INT_OR(T, rx_Bps, -1), SF_INT_OR(T, tx_Bps, -1), SF_INT(T, run), SF_INT(T, move),
       SF_STR(T, moving_to), SF_BOOL(T, movable), SF_OBJ(T, blocker, &reason_shape),
       SF_BOOL(T, unreachable), SF_LIST(T, labels, &label_shape), SF_INT(T, since_wall_us));
 #undef T

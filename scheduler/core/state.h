@@ -18,12 +18,14 @@ enum run_state {
     RUN_PLANNING,   /* planner and real checks; nothing has been changed */
     RUN_RUNNING,
     RUN_CANCELLING, /* no new move starts; those in flight are aborted and settled */
+    RUN_PROPOSED,   /* a plan that waits for an operator: drover apply */
     RUN_DONE,       /* everything moved, proven */
     RUN_PARTLY,     /* the host is not empty: stays[] says who and why */
     RUN_REFUSED,    /* blocked before the first move; nothing was changed */
     RUN_CANCELLED,
     RUN_FAILED,     /* could not be carried out at all (message says why) */
     RUN_PLANNED,    /* dry run: this is what would happen */
+    RUN_EXPIRED,    /* a plan that waited until the fleet was another one */
     RUN_STATES_
 };
 extern const char *const run_kind_names[RUN_KINDS_];
@@ -119,6 +121,8 @@ struct run {
     size_t n_stays;
     /* RUN_BALANCE */
     int mode;                /* enum balance_mode (policy.h) */
+    bool scheduled;          /* nobody asked for it: the policy's window holds */
+    char *approver;          /* who applied it, of a plan that waited */
     int64_t max_moves;       /* 0 = policy */
     struct plan_standing before, planned, after; /* at the start, as planned, now */
     int64_t dropped;         /* moves that were not made after all */
@@ -208,7 +212,7 @@ struct entry { /* the journal: append-only */
 enum verb {
     VERB_DRAIN, VERB_CORDON, VERB_RESUME, VERB_CANCEL, VERB_CHECK_HOST, VERB_CHECK_PAIR,
     VERB_LABEL,
-    VERB_BALANCE,
+    VERB_BALANCE, VERB_APPLY,
     VERB_COUNT_
 };
 extern const char *const verb_names[VERB_COUNT_];
@@ -218,7 +222,7 @@ struct request {
     char *host, *host2;
     char **hosts;        /* VERB_DRAIN: in the place of host, any number */
     size_t n_hosts;
-    int64_t run;         /* VERB_CANCEL */
+    int64_t run;         /* VERB_CANCEL, VERB_APPLY */
     bool dry_run, bring_home, make_room;
     char *on_blocked;    /* NULL: policy */
     char *mode;          /* VERB_BALANCE: of balance_mode_names; NULL: policy */

@@ -116,14 +116,14 @@ static bool brought_by_us(const struct core *c, const struct host_slot *h, const
            c->wall_us - m->m.ended_wall_us < LATE_NEWS_US;
 }
 
-/* A VM came here without us: tell people, once, in words. */
-static void notice_foreign(struct core *c, const struct host_slot *h, const struct vm *v,
+/* A VM came here without us: tell people, once, in words. True: from another host. */
+static bool notice_foreign(struct core *c, const struct host_slot *h, const struct vm *v,
                            const struct vm_slot *before)
 {
     bool arrived = v->job != VM_JOB_MIGRATING_IN && vm_active(v->state) &&
                    (!before || before->vm.job == VM_JOB_MIGRATING_IN);
     if (!h->reported || !arrived || move_of_vm(c, v->uuid) || brought_by_us(c, h, v->uuid))
-        return;
+        return false;
     const struct vm_slot *first = lookup_get(&c->vms, v->uuid), *at = first;
     const struct host_slot *last = NULL;
     for (; at; at = at->twin == first ? NULL : at->twin)
@@ -138,16 +138,18 @@ static void notice_foreign(struct core *c, const struct host_slot *h, const stru
     int64_t until_us = vm_contested_until(c, v->uuid, h->rec.name);
     if (until_us)
         say(c, (struct about){.host = h->rec.name, .vm = v->name}, "vm.contested",
-            "vm/%s: for the second time within a day it was moved away from where Drover had put it; "
+            "vm/%s: for the second time within a day it was moved away from where Drover had put "
+            "it; "
             "no balance run touches it until %s (a drain still does)",
             v->name, fmt_rfc3339(t, until_us));
+    return from;
 }
 
 static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
 {
     struct vm_slot *slot = vm_find(h, v->uuid);
     bool is_new = !slot;
-    notice_foreign(c, h, v, slot);
+    bool foreign = notice_foreign(c, h, v, slot);
     bool news = is_new || !vm_same_facts(&slot->vm, v);
     if (is_new) {
         slot = vm_add(c, h, v);
@@ -156,6 +158,8 @@ static void upsert_vm(struct core *c, struct host_slot *h, const struct vm *v)
         vm_update(c, slot, v);
     }
     slot->gone = false;
+    if (foreign)
+        slot->came_wall_us = c->wall_us;
     if (!news)
         return;
     c->version++;

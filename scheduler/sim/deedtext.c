@@ -41,7 +41,7 @@ static void add_labels(char **text, const struct request *q)
 static void add_request(char **text, const struct request *q)
 {
     add(text, "%s", verb_names[q->verb]);
-    if (q->verb == VERB_CANCEL)
+    if (q->verb == VERB_CANCEL || q->verb == VERB_APPLY)
         add(text, " %lld", (long long)q->run);
     else if (q->verb == VERB_LABEL)
         add_labels(text, q);

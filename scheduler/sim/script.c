@@ -158,8 +158,9 @@ static int request(struct words *w, enum verb verb, struct deed *d, struct err *
         return r;
     x = word(w);
     if (!x)
-        return bad(w, x, verb == VERB_CANCEL ? "a run's number" : "a host", e);
-    if (verb == VERB_CANCEL)
+        return bad(w, x, verb == VERB_CANCEL || verb == VERB_APPLY ? "a run's number" : "a host",
+                   e);
+    if (verb == VERB_CANCEL || verb == VERB_APPLY)
         return in(w, parse_int(x, 1, INT64_MAX, &q->run, e), e);
     q->host = xstrdup(x);
     while (r == 0 && (x = word(w)) != NULL) {
@@ -186,6 +187,10 @@ static int d_resume(struct words *w, struct deed *d, struct err *e)
 static int d_cordon(struct words *w, struct deed *d, struct err *e)
 {
     return request(w, VERB_CORDON, d, e);
+}
+static int d_apply(struct words *w, struct deed *d, struct err *e)
+{
+    return request(w, VERB_APPLY, d, e);
 }
 static int d_balance(struct words *w, struct deed *d, struct err *e)
 {
@@ -440,6 +445,7 @@ static const struct {
     {"cancel", DEED_REQUEST, d_cancel},
     {"label", DEED_REQUEST, d_label},
     {"balance", DEED_REQUEST, d_balance},
+    {"apply", DEED_REQUEST, d_apply},
     {"policy", DEED_POLICY, d_policy},
     {"scheduler", DEED_SCHEDULER, d_scheduler},
     {"store", DEED_STORE, d_store},

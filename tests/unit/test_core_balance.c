@@ -122,6 +122,70 @@ static void a_drain_goes_first(void **state)
     assert_int_equal(moved(), 4);
 }
 
+static bool refused(const struct run *r, const char *code)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->n_refused; i++)
+        any = any || str_eq(r->refused[i].code, code);
+    return any;
+}
+
+/* Its last move is a short while ago, also for a core that has just been started; then it is not. */
+static void who_moved_is_left_alone(void **state)
+{
+    (void)state;
+    struct policy p;
+    struct core_effects fx = {0};
+    policy_default(&p);
+    p.balance.cooldown_us = 3600 * SEC;
+    core_step(f.core, &(struct core_event){.type = CEV_POLICY, .now_us = f.now_us, .policy = &p},
+              &fx);
+    core_effects_done(&fx);
+    int64_t run = balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    fleet_restart_core(&f);
+    fleet_run(&f, 20 * SEC);
+    run = balance((struct request){.dry_run = true});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    assert_true(refused(core_run(f.core, run), "cooldown"));
+    fleet_run(&f, 3600 * SEC);
+    run = balance((struct request){.dry_run = true});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    assert_false(refused(core_run(f.core, run), "cooldown"));
+}
+
+static void the_budget_of_pauses_holds(void **state)
+{
+    (void)state;
+    struct policy p;
+    struct core_effects fx = {0};
+    policy_default(&p);
+    p.balance.cooldown_us = 0;
+    p.budget.pause_per_vm_per_day_us = MSEC;
+    core_step(f.core, &(struct core_event){.type = CEV_POLICY, .now_us = f.now_us, .policy = &p},
+              &fx);
+    core_effects_done(&fx);
+    int64_t run = balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    run = balance((struct request){.dry_run = true});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    assert_true(refused(core_run(f.core, run), "budget"));
+}
+
+static void only_a_waiting_plan_is_applied(void **state)
+{
+    (void)state;
+    struct request req = {.verb = VERB_APPLY, .run = 7};
+    assert_int_equal(fleet_request(&f, &req), 0);
+    assert_string_equal(f.reply.code, "unknown_run");
+    int64_t run = balance((struct request){.dry_run = true});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    req.run = run;
+    fleet_request(&f, &req);
+    assert_string_equal(f.reply.code, "not_waiting");
+    assert_int_equal(f.reply.exit, 6);
+}
+
 static void odd_requests_are_refused(void **state)
 {
     (void)state;
@@ -142,8 +206,15 @@ static void odd_requests_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_run_says_what_it_gained), T(a_dry_run_moves_nothing), T(who_was_no_choice_is_kept),
-        T(a_failed_move_is_left),     T(a_drain_goes_first),      T(odd_requests_are_refused),
+        T(a_run_says_what_it_gained),
+        T(a_dry_run_moves_nothing),
+        T(who_was_no_choice_is_kept),
+        T(a_failed_move_is_left),
+        T(a_drain_goes_first),
+        T(odd_requests_are_refused),
+        T(who_moved_is_left_alone),
+        T(the_budget_of_pauses_holds),
+        T(only_a_waiting_plan_is_applied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

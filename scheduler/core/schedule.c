@@ -1,0 +1,250 @@
+/* When balance runs begin by themselves: policy balance.schedule, window, sustained, approve. A time that
+ * passed while nobody looked is not made up for; what was found in looks before a restart is forgotten.
+ * A plan that waits for an operator is held against the fleet as that changes. */
+#include <string.h>
+
+#include "scheduler/core/internal.h"
+#include "scheduler/plan/rest.h"
+
+#define HOLD_EVERY_US (10 * SEC) /* a waiting plan is looked at again, when the fleet changed */
+#define LATE_US       (60 * SEC) /* a look that is later than this, for the clock jumped, is missed */
+
+/* Said once, not at each look. */
+static void look_says(struct core *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void look_says(struct core *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    cleanup(freep) char *text = xvasprintf(fmt, ap);
+    va_end(ap);
+    if (str_eq(c->look.said, text))
+        return;
+    set_str(&c->look.said, text);
+    say(c, (struct about){0}, "balance.look", "scheduled balance: %s", text);
+}
+
+/* ---- what a look finds --------------------------------------------------------------------------------- */
+
+/* A plan without the real checks; none is worth its moves: no moves. */
+static void sketch(struct core *c, struct plan *ret, bool *ret_needed)
+{
+    struct snapshot_store snap;
+    struct run_slot r = {.run = {.kind = RUN_BALANCE, .mode = c->policy.balance.mode}};
+    snapshot_make(c, 0, 0, &snap);
+    snapshot_figures(c, &snap);
+    struct plan_index *x = fleet_index(c, &snap.s);
+    struct plan_request req = {.goal = (int)planned_goal(r.run.mode), .purpose = PURPOSE_BALANCE};
+    struct plan_rest now;
+    *ret = (struct plan){0};
+    plan_rest(x, &req, NULL, 0, &now);
+    *ret_needed = now.needed;
+    plan_rest_done(&now);
+    if (*ret_needed && c->look.in_a_row + 1 >= c->policy.balance.sustained) {
+        balance_hold_back(c, &r);
+        run_sketch(c, &r, &snap.s, ret);
+    }
+    plan_index_free(x);
+    snapshot_done(&snap);
+    run_forget_checks(&r);
+}
+
+/* ---- a plan that waits --------------------------------------------------------------------------------- */
+
+static struct run_slot *waiting_plan(const struct core *c)
+{
+    for (size_t i = 0; i < c->n_open_runs; i++)
+        if (c->open_runs[i]->run.state == RUN_PROPOSED)
+            return c->open_runs[i];
+    return NULL;
+}
+
+void proposal_expire(struct core *c, struct run_slot *r, const char *why)
+{
+    for (size_t i = 0; i < r->n_moves; i++)
+        if (r->moves[i]->m.state == JOB_QUEUED) {
+            set_str(&r->moves[i]->m.error, why);
+            r->moves[i]->handled = r->moves[i]->dirty = true;
+            move_event(c, r->moves[i], JEV_CANCEL);
+        }
+    run_end(c, r, RUN_EXPIRED, "%s; nothing was moved", why);
+}
+
+/* The first fact that has changed in a way that matters. Gives; NULL: it holds. */
+static char *why_stale(struct core *c, struct run_slot *r)
+{
+    for (size_t i = 0; i < r->n_moves; i++) {
+        struct move_slot *m = r->moves[i];
+        const struct host_slot *from = host_find(c, m->m.from);
+        const struct vm_slot *v = from ? vm_find(from, m->m.vm) : NULL;
+        if (!v)
+            return xasprintf("vm/%s is not on %s any more", m->m.vm_name, m->m.from);
+        if (!vm_active(v->vm.state))
+            return xasprintf("vm/%s does not run any more", m->m.vm_name);
+        if (!from->connected)
+            return xasprintf("the agent of %s is away", m->m.from);
+        if (!target_holds(c, r, m))
+            return xasprintf("vm/%s: %s", m->m.vm_name,
+                             m->m.note ? m->m.note : "its target is gone");
+        set_str(&m->m.note, NULL);
+    }
+    const char *why = balance_still_gains(c, r);
+    return why ? xstrdup(why) : NULL;
+}
+
+void proposal_step(struct core *c, struct run_slot *r)
+{
+    const struct run_slot *first = balance_goes_after(c, r);
+    if (first) {
+        cleanup(freep) char *why =
+            xasprintf("run/%lld (%s) goes first, and changes the fleet", (long long)first->run.id,
+                      run_kind_names[first->run.kind]);
+        proposal_expire(c, r, why);
+        return;
+    }
+    if (r->held_version == c->version || c->now_us < r->hold_again_us ||
+        c->now_us - c->start_us < STARTUP_GRACE_US)
+        return;
+    r->held_version = c->version;
+    r->hold_again_us = c->now_us + HOLD_EVERY_US;
+    cleanup(freep) char *why = why_stale(c, r);
+    if (why)
+        proposal_expire(c, r, why);
+}
+
+void apply_request(struct core *c, int64_t id, const struct request *req)
+{
+    struct run_slot *r = run_find(c, req->run);
+    if (!r) {
+        answer_text(c, id, 404, 6, "unknown_run", 0, "no run/%lld; `drover runs` lists them",
+                    (long long)req->run);
+        return;
+    }
+    if (r->run.state != RUN_PROPOSED) {
+        answer_text(c, id, 409, 6, "not_waiting", r->run.id,
+                    "run/%lld is no plan that waits: it is %s%s%s; nothing was changed",
+                    (long long)r->run.id, run_state_names[r->run.state], r->run.message ? ": " : "",
+                    r->run.message ? r->run.message : "");
+        return;
+    }
+    const struct run_slot *busy = balance_goes_after(c, r);
+    busy = busy ? busy : balance_under_way(c);
+    if (busy) {
+        answer_text(c, id, 409, 6, "busy", busy->run.id,
+                    "run/%lld (%s) is at work, and goes first; nothing was changed",
+                    (long long)busy->run.id, run_kind_names[busy->run.kind]);
+        return;
+    }
+    cleanup(freep) char *why = why_stale(c, r);
+    if (why) {
+        proposal_expire(c, r, why);
+        answer_text(c, id, 409, 6, "stale", r->run.id,
+                    "run/%lld is stale: %s; nothing was moved (drover balance plans anew)",
+                    (long long)r->run.id, why);
+        return;
+    }
+    set_str(&r->run.approver, req->actor);
+    r->run.scheduled = false; /* from now on it is an operator's */
+    say(c, (struct about){.r = r, .actor = req->actor}, "run.applied", "run/%lld: applied by %s",
+        (long long)r->run.id, req->actor ? req->actor : "?");
+    balance_start(c, r);
+    answer_text(c, id, 202, 0, "applied", r->run.id, "run/%lld", (long long)r->run.id);
+}
+
+/* ---- the look ------------------------------------------------------------------------------------------ */
+
+static bool same_moves(const struct core *c, const struct run_slot *r, const struct plan *p)
+{
+    struct snapshot_store snap;
+    bool same = r && p->n_moves == r->n_moves;
+    snapshot_make(c, 0, 0, &snap);
+    for (size_t i = 0; same && i < p->n_moves; i++) {
+        bool found = false;
+        for (size_t k = 0; k < r->n_moves && !found; k++)
+            found = str_eq(r->moves[k]->m.vm, snap.s.vms[p->moves[i].vm].v->uuid) &&
+                    str_eq(r->moves[k]->m.to, snap.s.hosts[p->moves[i].to].h->name);
+        same = found;
+    }
+    snapshot_done(&snap);
+    return same;
+}
+
+static void begin(struct core *c, struct run_slot *old)
+{
+    struct request req = {.verb = VERB_BALANCE, .actor = (char *)(uintptr_t) "schedule"};
+    struct run_slot *r = run_new(c, RUN_BALANCE, &req);
+    r->run.mode = c->policy.balance.mode;
+    r->run.on_blocked = BLOCKED_LEAVE;
+    r->run.scheduled = true;
+    say(c, (struct about){.r = r}, "run.created", "run/%lld: scheduled balance of the fleet (%s)%s",
+        (long long)r->run.id, balance_mode_names[r->run.mode],
+        c->policy.balance.approve == APPROVE_MANUAL ? ", to be approved" : "");
+    if (!old)
+        return;
+    cleanup(freep) char *why = xasprintf("superseded by run/%lld", (long long)r->run.id);
+    proposal_expire(c, old, why);
+}
+
+static void look(struct core *c)
+{
+    struct plan p;
+    bool needed;
+    struct run_slot *waits = waiting_plan(c);
+    if (c->policy.balance.mode == BALANCE_MAKE_ROOM) {
+        look_says(c, "mode make-room is no run: nothing is done");
+        return;
+    }
+    sketch(c, &p, &needed);
+    c->look.in_a_row = needed ? c->look.in_a_row + 1 : 0;
+    long long row = (long long)c->look.in_a_row, least = (long long)c->policy.balance.sustained;
+    if (!needed)
+        look_says(c, "nothing to do");
+    else if (row < least)
+        look_says(c, "there is something to do; a run begins when %lld looks in a row say so",
+                  least);
+    else if (!p.n_moves)
+        look_says(c, "there is something to do, and no plan is worth its moves");
+    else if (!same_moves(c, waits, &p))
+        begin(c, waits);
+    if (p.n_moves)
+        set_str(&c->look.said, NULL);
+    plan_done(&p);
+}
+
+void schedule_tick(struct core *c)
+{
+    const struct schedule *s = &c->policy.balance.schedule;
+    int64_t next;
+    if (!s->text) {
+        c->look.next_wall_us = 0;
+        return;
+    }
+    if (c->now_us - c->start_us < STARTUP_GRACE_US && c->n_reported < c->n_hosts)
+        return;
+    bool first = !c->look.next_wall_us || c->look.version != c->look.policy;
+    bool due = !first && c->wall_us >= c->look.next_wall_us;
+    /* the clock was set back: the next time is nearer than it was */
+    bool back = !first && c->wall_us < c->look.last_wall_us;
+    c->look.last_wall_us = c->wall_us;
+    if (!first && !due && !back)
+        return;
+    int64_t late = c->wall_us - c->look.next_wall_us;
+    c->look.version = c->look.policy;
+    c->look.next_wall_us = schedule_next(s, c->wall_us, &next) ? next : INT64_MAX;
+    if (!due || back || late > LATE_US)
+        return;
+    const struct run_slot *busy = balance_goes_after(c, NULL);
+    busy = busy ? busy : balance_under_way(c);
+    if (busy)
+        look_says(c, "run/%lld is at work", (long long)busy->run.id);
+    else if (!windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us,
+                           NULL))
+        look_says(c, "the window is closed");
+    else
+        look(c);
+}
+
+bool schedule_allows(const struct core *c, const struct run_slot *r)
+{
+    return !r->run.scheduled ||
+           windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us, NULL);
+}
