@@ -92,6 +92,8 @@ static void on_probe(struct core *c, const struct ask *a, const struct msg *msg,
         shape_copy(&probed_shape, p, msg->body);
         *(a->what == ASK_PROBE_SRC ? &m->have_src : &m->have_dst) = true;
         m->src_heard |= a->what == ASK_PROBE_SRC;
+        if (a->what == ASK_PROBE_DST)
+            m->dst_seen_us = c->now_us;
     }
     if (probe_outstanding(c, m))
         return;

@@ -44,6 +44,7 @@ struct vm_slot {
     struct vm_slot *twin; /* the next with its UUID (on another host), in a ring: itself when alone */
     int64_t since_wall_us;
     int64_t came_wall_us; /* another hand brought it here; 0: nobody did, or before our last start */
+    int64_t told_us; /* its host last spoke of it; 0: not since we were started */
     bool gone; /* its host says so while a move of it is not settled: kept until it is */
     struct vm_rates rates;
     struct series cpu;
@@ -141,6 +142,7 @@ struct move_slot {
     bool have_src, have_dst; /* in this round */
     bool src_heard;          /* since the doubt arose */
     int64_t next_probe_us, uncertain_since_us;
+    int64_t dst_seen_us; /* the destination's word on it came */
     int probe_rounds;
     bool tidy_refused, stopped_by_us, flowing, longer_pause, leftover_told, both_told,
         post_copy_told;
@@ -251,7 +253,7 @@ void host_set_state(struct core *c, struct host_slot *h, int state, int64_t run,
                     const char *reason);
 void world_report(struct core *c, struct host_slot *h, const struct report *r);
 bool vm_half_here(const struct vm_slot *v); /* it has come here, its source has not let go of it yet */
-void vm_moved(struct core *c, const struct move *m); /* a settled move: seen before the reports come */
+void vm_moved(struct core *c, const struct move_slot *m); /* a settled move: seen before the reports come */
 void vm_stayed(struct core *c, const struct move_slot *m); /* settled at the source, or nowhere */
 /* skip_move: its destination reservation is left out (0: none); for_run: VMs of other runs are
  * flagged. Borrows from the world until its next change. */

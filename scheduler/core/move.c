@@ -244,7 +244,7 @@ static void committed(struct core *c, struct move_slot *m)
     set_str(&m->m.note, NULL);
     set_str(&m->m.code, NULL);
     set_str(&m->m.error, NULL);
-    vm_moved(c, &m->m);
+    vm_moved(c, m);
     int64_t took_us = m->m.copy_wall_us ? c->wall_us - m->m.copy_wall_us : -1;
     if (m->m.total_us > 0)
         took_us = m->m.total_us;

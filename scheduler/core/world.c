@@ -213,22 +213,26 @@ void world_report(struct core *c, struct host_slot *h, const struct report *r)
         for (size_t i = h->n_vms; i-- > 0;)
             if (!listed(r, h->vms[i]->vm.uuid))
                 vm_gone(c, h, h->vms[i]->vm.uuid);
-    for (size_t i = 0; i < r->n_vms; i++)
+    for (size_t i = 0; i < r->n_vms; i++) {
         upsert_vm(c, h, &r->vms[i]);
+        vm_find(h, r->vms[i].uuid)->told_us = c->now_us;
+    }
     for (size_t i = 0; i < r->n_gone; i++)
         vm_gone(c, h, r->gone[i]);
     c->n_reported += r->full && !h->reported;
     h->reported |= r->full;
 }
 
-void vm_moved(struct core *c, const struct move *m)
+void vm_moved(struct core *c, const struct move_slot *slot)
 {
+    const struct move *m = &slot->m;
     struct host_slot *from = host_find(c, m->from), *to = host_find(c, m->to);
     struct vm_slot *old = from ? vm_find(from, m->vm) : NULL;
     if (!to)
         return;
     struct vm_slot *now = vm_find(to, m->vm);
-    if (old && (!now || (!m->offline && !vm_active(now->vm.state)))) {
+    bool later = now && now->told_us > slot->dst_seen_us; /* it has ended since it was proven */
+    if (old && (!now || (!m->offline && !vm_active(now->vm.state) && !later))) {
         struct vm v;
         shape_copy(&vm_shape, &v, &old->vm);
         v.state = m->offline ? v.state : VM_RUNNING;
@@ -276,10 +280,18 @@ static int liveliness(const struct vm *v)
     return v->state == VM_RUNNING ? 3 : 2;
 }
 
+static int64_t since_us(const struct snap_vm *x)
+{
+    return ((const struct vm_slot *)(const void *)x->v)->since_wall_us;
+}
+
+/* Of two definitions the one that was left behind is the older one. */
 static bool better(const struct snap_vm *a, const struct snap_vm *b)
 {
     int d = liveliness(a->v) - liveliness(b->v);
-    return d ? d > 0 : a->host < b->host;
+    if (d)
+        return d > 0;
+    return since_us(a) != since_us(b) ? since_us(a) > since_us(b) : a->host < b->host;
 }
 
 /* The QEMU that it came from has not gone yet; libvirt there is about to end it. */

@@ -145,7 +145,7 @@ static int place_of(const struct sim_vm *v)
     for (size_t i = 0; i < v->n_qemus; i++)
         if (v->qemus[i].state != QEMU_INCOMING)
             return v->qemus[i].host;
-    return v->n_defs ? v->defs[0] : -1;
+    return defined_on(v, v->ran_on) ? v->ran_on : v->n_defs ? v->defs[0] : -1;
 }
 
 /* The move that Drover has in hand of it; NULL: none. */

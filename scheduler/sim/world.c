@@ -107,6 +107,8 @@ void qemu_end(struct sim *s, struct sim_vm *v, int host, bool lingers)
         if (v->qemus[i].host != host)
             continue;
         watch_close(s, v, v->qemus[i].client, lingers);
+        if (v->qemus[i].state != QEMU_INCOMING)
+            v->ran_on = host;
         vec_del(v->qemus, &v->n_qemus, i);
         vm_touched(s, v, host);
         return;
@@ -209,6 +211,7 @@ static void add_vm(struct sim *s, const struct snap_vm *from)
 {
     struct sim_vm *v = &s->vms[s->n_vms];
     v->id = (int)s->n_vms++;
+    v->ran_on = from->host;
     shape_copy(&vm_shape, &v->facts, from->v);
     bool runs = from->v->state != VM_SHUTOFF;
     complete(&v->facts);

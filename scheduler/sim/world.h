@@ -47,7 +47,8 @@ struct sim_vm {
     struct vm facts;
     struct qemu *qemus;
     size_t n_qemus;
-    int *defs; /* hosts where it is defined */
+    int ran_on; /* where its last QEMU was, once one has ended */
+    int *defs;  /* hosts where it is defined */
     size_t n_defs;
     struct watch *watches;
     size_t n_watches;
