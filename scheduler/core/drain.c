@@ -105,7 +105,8 @@ static int64_t watchers_left(const struct core *c, const struct run_slot *r, con
 static const char *on_its_way(const struct core *c, const char *host)
 {
     for (size_t i = 0; i < c->n_open_moves; i++)
-        if (move_active(c->open_moves[i]) && str_eq(c->open_moves[i]->m.to, host))
+        if (job_holds_dst((enum job_state)c->open_moves[i]->m.state) &&
+            str_eq(c->open_moves[i]->m.to, host))
             return c->open_moves[i]->m.vm_name;
     const struct host_slot *h = host_find(c, host);
     for (size_t i = 0; h && i < h->n_vms; i++)

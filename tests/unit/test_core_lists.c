@@ -18,9 +18,10 @@ static struct fleet f;
 struct told { /* a VM as a host reports it */
     bool there;
     int name, state, job;
+    int64_t since_us; /* it has been there without a break */
 };
 
-static void tell(const struct told *s, int host, int vm, bool full)
+static void tell(struct told *s, int host, int vm, bool full)
 {
     struct core_effects fx = {0};
     struct report r;
@@ -41,6 +42,9 @@ static void tell(const struct told *s, int host, int vm, bool full)
     r.gone = gone;
     r.n_gone = !full && !s[vm].there;
     f.now_us += MSEC;
+    for (int i = 0; i < VMS; i++)
+        if (full || i == vm)
+            s[i].since_us = !s[i].there ? 0 : s[i].since_us ? s[i].since_us : f.now_us;
     core_step(f.core,
               &(struct core_event){.type = CEV_MSG,
                                    .now_us = f.now_us,
@@ -63,6 +67,11 @@ static int alive(const struct told *s)
                                          : 2;
 }
 
+static bool better(const struct told *a, const struct told *b)
+{
+    return alive(a) != alive(b) ? alive(a) > alive(b) : a->since_us > b->since_us;
+}
+
 /* Names are few, so that the order by name and that by UUID differ, and equal names meet. */
 static void same_as_lists(struct told world[HOSTS][VMS])
 {
@@ -74,7 +83,7 @@ static void same_as_lists(struct told world[HOSTS][VMS])
             int best = -1;
             for (int h = 0; h < HOSTS; h++)
                 if (world[h][i].there && world[h][i].name == name &&
-                    (best < 0 || alive(&world[h][i]) > alive(&world[best][i])))
+                    (best < 0 || better(&world[h][i], &world[best][i])))
                     best = h;
             if (best < 0)
                 continue;
@@ -102,7 +111,8 @@ static void by_name_as_a_list(void **state)
         *s = (struct told){.there = rng_below(&g, 3) != 0,
                            .name = rng_below(&g, 4) ? vm % 10 : (int)rng_below(&g, 10),
                            .state = rng_below(&g, 2) ? VM_RUNNING : (int)rng_below(&g, 4),
-                           .job = rng_below(&g, 6) ? VM_JOB_NONE : VM_JOB_MIGRATING_IN};
+                           .job = rng_below(&g, 6) ? VM_JOB_NONE : VM_JOB_MIGRATING_IN,
+                           .since_us = s->since_us};
         if (rng_below(&g, 8) == 0) { /* much at once */
             for (int k = 0; k < VMS; k++)
                 world[h][k].there = rng_below(&g, 2);
