@@ -72,6 +72,7 @@
     X(R_DST_BUSY, "dst_busy", "memory there is reserved by moves in flight")                       \
     X(R_ROOM_LOST, "room_lost", "another VM was to make room for it, and did not")                 \
     X(R_NOT_NEEDED, "not_needed", "the fleet is as it should be without this move")                \
+    X(R_LOAD_UNKNOWN, "load_unknown", "how busy the host is, is not known")                        \
     X(R_NO_GAIN, "no_gain", "it would not help any more")                                          \
     X(R_YIELDED, "yielded", "a drain or a home-coming goes first")                                 \
     X(R_COOLDOWN, "cooldown", "it moved a short while ago")                                        \

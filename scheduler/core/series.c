@@ -275,6 +275,8 @@ struct cpu_figures series_figures(const struct series *s, struct series_time t)
                             .p95_mcpu = unpack8(x.p95),
                             .forecast_mcpu = -1,
                             .forecast_error_mcpu = -1};
+    if (f.m5_mcpu < 0 && x.at_us && t.now_us - x.at_us <= SERIES_MINUTES * 60 * SEC)
+        f.m5_mcpu = f.now_mcpu; /* one short reading fills no slot, and is all there is */
     if (f.h1_mcpu < 0)
         f.h1_mcpu = f.m5_mcpu;
     if (f.d1_mcpu < 0)

@@ -1,6 +1,7 @@
 #include "scheduler/plan/unmoved.h"
 
 #include "lib/base/mem.h"
+#include "scheduler/plan/cpu.h"
 #include "scheduler/plan/making.h"
 
 const char *const unmoved_why_names[UNMOVED_WHYS] = {"moves", "cannot",  "nowhere", "price",
@@ -12,6 +13,7 @@ struct looking {
     struct translation t;
     struct solve_state s;
     const struct plan *plan;
+    bool measured; /* CPU: hosts that are not known take nobody */
     size_t at; /* place of the VM in the list */
     struct plan_unmoved *ret;
 };
@@ -28,6 +30,7 @@ static bool find(struct looking *l, int vm)
 static void carry_out(struct looking *l)
 {
     struct translate_goal g = plan_balance_goal(&l->k);
+    l->measured = g.measured;
     translate(&l->k.w, l->k.list, l->k.n, &g, &l->t);
     l->t.p.max_moves = -1;
     solve_init(&l->s, &l->t.p);
@@ -59,6 +62,13 @@ static void look_at_hosts(struct looking *l, int vm, struct solve_score *ret_bes
             continue;
         }
         shape_done(&reason_shape, &why);
+        if (l->measured && !plan_cpu_known(&l->k.w, h) && !plan_cpu_must_mend(&l->k.w, vm)) {
+            struct reason *r = vec_add(&u->reasons, &u->n_reasons);
+            shape_init(&reason_shape, r);
+            r->code = R_LOAD_UNKNOWN;
+            r->host = xstrdup(l->k.w.s->hosts[h].h->name);
+            continue;
+        }
         if (!solve_try_shift(&l->s, item, h, 0, &d) ||
             (u->best >= 0 && solve_score_cmp(&d, ret_best) >= 0))
             continue;

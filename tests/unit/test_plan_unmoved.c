@@ -56,6 +56,25 @@ static void test_moved_and_limit(void **state)
     fleet_done(&f);
 }
 
+/* Measured, and nobody knows how busy h2 is. */
+static void test_load_unknown(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct cpu_figures some = {500, 500, 500, 500, 500, -1, -1};
+    uneven(&f);
+    for (int h = 0; h < 2; h++)
+        f.s.hosts[h].cpu = f.s.hosts[h].other = &some;
+    f.s.hosts[1].state = HOST_CORDONED;
+    struct plan_unmoved u = ask(&f, 0);
+    assert_string_equal(unmoved_why_names[u.why], "nowhere");
+    assert_int_equal(u.n_reasons, 2);
+    assert_int_equal(u.reasons[1].code, R_LOAD_UNKNOWN);
+    assert_string_equal(u.reasons[1].host, "h2");
+    plan_unmoved_done(&u);
+    fleet_done(&f);
+}
+
 static void test_price(void **state)
 {
     (void)state;
@@ -115,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moved_and_limit),
+        cmocka_unit_test(test_load_unknown),
         cmocka_unit_test(test_price),
         cmocka_unit_test(test_let_be),
         cmocka_unit_test(test_cannot_and_nowhere),
