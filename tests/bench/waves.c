@@ -330,6 +330,7 @@ static void make_snapshot(struct run *r)
 {
     const struct waves *w = r->w;
     fleet_init(&r->f, w->n_hosts, w->host_gib, w->n_vms);
+    r->f.p.capacity.vcpu_overcommit_ppm = 100000000; /* none of the others counts vCPUs */
     for (size_t h = 0; h < w->n_hosts; h++) {
         r->f.hosts[h].cpus = w->host_mcpu / 1000;
         r->f.hosts[h].link_bps = INT64_C(10000000000);
