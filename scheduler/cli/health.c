@@ -46,10 +46,13 @@ static int print(struct cli *c, const json_t *j)
         count[items[i].verdict == 1 ? 1 : 2]++;
     }
     const char *revision = text_of(policy, "revision");
-    text_line(c->out, "DROVER %s - %s, %s; policy %.12s%s%s | warn=%lld fail=%lld", words[code],
+    const json_t *xml = json_object_get(j, "xml_missing"); /* not of earlier schedulers */
+    cleanup(freep) char *missing =
+        xml ? xasprintf(" xml_missing=%lld", (long long)json_integer_value(xml)) : xstrdup("");
+    text_line(c->out, "DROVER %s - %s, %s; policy %.12s%s%s | warn=%lld fail=%lld%s", words[code],
               text_count(count[2], "error", "errors"), text_count(count[1], "warning", "warnings"),
               revision, *revision ? " " : "", text_of(policy, "state"), (long long)count[1],
-              (long long)count[2]);
+              (long long)count[2], missing);
     if (!c->quiet)
         check_items_print(c, items, n);
     return code;

@@ -230,7 +230,8 @@ static void step(struct bench *b, enum kind k, struct core_event *ev)
     int64_t ns = thread_ns() - start;
     bool planned = false;
     for (size_t i = 0; i < fx.n_fx; i++) {
-        planned |= fx.fx[i].type == FX_SEND && fx.fx[i].msg.type == MSG_CHECK_VMS;
+        enum msg_type t = fx.fx[i].type == FX_SEND ? fx.fx[i].msg.type : MSG_COUNT_;
+        planned |= t == MSG_CHECK_VMS || t == MSG_MIGRATE; /* its place was held against the fleet anew */
         if (fx.fx[i].type == FX_SEND)
             command(b, fx.fx[i].host, &fx.fx[i].msg);
         if (fx.fx[i].type == FX_JOURNAL && str_eq(fx.fx[i].entry.kind, "move.done"))

@@ -463,7 +463,7 @@ static void health(void **state)
     (void)state;
     static const char
         fine[] = "{\"status\": \"ok\", \"policy\": {\"state\": \"in-force\"}, \"checks\": []}",
-        poor[] = "{\"status\": \"error\", \"policy\": {\"state\": \"refused\", "
+        poor[] = "{\"status\": \"error\", \"xml_missing\": 12, \"policy\": {\"state\": \"refused\", "
                  "\"revision\": \"0123456789abcdef\"}, \"checks\": [{\"name\": "
                  "\"POLICY_REFUSED\", \"verdict\": 1, \"text\": \"a.yaml:1:1: no\", \"cure\": "
                  "\"drover policy check 'p'\"}, {\"name\": \"AGENT_DOWN\", \"verdict\": 2, "
@@ -478,8 +478,8 @@ static void health(void **state)
     fake_run(&o, two, "health", false, NULL);
     assert_int_equal(o.code, 2);
     contains(o.out,
-             "DROVER CRITICAL - 1 error, 1 warning; policy 0123456789ab refused | warn=1 fail=1\n"
-             "WARN  POLICY_REFUSED  a.yaml:1:1: no\n");
+             "DROVER CRITICAL - 1 error, 1 warning; policy 0123456789ab refused | warn=1 fail=1 "
+             "xml_missing=12\nWARN  POLICY_REFUSED  a.yaml:1:1: no\n");
     contains(o.out, "→ drover policy check 'p'\nFAIL  AGENT_DOWN      host/h1: gone\n");
     fake_run(&o, two, "health -o jsonl", false, NULL);
     assert_int_equal(o.code, 2);
