@@ -25,10 +25,15 @@ char *gain_words(const struct move_gain *g)
 {
     if (!g->judged)
         return NULL;
-    char *s = xasprintf("deviation %.2f → %.2f", (double)g->before.deviation_ppm / 1e4,
+    char *s = xasprintf("deviation of memory %.2f → %.2f", (double)g->before.deviation_ppm / 1e4,
                         (double)g->after.deviation_ppm / 1e4);
     if (g->measured_known && g->measured.deviation_ppm != g->after.deviation_ppm)
         text_add(&s, " (then %.2f)", (double)g->measured.deviation_ppm / 1e4);
+    if (g->before.measured && g->after.measured)
+        text_add(&s, ", of CPU %.2f → %.2f", (double)g->before.cpu_deviation_ppm / 1e4,
+                 (double)g->after.cpu_deviation_ppm / 1e4);
+    if (g->measured_known && g->before.measured && g->measured.measured)
+        text_add(&s, " (then %.2f)", (double)g->measured.cpu_deviation_ppm / 1e4);
     if (g->before.broken != g->after.broken)
         text_add(&s, ", hard rules mended");
     if (g->before.soft != g->after.soft)
@@ -62,9 +67,7 @@ static void move_why(FILE *f, const struct move *m)
         text_line(f, "  gain    %s", gain);
     if (cost)
         text_line(f, "  cost    %s", cost);
-    if (m->n_refused)
-        text_line(f, "  not to");
-    refused_print(f, "          ", m->refused, m->n_refused);
+    refused_print(f, "  not to  ", m->refused, m->n_refused);
 }
 
 void run_why_print(struct cli *c, const struct run_view *v)
@@ -80,7 +83,7 @@ void run_why_print(struct cli *c, const struct run_view *v)
         move_why(c->out, &v->moves[i]);
     }
     if (r->n_refused)
-        text_line(c->out, "\nVMs that were not asked:");
+        fputs("\nVMs that were not asked:\n", c->out);
     refused_print(c->out, "  ", r->refused, r->n_refused);
 }
 

@@ -27,6 +27,9 @@ char *standing_words(const struct plan_standing *x)
     char *s =
         xasprintf("memory of hosts %.1f to %.1f %% full, deviation %.2f", (double)x->min_ppm / 1e4,
                   (double)x->max_ppm / 1e4, (double)x->deviation_ppm / 1e4);
+    if (x->measured)
+        set_fmt(&s, "%s; CPU %.1f to %.1f %% busy, deviation %.2f", s, (double)x->cpu_min_ppm / 1e4,
+                (double)x->cpu_max_ppm / 1e4, (double)x->cpu_deviation_ppm / 1e4);
     if (x->broken)
         set_fmt(&s, "%s, hard rules or capacity broken", s);
     if (x->soft)

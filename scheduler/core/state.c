@@ -25,7 +25,9 @@ SHAPE(proof_shape, T, SF_BOOL(T, taken), SF_INT(T, wall_us), SF_INT(T, running),
 #undef T
 #define T struct plan_standing
 SHAPE(standing_shape, T, SF_INT(T, min_ppm), SF_INT(T, max_ppm), SF_INT(T, mean_ppm),
-      SF_INT(T, deviation_ppm), SF_INT(T, broken), SF_INT(T, soft));
+      SF_INT(T, deviation_ppm), SF_INT(T, broken), SF_INT(T, soft), SF_BOOL(T, measured),
+      SF_INT_OR(T, cpu_min_ppm, -1), SF_INT_OR(T, cpu_max_ppm, -1), SF_INT_OR(T, cpu_mean_ppm, -1),
+      SF_INT_OR(T, cpu_deviation_ppm, -1), SF_INT(T, cpu_unknown), SF_INT(T, cpu_guessed));
 #undef T
 #define T struct refused
 SHAPE(refused_shape, T, SF_STR(T, code), SF_INT(T, n), SF_STRS(T, some));

@@ -96,7 +96,7 @@ struct translate_goal plan_balance_goal(const struct making *k)
 }
 
 /* Is there anything to do that this goal is for? */
-static bool worth_a_look(const struct making *k, const struct solve_score *s)
+bool plan_balance_needed(const struct making *k, const struct solve_score *s)
 {
     const struct plan_standing *b = &k->plan->before;
     if (s->tier[TIER_HARD] || s->tier[TIER_SOFT] || s->tier[TIER_LOAD])
@@ -245,7 +245,7 @@ void plan_balance(struct making *k)
     struct solve_score was = s.score;
     plan_measure(&k->w, &was, &k->plan->before);
     k->plan->after = k->plan->before;
-    if (worth_a_look(k, &was)) {
+    if (plan_balance_needed(k, &was)) {
         cleanup(freep) int *to = xcalloc(k->n, sizeof(*to));
         search(k, &t, &s, to);
         making_put(k, to);

@@ -34,6 +34,8 @@ void plan_stay_done(struct plan_stay *s);
 /* ---- balance.c -------------------------------------------------------------------------------- */
 /* What is asked of the engine. plan->before and live are known. */
 struct translate_goal plan_balance_goal(const struct making *k);
+/* Is there anything to do that the goal is for? s: everything at home; plan->before is known. */
+bool plan_balance_needed(const struct making *k, const struct solve_score *s);
 /* Requests in which VMs may move, not must. Fills the plan's moves but for their order. */
 void plan_balance(struct making *k);
 /* Why this VM moves, of such a request. Gives. */

@@ -61,15 +61,6 @@ static bool helps(const struct judging *j, size_t i)
     return solve_score_cmp(&d, &none) > 0;
 }
 
-static bool is_needed(const struct judging *j, const struct solve_score *now)
-{
-    const struct plan_standing *b = &j->plan.before;
-    if (now->tier[TIER_HARD] || now->tier[TIER_SOFT] || now->tier[TIER_LOAD])
-        return true;
-    return j->k.r->goal == GOAL_BALANCE &&
-           b->max_ppm - b->min_ppm > j->k.w.p->balance.imbalance_ppm;
-}
-
 static void judge(struct judging *j, struct plan_rest *ret)
 {
     struct translate_goal g = plan_balance_goal(&j->k);
@@ -79,7 +70,7 @@ static void judge(struct judging *j, struct plan_rest *ret)
     solve_init(&j->s, &j->t.p);
     struct solve_score was = j->s.score;
     plan_measure(&j->k.w, &was, &ret->now);
-    ret->needed = is_needed(j, &was);
+    ret->needed = plan_balance_needed(&j->k, &was);
     for (size_t i = 0; i < j->n; i++)
         j->item[i] = item_of(j, j->moves[i].vm);
     do_all(j);

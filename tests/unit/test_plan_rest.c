@@ -101,6 +101,32 @@ static void without_moves_all_that_may_move_counts(void **state)
     fleet_done(&f);
 }
 
+/* Memory is even, one host burns. */
+static void measured_load_is_load(void **state)
+{
+    (void)state;
+    static struct cpu_figures host[2], vm[4];
+    struct plan_rest x;
+    fleet_init(&f, 2, 64, 20);
+    fill(0, 2, 4);
+    fill(1, 2, 4);
+    for (int i = 0; i < 4; i++) {
+        int64_t used = i < 2 ? 6000 : 100;
+        vm[i] = (struct cpu_figures){used, used, used, used, used, -1, -1};
+        f.s.vms[i].cpu = &vm[i];
+    }
+    for (int h = 0; h < 2; h++) {
+        host[h] = (struct cpu_figures){500, 500, 500, 500, 500, -1, -1};
+        f.s.hosts[h].cpu = f.s.hosts[h].other = &host[h];
+    }
+    const struct plan_move m = {.vm = 0, .from = 0, .to = 1};
+    judge(GOAL_BALANCE, &m, 1, &x);
+    assert_true(x.now.measured && x.needed && x.gains && x.helps[0]);
+    assert_true(x.after.cpu_deviation_ppm < x.now.cpu_deviation_ppm);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
 static void a_host_is_emptied_by_all_or_none(void **state)
 {
     (void)state;
@@ -129,6 +155,7 @@ int main(void)
         cmocka_unit_test(two_that_change_places_help_together),
         cmocka_unit_test(enough_is_enough),
         cmocka_unit_test(without_moves_all_that_may_move_counts),
+        cmocka_unit_test(measured_load_is_load),
         cmocka_unit_test(a_host_is_emptied_by_all_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
