@@ -196,6 +196,50 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
 
 /* ---- before a move begins ------------------------------------------------------------------------------ */
 
+static const struct vm *vm_of_move(const struct core *c, const struct move_slot *m)
+{
+    const struct vm_slot *v = lookup_get(&c->vms, m->m.vm);
+    return v ? &v->vm : NULL;
+}
+
+/* Does a hard rule want these two in one place? */
+static bool are_bound(const struct core *c, const struct vm *a, const struct vm *b)
+{
+    bool any = false;
+    for (size_t i = 0; a && b && i < c->policy.n_rules && !any; i++) {
+        const struct rule *r = &c->policy.rules[i];
+        any = r->kind == RULE_AFFINITY && r->hard && selector_matches_vm(&r->vms, a) &&
+              selector_matches_vm(&r->vms, b);
+    }
+    return any;
+}
+
+static bool has_begun(const struct move_slot *m)
+{
+    return m->m.state != JOB_QUEUED && m->m.state != JOB_FAILED && m->m.state != JOB_CANCELLED;
+}
+
+/* One of its group is on its way, or there: a group that has begun to move is not torn apart. */
+static bool must_follow(const struct core *c, const struct run_slot *r, const struct move_slot *m)
+{
+    cleanup(freep) bool *group = xcalloc(r->n_moves + 1, sizeof(*group));
+    bool begun = false;
+    for (size_t i = 0; i < r->n_moves; i++)
+        group[i] = r->moves[i] == m;
+    for (bool more = true; more && !begun;) {
+        more = false;
+        for (size_t i = 0; i < r->n_moves; i++)
+            for (size_t k = 0; k < r->n_moves && !group[i]; k++) {
+                if (!group[k] ||
+                    !are_bound(c, vm_of_move(c, r->moves[i]), vm_of_move(c, r->moves[k])))
+                    continue;
+                group[i] = more = true;
+                begun = begun || has_begun(r->moves[i]);
+            }
+    }
+    return begun;
+}
+
 static void drop(struct core *c, struct run_slot *r, struct move_slot *m, enum reason_code code,
                  const char *why)
 {
@@ -211,7 +255,7 @@ static void drop(struct core *c, struct run_slot *r, struct move_slot *m, enum r
 void balance_drop_all(struct core *c, struct run_slot *r, enum reason_code code, const char *why)
 {
     for (size_t i = 0; i < r->n_moves; i++)
-        if (r->moves[i]->m.state == JOB_QUEUED)
+        if (r->moves[i]->m.state == JOB_QUEUED && !must_follow(c, r, r->moves[i]))
             drop(c, r, r->moves[i], code, why);
 }
 
@@ -297,6 +341,8 @@ bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
     struct left l;
     enum reason_code code = R_NONE;
     bool all = false;
+    if (must_follow(c, r, m))
+        return true;
     if (!schedule_allows(c, r)) {
         balance_drop_all(c, r, R_WINDOW, reason_texts[R_WINDOW]);
         return false;
