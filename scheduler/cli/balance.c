@@ -174,7 +174,7 @@ static void load_print(FILE *f, const struct offline *o, const struct plan_stand
         text_add(&s, "; %s without fresh figures: no VM goes there for load's sake",
                  text_count(x->cpu_unknown, "host", "hosts"));
     if (x->cpu_guessed)
-        text_add(&s, "; %s never measured, by vCPUs", text_count(x->cpu_guessed, "VM", "VMs"));
+        text_add(&s, "; %s never measured, by what their hosts use beside the others", text_count(x->cpu_guessed, "VM", "VMs"));
     text_line(f, "%s", s);
     free(s);
 }

@@ -171,7 +171,7 @@ static char *cpu_why(const struct making *k, int vm, int to)
     }
     plan_cpu_vm(w, vm, &guessed);
     text = xasprintf("; CPU %s and %s%s", of[0] ? of[0] : "not known", of[1] ? of[1] : "not known",
-                     guessed ? " (the VM by its vCPUs)" : "");
+                     guessed ? " (the VM was never measured: its part of what its host uses)" : "");
     free(of[0]);
     free(of[1]);
     return text;

@@ -13,7 +13,7 @@ static int64_t pick(const struct cpu_figures *f, int by)
         v = in_order[i];
     for (int i = by - 1; v < 0 && i >= 0; i--)
         v = in_order[i];
-    return v;
+    return v < 0 ? f->now_mcpu : v; /* so young that it has no mean yet */
 }
 
 /* The forecast counts for its share, less the more it was wrong. */
@@ -48,12 +48,35 @@ bool plan_cpu_measured(const struct plan_world *w)
     return false;
 }
 
+/* What its host uses and nobody there accounts for, shared among those that were never measured: were it
+ * all of their vCPUs, a cool host with a guest that just started would be the hottest. */
+static int64_t guess(const struct plan_world *w, int vm)
+{
+    int host = w->s->vms[vm].host;
+    int64_t most = w->s->vms[vm].v->vcpus > 0 ? w->s->vms[vm].v->vcpus * 1000 : 0, n = 0;
+    int64_t left = plan_cpu_known(w, host) ? figure(w, w->s->hosts[host].cpu) : -1;
+    int64_t other = plan_cpu_known(w, host) ? figure(w, w->s->hosts[host].other) : -1;
+    if (left < 0)
+        return most;
+    left -= other > 0 ? other : 0;
+    for (size_t i = w->by_host_start[host]; i < w->by_host_start[host + 1]; i++) {
+        int k = w->by_host[i];
+        if (w->s->vms[k].host != host || !plan_counts(w->s, k))
+            continue;
+        int64_t v = figure(w, w->s->vms[k].cpu);
+        n += v < 0;
+        left -= v > 0 ? v : 0;
+    }
+    left = left > 0 && n ? left / n : 0;
+    return left < most ? left : most;
+}
+
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed)
 {
     int64_t v = plan_counts(w->s, vm) ? figure(w, w->s->vms[vm].cpu) : 0;
     if (ret_guessed)
         *ret_guessed = v < 0;
-    return v >= 0 ? v : w->s->vms[vm].v->vcpus > 0 ? w->s->vms[vm].v->vcpus * 1000 : 0;
+    return v >= 0 ? v : guess(w, vm);
 }
 
 int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm)

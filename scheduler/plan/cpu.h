@@ -1,6 +1,6 @@
 /* scheduler/plan/cpu.h: CPU load as plans for load count it.   PURE.   Inside the planner only.
  * Purpose  Measured where agents measure, by the figure that the policy names (balance.load); of a VM
- *          that was never measured its vCPUs, as if all were busy. A VM's load goes with it: a host
+ *          that was never measured its part of what its host uses beside those that were. A VM's load goes with it: a host
  *          carries what no VM uses there, and its VMs.
  * Mixed    as soon as one host that is up has fresh figures, the plan is a measured one, and hosts
  *          without are neither idle nor busy: they take part in no term of CPU and take VMs for other
@@ -18,7 +18,7 @@ enum { PLAN_CPU_MARGIN_PPM = 50000 };
 /* Is this a measured plan? Else CPU load is vCPUs. */
 bool plan_cpu_measured(const struct plan_world *w);
 bool plan_cpu_known(const struct plan_world *w, int host);
-/* Of a VM that counts; *ret_guessed (may be NULL): it is its vCPUs. */
+/* Of a VM that counts; *ret_guessed (may be NULL): it was never measured. */
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed);
 /* What it rarely exceeds: the 95th percentile of a day, where that is known. */
 int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm);

@@ -151,7 +151,8 @@ static void nobody_knows_anything(void **state)
     fleet_done(&f);
 }
 
-/* A VM that was never measured counts as if all its vCPUs were busy, and the plan says so. */
+/* VMs that were never measured share what their host uses and nobody else there accounts for; as many vCPUs
+ * as they have, but no more. The plan says that it guesses. */
 static void a_guess_is_called_one(void **state)
 {
     (void)state;
@@ -159,13 +160,36 @@ static void a_guess_is_called_one(void **state)
     hot_cold(&f);
     for (int i = 0; i < 4; i++) {
         f.s.vms[i].cpu = NULL;
-        f.vms[i].vcpus = 3;
+        f.vms[i].vcpus = 8;
     }
+    busy[0] = ALIKE(12500);
     struct plan p = make(&f, GOAL_RELIEVE);
     assert_int_equal(p.before.cpu_guessed, 4);
     assert_int_equal(p.before.cpu_max_ppm, 12500 * 1000 / 16);
     assert_true(p.n_moves >= 1);
-    assert_non_null(strstr(p.moves[0].why, "(the VM by its vCPUs)"));
+    assert_non_null(strstr(p.moves[0].why, "(the VM was never measured: its part of what its host uses)"));
+    plan_done(&p);
+    for (int i = 0; i < 4; i++)
+        f.vms[i].vcpus = 1;
+    p = make(&f, GOAL_REPAIR);
+    assert_int_equal(p.before.cpu_max_ppm, 4500 * 1000 / 16);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* Its first reading counts before it has a mean. */
+static void a_reading_is_better_than_a_guess(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    hot_cold(&f);
+    for (int i = 0; i < 4; i++) {
+        used[i] = (struct cpu_figures){100, -1, -1, -1, -1, -1, -1};
+        f.vms[i].vcpus = 8;
+    }
+    struct plan p = make(&f, GOAL_REPAIR);
+    assert_int_equal(p.before.cpu_guessed, 0);
+    assert_int_equal(p.before.cpu_max_ppm, 900 * 1000 / 16);
     plan_done(&p);
     fleet_done(&f);
 }
@@ -320,6 +344,7 @@ int main(void)
         cmocka_unit_test(unknown_is_not_idle),
         cmocka_unit_test(nobody_knows_anything),
         cmocka_unit_test(a_guess_is_called_one),
+        cmocka_unit_test(a_reading_is_better_than_a_guess),
         cmocka_unit_test(moves_under_way_count_where_they_lead),
         cmocka_unit_test(the_policy_names_the_figure),
         cmocka_unit_test(the_forecast_weighs_as_told),
