@@ -67,7 +67,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
-.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo lab-up lab-down lab-shell layers mutate-core mutate-verify lint format deps \
+.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo demo-balance lab-up lab-down lab-shell layers mutate-core mutate-verify lint format deps \
         clean bench-agents bench-balance bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-roadef bench-sim bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
@@ -183,6 +183,10 @@ demo: ## drain a real host of 8 VMs, from nothing, under 6 minutes (KEEP=1 leave
 	@deploy/deps.sh
 	@$(MAKE) -s -j$$(nproc) all
 	@tests/lab/demo
+demo-balance: ## a hot host is relieved by schedule, from nothing, under 4 minutes (KEEP=1 leaves the lab up)
+	@deploy/deps.sh
+	@$(MAKE) -s -j$$(nproc) all
+	@tests/lab/demo-balance
 bench-plan: $(B)/bench/plan ## time of the planner on large fleets; draws build/plain/bench/plan-growth.svg
 	@$< | tee $(B)/bench/plan.out
 	@tests/bench/plan-growth <$(B)/bench/plan.out >$(B)/bench/plan-growth.svg

@@ -15,7 +15,7 @@ from . import drover, guest, where
 from .env import LabError, read, run, tail, wait_until, write
 from .host import Host
 
-ENDED = {"done", "partly", "refused", "cancelled", "failed", "planned"}
+ENDED = {"done", "partly", "refused", "cancelled", "failed", "planned", "expired"}
 
 
 class Failed(AssertionError):
