@@ -77,6 +77,7 @@
     X(R_YIELDED, "yielded", "a drain or a home-coming goes first")                                 \
     X(R_COOLDOWN, "cooldown", "it moved a short while ago")                                        \
     X(R_BUDGET, "budget", "it was moved today as much as policy allows")                           \
+    X(R_LEFT_LATELY, "left_lately", "a balance run moved it away from there within a day")         \
     X(R_CONTESTED, "contested", "somebody moves it away from where Drover puts it")                \
     X(R_WINDOW, "window", "the window in which moves may start has closed")
 

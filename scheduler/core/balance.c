@@ -66,6 +66,8 @@ void balance_hold_back(const struct core *c, struct run_slot *r)
             shape_init(&reason_shape, &why);
             if (vm_active(v->vm.state) && vm_held_back(c, v, &why))
                 run_refuse(r, v->vm.uuid, NULL, &why, false);
+            else if (vm_active(v->vm.state))
+                vm_not_back(c, v, r);
             shape_done(&reason_shape, &why);
         }
 }
@@ -84,10 +86,12 @@ static void count_refused(struct refused **list, size_t *n, int code, const char
         *(char **)vec_add(&at->some, &at->n_some) = xstrdup(name);
 }
 
-static const struct refusal *refusal_of(const struct run_slot *r, const char *uuid)
+/* host NULL: of the VM itself. */
+static const struct refusal *refusal_of(const struct run_slot *r, const char *uuid,
+                                        const char *host)
 {
     for (size_t i = 0; i < r->n_refusals; i++)
-        if (!r->refusals[i].host && str_eq(r->refusals[i].vm, uuid))
+        if (str_eq(r->refusals[i].host, host) && str_eq(r->refusals[i].vm, uuid))
             return &r->refusals[i];
     return NULL;
 }
@@ -98,7 +102,7 @@ static void note_vms(const struct core *c, struct run_slot *r, const struct snap
     for (size_t i = 0; i < s->n_vms; i++) {
         const struct vm *v = s->vms[i].v;
         struct reason why;
-        const struct refusal *no = refusal_of(r, v->uuid);
+        const struct refusal *no = refusal_of(r, v->uuid, NULL);
         shape_init(&reason_shape, &why);
         if (!vm_active(v->state))
             continue;
@@ -111,14 +115,20 @@ static void note_vms(const struct core *c, struct run_slot *r, const struct snap
 }
 
 /* Hosts that were no choice for this move, by reason. */
-static void note_hosts(struct move_slot *m, const struct snapshot *s, const struct plan_index *x,
-                       const struct plan_move *p)
+static void note_hosts(const struct run_slot *r, struct move_slot *m, const struct snapshot *s,
+                       const struct plan_index *x, const struct plan_move *p)
 {
     for (int h = 0; h < (int)s->n_hosts; h++) {
         struct reason why;
+        if (h == p->to || h == s->vms[p->vm].host)
+            continue;
+        const char *host = s->hosts[h].h->name;
+        const struct refusal *no = refusal_of(r, m->m.vm, host);
         shape_init(&reason_shape, &why);
-        if (h != p->to && h != s->vms[p->vm].host && !plan_allows_from(x, p->vm, h, &why))
-            count_refused(&m->m.refused, &m->m.n_refused, why.code, s->hosts[h].h->name);
+        if (!plan_allows_from(x, p->vm, h, &why))
+            count_refused(&m->m.refused, &m->m.n_refused, why.code, host);
+        else if (no)
+            count_refused(&m->m.refused, &m->m.n_refused, no->why.code, host);
         shape_done(&reason_shape, &why);
     }
 }
@@ -181,7 +191,7 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
     run_create_moves(c, r, s, p);
     struct plan_index *x = fleet_index(c, s);
     for (size_t i = first; i < r->n_moves; i++)
-        note_hosts(r->moves[i], s, x, &p->moves[i - first]);
+        note_hosts(r, r->moves[i], s, x, &p->moves[i - first]);
     plan_index_free(x);
     if (r->run.dry_run) {
         run_end(c, r, RUN_PLANNED, "%zu move%s planned; nothing was changed", p->n_moves,

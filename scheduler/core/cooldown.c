@@ -1,6 +1,7 @@
 /* Whom balance runs leave alone for a while: who has moved, or was moved, a short while ago, or as often
  * today as the policy allows. Nothing is kept for that: the moves themselves tell, also after a restart.
- * Drains count, and are not held back: an operator asked for them. */
+ * Drains count, and are not held back: an operator asked for them. What a balance run took away from a
+ * host, none brings back there within a day: load that sways between two hosts would move it for ever. */
 #include "scheduler/core/internal.h"
 
 #define DAY_US (INT64_C(24) * 3600 * SEC)
@@ -75,6 +76,25 @@ static bool is_contested(const struct core *c, const struct vm_slot *v, struct r
     cleanup(freep) char *have = xasprintf("left alone until %s", fmt_rfc3339(t, until));
     reason_set(ret, R_CONTESTED, NULL, NULL, NULL, have, "find out who moves it back");
     return true;
+}
+
+void vm_not_back(const struct core *c, const struct vm_slot *v, struct run_slot *r)
+{
+    char t[FMT_BYTES];
+    for (const struct move_slot *m = lookup_get(&c->moved, v->vm.uuid); m; m = m->before) {
+        const struct run_slot *of = run_find(c, m->m.run);
+        if (m->m.state != JOB_DONE || !of || of->run.kind != RUN_BALANCE ||
+            m->m.ended_wall_us <= c->wall_us - DAY_US || str_eq(m->m.from, v->host->rec.name))
+            continue;
+        struct reason why;
+        shape_init(&reason_shape, &why);
+        cleanup(freep) char *have =
+            xasprintf("it left that host at %s", fmt_rfc3339(t, m->m.ended_wall_us));
+        reason_set(&why, R_LEFT_LATELY, m->m.from, NULL, NULL, have,
+                   "wait until a day has passed since then");
+        run_refuse(r, v->vm.uuid, m->m.from, &why, false);
+        shape_done(&reason_shape, &why);
+    }
 }
 
 bool vm_held_back(const struct core *c, const struct vm_slot *v, struct reason *ret)

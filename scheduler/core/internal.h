@@ -445,6 +445,8 @@ void request_check_answer(struct core *c, const struct ask *a, const struct msg 
 int64_t vm_contested_until(const struct core *c, const char *uuid, const char *on);
 /* cooldown.c: do balance runs leave it alone for now? Fills *ret (owned). */
 bool vm_held_back(const struct core *c, const struct vm_slot *v, struct reason *ret);
+/* Hosts that it left by a balance move within a day are refused to the run. */
+void vm_not_back(const struct core *c, const struct vm_slot *v, struct run_slot *r);
 /* label.c */
 void label_do(struct core *c, int64_t id, const struct request *req);
 void label_answer(struct core *c, const struct ask *a, const struct msg *m);

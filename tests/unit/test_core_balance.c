@@ -154,17 +154,66 @@ static void who_moved_is_left_alone(void **state)
     assert_false(refused(core_run(f.core, run), "cooldown"));
 }
 
-static void the_budget_of_pauses_holds(void **state)
+static void policy_without_cooldown(int64_t pause_us)
 {
-    (void)state;
     struct policy p;
     struct core_effects fx = {0};
     policy_default(&p);
     p.balance.cooldown_us = 0;
-    p.budget.pause_per_vm_per_day_us = MSEC;
+    p.budget.pause_per_vm_per_day_us = pause_us;
     core_step(f.core, &(struct core_event){.type = CEV_POLICY, .now_us = f.now_us, .policy = &p},
               &fx);
     core_effects_done(&fx);
+}
+
+static int64_t planned_moves(void)
+{
+    int64_t run = balance((struct request){.dry_run = true});
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    return core_run(f.core, run)->vms;
+}
+
+/* Nobody but VMs that left h1 could come there; also asked of a core that has just been started. */
+static void back_after(bool drained)
+{
+    policy_without_cooldown(0);
+    struct request drain = {.verb = VERB_DRAIN, .host = f.hosts[0].host.name};
+    int64_t run = drained ? fleet_request(&f, &drain) : balance((struct request){0});
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_not_equal(moved(), 0);
+    drain.verb = VERB_RESUME;
+    fleet_request(&f, &drain);
+    for (int i = 0; i < f.n_vms; i++)
+        if (f.vms[i].on == 0)
+            f.vms[i].vm.state = VM_SHUTOFF;
+    f.vms[4].vm.job = VM_JOB_OTHER;
+    fleet_report(&f, 0);
+    fleet_report(&f, 1);
+    assert_int_equal(planned_moves() > 0, drained);
+    fleet_restart_core(&f);
+    policy_without_cooldown(0);
+    fleet_run(&f, 20 * SEC);
+    assert_int_equal(planned_moves() > 0, drained);
+    fleet_run(&f, INT64_C(24) * 3600 * SEC);
+    assert_true(planned_moves() > 0);
+}
+
+static void no_vm_goes_back_within_a_day(void **state)
+{
+    (void)state;
+    back_after(false);
+}
+
+static void what_a_drain_took_away_may_come_back(void **state)
+{
+    (void)state;
+    back_after(true);
+}
+
+static void the_budget_of_pauses_holds(void **state)
+{
+    (void)state;
+    policy_without_cooldown(MSEC);
     int64_t run = balance((struct request){0});
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
     run = balance((struct request){.dry_run = true});
@@ -213,6 +262,8 @@ int main(void)
         T(a_drain_goes_first),
         T(odd_requests_are_refused),
         T(who_moved_is_left_alone),
+        T(no_vm_goes_back_within_a_day),
+        T(what_a_drain_took_away_may_come_back),
         T(the_budget_of_pauses_holds),
         T(only_a_waiting_plan_is_applied),
     };
