@@ -441,17 +441,8 @@ static int started(struct cli *c, const struct reply *r, const struct drain_opts
         tell_joined(c, r);
     if (d->req.dry_run)
         return report_dry(c, r->run, d);
-    if (d->detach) {
-        cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it",
-                 (long long)r->run, (long long)r->run);
-        if (out_is_data(c)) {
-            cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
-            out_data(c, j, NULL);
-        } else {
-            text_line(c->out, "run/%lld", (long long)r->run);
-        }
-        return X_DONE;
-    }
+    if (d->detach)
+        return run_left_alone(c, r);
     struct follow_opts follow = {.timeout_us = d->timeout_us, .hint = true};
     return run_follow_and_report(c, r->run, &follow);
 }

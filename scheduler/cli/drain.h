@@ -26,5 +26,7 @@ void drain_opts_done(struct drain_opts *o);
 int request_post(struct cli *c, const struct request *req, struct reply *ret, struct err *e);
 /* A reply without a run: its message and its exit code. */
 int reply_print(struct cli *c, const struct reply *r);
+/* What --detach prints of a run that was created. */
+int run_left_alone(struct cli *c, const struct reply *r);
 /* Follow a run, print its answer in the wanted format. Exit code of the run, or of the following. */
 int run_follow_and_report(struct cli *c, int64_t id, const struct follow_opts *o);

@@ -103,12 +103,8 @@ static int started(struct cli *c, const struct reply *r, const struct rebalance 
         cli_note(c, "%s; options given now do not change it", r->message);
     if (b->req.dry_run)
         return report_dry(c, r->run, b);
-    if (b->detach) {
-        cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it",
-                 (long long)r->run, (long long)r->run);
-        text_line(c->out, "run/%lld", (long long)r->run);
-        return X_DONE;
-    }
+    if (b->detach)
+        return run_left_alone(c, r);
     struct follow_opts follow = {.timeout_us = b->timeout_us, .hint = true};
     return run_follow_and_report(c, r->run, &follow);
 }

@@ -40,6 +40,19 @@ int reply_print(struct cli *c, const struct reply *r)
     return X_DONE;
 }
 
+int run_left_alone(struct cli *c, const struct reply *r)
+{
+    cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it", (long long)r->run,
+             (long long)r->run);
+    if (out_is_data(c)) {
+        cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
+        out_data(c, j, NULL);
+    } else {
+        text_line(c->out, "run/%lld", (long long)r->run);
+    }
+    return X_DONE;
+}
+
 int run_follow_and_report(struct cli *c, int64_t id, const struct follow_opts *o)
 {
     struct run_view v;

@@ -57,6 +57,10 @@ static void a_run_is_asked_for_and_followed(void **state)
     fake_run(&o, partly, "apply run/42", false, NULL);
     contains(fake_log, "\"verb\":\"apply\"");
     contains(fake_log, "\"run\":42");
+    fake_run(&o, script, "balance --detach", false, NULL);
+    assert_string_equal(o.out, "run/42\n");
+    fake_run(&o, script, "balance --detach -o json", false, NULL);
+    contains(o.out, "\"run\": 42");
     outcome_done(&o);
 }
 

@@ -1,0 +1,87 @@
+"""Balance runs: a hot host is relieved by schedule, and nothing moves when nothing is gained; drains and other hands go first."""
+import time
+
+from lablib.env import wait_until
+from lablib.scenario import ENDED
+
+RELIEF = """version: 1
+balance: {schedule: "* * * * *", mode: relieve, imbalance: 10%, sustained: 1, approve: auto, max_moves: 3, cooldown: 30m}
+"""
+EVEN = """version: 1
+balance: {mode: balance, imbalance: 1%, min_gain: 1%, weights: {cpu: 0, memory: 1}, cooldown: none}
+"""
+INTERVAL = 60
+
+
+def balance_runs(s):
+    return [r for r in s.json("runs")["runs"] if r["kind"] == "balance"]
+
+
+def scenario_relieves_by_schedule(s):
+    """Four of ten guests burn CPU on one host: within two looks it is relieved by at most three moves; the next look moves nothing."""
+    hot = [f"hot-{i}" for i in range(4)]
+    cool = {f"cool-{i}": f"h{2 + i // 2}" for i in range(6)}
+    s.guests(*[{"name": n, "host": "h1", "fill": 24, "burn": 35} for n in hot],
+             *[{"name": n, "host": h, "fill": 24} for n, h in cool.items()])
+    wait_until("all guests to be measured", 60, lambda: all(
+        "now_mcpu" in v.get("cpu", {}) for v in s.vms().values()), pause=0.5)
+    known = {r["id"] for r in balance_runs(s)}
+    s.policy(RELIEF)
+    start = time.monotonic()
+
+    def new():
+        return [r for r in balance_runs(s) if r["id"] not in known]
+    run = wait_until("a run to have ended", 2 * INTERVAL + 60, lambda: next(
+        (r for r in new() if r["state"] in ENDED), None), pause=0.5)
+    took = time.monotonic() - start
+    view = s.run_view(run["id"])
+    moves = view["moves"]
+    s.expect(run["state"] == "done" and 1 <= len(moves) <= 3, f"{run['message']}\n{s.moves_text(view)}")
+    s.expect(took < 2 * INTERVAL + 45, f"it took {took:.0f} s")
+    s.expect(view["run"].get("actor") == "schedule", view["run"].get("actor"))
+    for m in moves:
+        s.expect(m["from"] == "h1" and m["vm_name"] in hot and m["state"] == "done", m)
+        s.assert_on(m["vm_name"], m["to"])
+    before, after = view["run"]["before"], view["run"]["planned"]
+    s.expect(before["measured"] and after["cpu_max_ppm"] < before["cpu_max_ppm"], f"{before} {after}")
+    why = s.drover("runs", str(run["id"]), "--why").stdout
+    s.expect_in("CPU", why, "runs --why")
+    s.expect_in(f"run/{run['id']}", s.drover("explain", moves[0]["vm_name"]).stdout, "explain")
+
+    # The next look: what moved is left alone, and nothing is too much.
+    minute = int(time.time() // 60)
+    wait_until("the next look", INTERVAL + 30, lambda: time.time() > (minute + 1) * 60 + 4, pause=0.5)
+    s.expect(len(new()) == 1, f"it went on moving: {[r['message'] for r in new()]}")
+    s.policy("version: 1\n")
+    s.beats(*hot, *cool)
+
+
+def scenario_others_go_first(s):
+    """A drain interrupts a balance run; a VM that another hand moves meanwhile is not moved again."""
+    names = [f"vm-{i}" for i in range(6)]
+    s.guests(*[{"name": n, "host": "h1", "mem": 256, "fill": 180} for n in names])
+    s.policy(EVEN)
+
+    def begin():
+        run_id = s.json("balance", "--parallel", "1", "--detach")["run"]
+        s.wait_copying(run_id)
+        return run_id
+    first = begin()
+    drain = s.start_drain("h4")
+    view = s.wait_run(first, "partly")
+    s.expect_in(f"run/{drain} (drain of host/h4) goes first", s.journal(first), "the journal of the balance run")
+    s.expect(all(m["state"] in ("done", "cancelled") for m in view["moves"]), s.moves_text(view))
+    s.wait_run(drain, "done")
+    s.drover("resume", "h4")
+
+    second = begin()
+    waits = [m["vm_name"] for m in s.run_view(second)["moves"] if m["state"] == "queued"][-1]
+    s.virsh("h1", f"migrate --live --p2p --persistent --undefinesource --tls {waits} qemu+tls://h4/system")
+    view = s.wait_run(second, ("done", "partly"))
+    s.expect_in(f"vm/{waits}: it left h1, not by Drover; it is on h4", s.journal(second), "the journal")
+    s.assert_on(waits, "h4")
+    state = {m["vm_name"]: m["state"] for m in view["moves"]}
+    s.expect(state.pop(waits) == "cancelled" and "done" in state.values(), s.moves_text(view))
+    place = s.place(*names)
+    s.expect(len(set(place.values())) >= 3, f"{place}")
+    s.beats(*names)
