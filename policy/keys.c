@@ -111,6 +111,8 @@ static const struct key balance_keys[] = {
     {"weights", KT_SECTION, .sub = &weight_set, .doc = "What load is made of."},
     {"approve", KT_ENUM, AT(balance.approve), NAMES(approve_names),
      .doc = "Whether a scheduled plan waits for an operator."},
+    {"ceph_pause", KT_ENUM, AT(balance.ceph_pause), NAMES(ceph_pause_names),
+     .doc = "Of what balance runs wait until Ceph is well; each word is the one before, and more."},
     {"mode", KT_ENUM, AT(balance.mode), NAMES(balance_mode_names), .doc = "What a run is after."},
     {"load", KT_ENUM, AT(balance.load), NAMES(balance_load_names),
      .doc = "Which figure of CPU load counts: means, the 95th percentile, or vCPUs."},

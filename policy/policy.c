@@ -15,6 +15,7 @@ const char *const balance_load_names[5] = {"5m", "1h", "24h", "p95", "reserved"}
 const char *const balance_mode_names[5] = {"repair-rules", "relieve", "balance", "make-room",
                                            "consolidate"};
 const char *const approve_names[2] = {"manual", "auto"};
+const char *const ceph_pause_names[4] = {"never", "error", "slow-ops", "recovery"};
 const char *const rule_kind_names[RULE_KINDS] = {"anti_affinity",    "affinity", "host_required",
                                                  "host_forbidden",   "max_vms",  "exclude",
                                                  "maintenance_only", "spread",   "host_preferred"};
@@ -54,6 +55,7 @@ void policy_default(struct policy *p)
                     .weight_cpu = 1,
                     .weight_mem = 1,
                     .approve = APPROVE_MANUAL,
+                    .ceph_pause = CEPH_PAUSE_SLOW,
                     .load = LOAD_5M,
                     .forecast_ppm = 0, /* two days of measuring before it says anything */
                     .mode = BALANCE_EVEN},

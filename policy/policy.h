@@ -27,6 +27,13 @@ enum balance_mode {
 };
 /* Which figure of CPU load counts; RESERVED: vCPUs, whatever is measured. In the order of the figures. */
 enum balance_load { LOAD_5M, LOAD_1H, LOAD_24H, LOAD_P95, LOAD_RESERVED };
+/* Of what balancing waits for Ceph: each is the one before, and more. */
+enum ceph_pause {
+    CEPH_PAUSE_NEVER,
+    CEPH_PAUSE_ERROR,    /* HEALTH_ERR */
+    CEPH_PAUSE_SLOW,     /* slow operations */
+    CEPH_PAUSE_RECOVERY, /* data that is recovered or moved */
+};
 enum approve { APPROVE_MANUAL, APPROVE_AUTO };
 extern const char *const on_blocked_names[4];
 extern const char *const drain_order_names[3];
@@ -34,6 +41,7 @@ extern const char *const transport_names[2];
 extern const char *const balance_mode_names[5];
 extern const char *const balance_load_names[5];
 extern const char *const approve_names[2];
+extern const char *const ceph_pause_names[4];
 
 /* Which VMs or hosts: every given part must match (labels: all of them; names: any pattern). */
 struct selector {
@@ -115,6 +123,7 @@ struct policy {
         int64_t weight_cpu, weight_mem;
         int approve, mode; /* enum approve, enum balance_mode */
         int load;          /* enum balance_load */
+        int ceph_pause;    /* enum ceph_pause */
         int64_t busy_ppm; /* CPU use above which a host is relieved; 0: by imbalance */
         int64_t forecast_ppm; /* share of the forecast in it; 0: none is made */
     } balance;

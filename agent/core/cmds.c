@@ -109,6 +109,8 @@ static int64_t term_of(const struct msg *m)
         return ((const struct census *)m->body)->term;
     case MSG_SEND_XML:
         return ((const struct send_xml *)m->body)->term;
+    case MSG_ASK_CEPH:
+        return ((const struct ask_ceph *)m->body)->term;
     default:
         return 0;
     }
@@ -354,6 +356,14 @@ void cmds_failure(const struct msg *m, const char *code, const char *error, bool
         struct counted *out = cmds_body(MSG_COUNTED);
         out->error = xstrdup(error);
         ret->type = MSG_COUNTED;
+        ret->body = out;
+        return;
+    }
+    case MSG_ASK_CEPH: {
+        struct ceph_told *out = cmds_body(MSG_CEPH_TOLD);
+        out->code = xstrdup(code);
+        out->error = xstrdup(error);
+        ret->type = MSG_CEPH_TOLD;
         ret->body = out;
         return;
     }

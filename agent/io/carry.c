@@ -42,6 +42,21 @@ static void ask_ceph(const struct carry *c, const struct disk *disks, size_t n_d
     *ret_n = n;
 }
 
+static void ask_health(const struct carry *c, const struct ask_ceph *in, struct ceph_told *out)
+{
+    struct err e = {0};
+    char *key = NULL;
+    if (hv_secret_key(c->hv, &in->disk, &key, &e) < 0) {
+        out->code = xstrdup(e.code == -ENOTCONN ? "libvirt_down" : "secret");
+        out->error = xstrdup(e.msg);
+        return;
+    }
+    rbd_client_health(c->rbd, &in->disk, key, out);
+    if (key)
+        explicit_bzero(key, strlen(key));
+    free(key);
+}
+
 static void check_one(const struct carry *c, const struct vm *v, bool as_source,
                       struct verdict *ret)
 {
@@ -179,7 +194,7 @@ void carry_out(const struct carry *c, const struct msg *m, struct msg *ret)
     } answers[] = {
         {MSG_CHECK_VMS, MSG_VMS_CHECKED}, {MSG_CHECK_HOST, MSG_HOST_CHECKED},
         {MSG_MIGRATE, MSG_MIGRATED},      {MSG_PROBE, MSG_PROBED},
-        {MSG_CENSUS, MSG_COUNTED},
+        {MSG_CENSUS, MSG_COUNTED},        {MSG_ASK_CEPH, MSG_CEPH_TOLD},
     };
     *ret = (struct msg){.re = m->id, .type = MSG_DONE};
     for (size_t i = 0; i < ARRAY_LEN(answers); i++)
@@ -198,6 +213,9 @@ void carry_out(const struct carry *c, const struct msg *m, struct msg *ret)
         break;
     case MSG_CENSUS:
         hv_census(c->hv, ret->body);
+        break;
+    case MSG_ASK_CEPH:
+        ask_health(c, m->body, ret->body);
         break;
     default:
         carry_done(c, m, ret->body);

@@ -100,6 +100,9 @@ static void log_result(const struct msg *cmd, const struct msg *result)
     } else if (result->type == MSG_COUNTED) {
         ok = ((const struct counted *)result->body)->ok;
         error = ((const struct counted *)result->body)->error;
+    } else if (result->type == MSG_CEPH_TOLD) {
+        ok = ((const struct ceph_told *)result->body)->ok;
+        error = ((const struct ceph_told *)result->body)->error;
     }
     log_line(ok ? level_of(cmd) : LOG_WARN,
              "msg=\"command ended\" command=%s job=%" PRId64 " vm=%s ok=%s error=\"%s\"",

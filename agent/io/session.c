@@ -162,7 +162,7 @@ static bool is_command(enum msg_type t)
 {
     return t == MSG_CHECK_VMS || t == MSG_CHECK_PEER || t == MSG_CHECK_HOST || t == MSG_MIGRATE ||
            t == MSG_ABORT || t == MSG_TUNE || t == MSG_PROBE || t == MSG_TIDY || t == MSG_POWER ||
-           t == MSG_RELABEL || t == MSG_CENSUS;
+           t == MSG_RELABEL || t == MSG_CENSUS || t == MSG_ASK_CEPH;
 }
 
 static void on_frame(void *arg, struct conn *c, const char *text, size_t len)
@@ -220,7 +220,7 @@ static void on_open(void *arg, struct conn *c)
         .host = (char *)(uintptr_t)tls_self(a->tls)->name,
         .agent_version = (char *)(uintptr_t)DROVER_VERSION,
         .instance = a->instance, .boot_id = h->boot_id, .wall_us = clock_wall_us(),
-        .sends_xml = true,
+        .sends_xml = true, .tells_ceph = true,
     };
     send_body(s, MSG_HELLO, 0, &hello);
 }

@@ -20,6 +20,7 @@ struct pending {
     int64_t id;
     enum { WAITING, ANSWERED, HELPER_GONE } state;
     struct image_fact *fact;
+    struct ceph_told *health; /* NULL: not asked for */
     struct pending *next;
 };
 /* One helper process. Freed by its reader thread. */
@@ -84,6 +85,10 @@ static void take_answer(struct rbd_client *c, const char *text, size_t len)
     if (p && p->state == WAITING) {
         *p->fact = a.fact;
         memset(&a.fact, 0, sizeof(a.fact));
+        if (p->health) {
+            *p->health = a.health;
+            memset(&a.health, 0, sizeof(a.health));
+        }
         p->state = ANSWERED;
         pthread_cond_broadcast(&c->changed);
     }
@@ -276,6 +281,22 @@ void rbd_client_ask(struct rbd_client *c, const struct disk *disks, char *const 
         if (q[i].failed)
             rbd_fact_error(&disks[i], q[i].error.code == -ETIMEDOUT ? "ceph_timeout" : "ceph_error",
                            q[i].error.msg, &ret[i]);
+}
+
+void rbd_client_health(struct rbd_client *c, const struct disk *disk, char *key,
+                       struct ceph_told *ret)
+{
+    struct image_fact fact = {0};
+    struct question q = {.ask = {.health = true, .disk = *disk, .key = key, .conf = c->conf,
+                                 .timeout_us = c->timeout_us},
+                         .pending = {.fact = &fact, .health = ret}};
+    shape_init(&ceph_told_shape, ret);
+    ask_all(c, &q, 1);
+    if (q.failed) {
+        ret->code = xstrdup(q.error.code == -ETIMEDOUT ? "ceph_timeout" : "ceph_error");
+        ret->error = xstrdup(q.error.msg);
+    }
+    shape_done(&image_fact_shape, &fact);
 }
 
 char *rbd_client_conf_fsid(struct rbd_client *c, struct err *e)

@@ -25,6 +25,9 @@ void rbd_client_free(struct rbd_client *c);
 /* Ask about n disks at once; keys[i] is the cephx key of disks[i] or NULL. Fills ret[0..n) (owned). */
 void rbd_client_ask(struct rbd_client *c, const struct disk *disks, char *const *keys, size_t n,
                     struct image_fact *ret);
+/* How the cluster of this disk is. key: as above. Fills *ret (owned), whatever happens. */
+void rbd_client_health(struct rbd_client *c, const struct disk *disk, char *key,
+                       struct ceph_told *ret);
 /* The fsid that the host's own ceph.conf names. Gives; NULL with *e when it cannot be said. */
 char *rbd_client_conf_fsid(struct rbd_client *c, struct err *e);
 /* Is a helper running? For measurements and tests. 0 if none. */

@@ -7,12 +7,13 @@
 #include "lib/base/str.h"
 
 #define T struct rbd_ask
-SHAPE(rbd_ask_shape, T, SF_INT(T, id), SF_BOOL(T, conf_only), SF_OBJ(T, disk, &disk_shape),
+SHAPE(rbd_ask_shape, T, SF_INT(T, id), SF_BOOL(T, conf_only), SF_BOOL(T, health), SF_OBJ(T, disk, &disk_shape),
       {.name = "key", .kind = SK_STR, .off = offsetof(T, key), .secret = true}, SF_STR(T, conf),
       SF_INT(T, timeout_us));
 #undef T
 #define T struct rbd_answer
-SHAPE(rbd_answer_shape, T, SF_INT(T, id), SF_OBJ(T, fact, &image_fact_shape));
+SHAPE(rbd_answer_shape, T, SF_INT(T, id), SF_OBJ(T, fact, &image_fact_shape),
+      SF_OBJ(T, health, &ceph_told_shape));
 #undef T
 
 const char *rbd_error_token(int err)

@@ -12,12 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/model/model.h"
+#include "lib/base/err.h"
+#include "lib/wire/msg.h"
 
 /* One question. Encoded by rbd_ask_shape on the way to the helper. */
 struct rbd_ask {
     int64_t id;
     bool conf_only;      /* only: which fsid does conf name? The answer has fsid or ok=false */
+    bool health;         /* only: how is the cluster of disk? The answer has health */
     struct disk disk;
     char *key;           /* base64, NULL: no cephx */
     char *conf;          /* this host's ceph.conf */
@@ -26,10 +28,12 @@ struct rbd_ask {
 struct rbd_answer {
     int64_t id;
     struct image_fact fact;
+    struct ceph_told health;
 };
 extern const struct shape rbd_ask_shape, rbd_answer_shape;
 
 enum {
+    RBD_STATUS_BYTES = 8 << 20, /* of the monitors' own answer; a large cluster's has some 100 KiB */
     RBD_MSG_BYTES = 128 << 10,  /* one question or answer; a socket's default buffer holds it */
     RBD_WATCHERS_MAX = 64,      /* of one image; more is an error, never a shortened list */
     RBD_IDLE_S = 60,            /* then cluster handles, and the helper, go */
@@ -41,6 +45,11 @@ void rbd_conns_free(struct rbd_conns *c); /* no question may be under way */
 
 /* Fills *ret (owned, image_fact_shape). Never fails: ok=false has code (a reason token) and error. */
 void rbd_ask_fact(struct rbd_conns *c, const struct rbd_ask *ask, struct image_fact *ret);
+
+/* The same for the cluster's health: fills *ret (owned, ceph_told_shape). Never fails. */
+void rbd_ask_health(struct rbd_conns *c, const struct rbd_ask *ask, struct ceph_told *ret);
+/* What `ceph status --format json` says, into *ret (ok and owned). -EBADMSG: it is no such text. Pure. */
+int rbd_read_status(const char *text, size_t len, struct ceph_told *ret, struct err *e);
 
 /* The reason token for a negative errno of librados or librbd. Pure. */
 const char *rbd_error_token(int err);

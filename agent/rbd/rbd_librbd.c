@@ -216,3 +216,38 @@ void rbd_ask_fact(struct rbd_conns *c, const struct rbd_ask *ask, struct image_f
     }
     ret->ok = true;
 }
+
+/* Readable for everybody who may use an image: `profile rbd` grants reading of "mon". */
+static int read_health(rados_t cluster, struct ceph_told *ret, struct err *e)
+{
+    const char *cmd = "{\"prefix\": \"status\", \"format\": \"json\"}";
+    char *text = NULL, *said = NULL;
+    size_t len = 0, said_len = 0;
+    int r = rados_mon_command(cluster, &cmd, 1, NULL, 0, &text, &len, &said, &said_len);
+    if (r < 0)
+        err_set(e, r, "status: %s", r == -ETIMEDOUT ? "the monitors do not answer" : strerror(-r));
+    else if (len > RBD_STATUS_BYTES)
+        r = err_set(e, -EFBIG, "Ceph's status is too long");
+    else
+        r = rbd_read_status(text, len, ret, e);
+    rados_buffer_free(text);
+    rados_buffer_free(said);
+    return r;
+}
+
+void rbd_ask_health(struct rbd_conns *c, const struct rbd_ask *ask, struct ceph_told *ret)
+{
+    struct conn *conn = NULL;
+    const char *token = NULL;
+    struct err e = {0};
+    shape_init(&ceph_told_shape, ret);
+    int r = conns_get(c, ask, &conn, &token, &e);
+    if (r == 0) {
+        r = read_health(conn_cluster(conn), ret, &e);
+        conns_put(c, conn, r < 0 && r != -EPERM && r != -EACCES && r != -EBADMSG);
+    }
+    if (r == 0)
+        return;
+    ret->code = xstrdup(token ? token : rbd_error_token(r));
+    ret->error = xstrdup(e.msg);
+}

@@ -46,7 +46,13 @@ static void *serve_thread(void *arg)
         s->busy++;
         pthread_mutex_unlock(&s->lock);
         struct rbd_answer a = {.id = ask.id};
-        rbd_ask_fact(s->conns, &ask, &a.fact);
+        if (ask.health) {
+            rbd_fact_error(&ask.disk, NULL, NULL, &a.fact);
+            rbd_ask_health(s->conns, &ask, &a.health);
+        } else {
+            shape_init(&ceph_told_shape, &a.health);
+            rbd_ask_fact(s->conns, &ask, &a.fact);
+        }
         send_answer(s, &a);
         if (ask.key)
             explicit_bzero(ask.key, strlen(ask.key));

@@ -16,7 +16,7 @@ const char *const power_op_names[2] = {"shutdown", "start"};
 #define T struct hello
 SHAPE(hello_shape, T, SF_INT_REQ(T, proto_min), SF_INT_REQ(T, proto_max), SF_STR_REQ(T, host),
       SF_STR(T, agent_version), SF_STR_REQ(T, instance), SF_STR(T, boot_id), SF_INT(T, wall_us),
-      SF_BOOL(T, sends_xml));
+      SF_BOOL(T, sends_xml), SF_BOOL(T, tells_ceph));
 #undef T
 #define T struct welcome
 SHAPE(welcome_shape, T, SF_INT_REQ(T, proto), SF_INT_REQ(T, term), SF_INT_REQ(T, heartbeat_us),
@@ -118,6 +118,14 @@ SHAPE(xml_text_shape, T, SF_STR_REQ(T, digest), SF_STR(T, text));
 #undef T
 #define T struct xml_texts
 SHAPE(xml_texts_shape, T, SF_LIST(T, texts, &xml_text_shape));
+#undef T
+#define T struct ask_ceph
+SHAPE(ask_ceph_shape, T, SF_INT_REQ(T, term), SF_OBJ(T, disk, &disk_shape));
+#undef T
+#define T struct ceph_told
+SHAPE(ceph_told_shape, T, SF_BOOL_REQ(T, ok), SF_STR(T, code), SF_STR(T, error), SF_STR(T, fsid),
+      SF_STR(T, status), SF_STR(T, cause), SF_STR(T, slow), SF_INT(T, moving_pgs),
+      SF_INT(T, degraded), SF_INT(T, misplaced));
 #undef T
 #define T struct done
 SHAPE(done_shape, T, SF_INT(T, job), SF_INT(T, attempt), SF_BOOL_REQ(T, ok), SF_STR(T, code),

@@ -39,6 +39,8 @@ enum { WIRE_PROTO_MIN = 1, WIRE_PROTO_MAX = 1 };
     X(MSG_COUNTED, "counted", counted)                                                             \
     X(MSG_SEND_XML, "send_xml", send_xml)               /* S -> MSG_XML */                         \
     X(MSG_XML, "xml", xml_texts)                                                                   \
+    X(MSG_ASK_CEPH, "ask_ceph", ask_ceph)               /* S -> MSG_CEPH_TOLD */                   \
+    X(MSG_CEPH_TOLD, "ceph_told", ceph_told)                                                       \
     X(MSG_DONE, "done", done)                           /* A generic result */                     \
     X(MSG_BYE, "bye", bye)                              /* either, before closing: why */
 
@@ -57,6 +59,7 @@ struct hello {
     char *boot_id;
     int64_t wall_us;
     bool sends_xml; /* reports name XML by digest, and MSG_SEND_XML is answered; else: texts in reports */
+    bool tells_ceph; /* MSG_ASK_CEPH is answered */
 };
 struct welcome {
     int64_t proto, term;
@@ -239,6 +242,20 @@ struct xml_text {
 struct xml_texts {
     struct xml_text *texts; /* not all that were asked for, if they are long; at least one */
     size_t n_texts;
+};
+/* How well is the cluster that has this disk? Asked of its monitors as the VM's QEMU would ask. */
+struct ask_ceph {
+    int64_t term;
+    struct disk disk;
+};
+struct ceph_told {
+    bool ok;
+    char *code, *error;     /* a reason token, and why nothing is known */
+    char *fsid, *status;    /* "HEALTH_OK" */
+    char *cause;            /* the first error, or else the first warning, in Ceph's words; muted ones are not */
+    char *slow;             /* slow operations, in Ceph's words; NULL: none */
+    int64_t moving_pgs;     /* placement groups that recover or backfill, or are about to */
+    int64_t degraded, misplaced; /* objects */
 };
 struct done {
     int64_t job, attempt;

@@ -66,6 +66,9 @@ static void deliver(struct core *c, const struct ask *a, const struct msg *m)
     case ASK_XML:
         xml_answer(c, a, m);
         break;
+    case ASK_CEPH:
+        ceph_answer(c, a, m);
+        break;
     case ASK_CHECK_HOST:
     case ASK_CHECK_PEER_AB:
     case ASK_CHECK_PEER_BA:

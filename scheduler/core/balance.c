@@ -346,6 +346,14 @@ const char *balance_still_gains(struct core *c, struct run_slot *r)
     return why;
 }
 
+bool balance_waits(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    if (!schedule_allows(c, r) || !ceph_holds(c, r) || must_follow(c, r, m))
+        return false;
+    set_str(&m->m.note, r->run.message);
+    return true;
+}
+
 bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     struct left l;

@@ -223,6 +223,7 @@ void core_free(struct core *c)
     free(c->order);
     free(c->asks);
     free(c->look.said);
+    ceph_done(c);
     free(c->pending);
     policy_done(&c->policy);
     free(c);
@@ -336,6 +337,7 @@ static void on_agent_up(struct core *c, const struct core_event *ev)
         move_host_down(c, ev->host);
     }
     xml_agent_up(h, ev->sends_xml);
+    h->tells_ceph = ev->tells_ceph;
     c->version++;
 }
 
@@ -374,6 +376,7 @@ static void on_msg(struct core *c, const struct core_event *ev)
     case MSG_PROBED:
     case MSG_COUNTED:
     case MSG_XML:
+    case MSG_CEPH_TOLD:
     case MSG_DONE:
         ask_answered(c, h, ev->msg);
         break;
@@ -394,6 +397,7 @@ static void on_msg(struct core *c, const struct core_event *ev)
     case MSG_RELABEL:
     case MSG_CENSUS:
     case MSG_SEND_XML:
+    case MSG_ASK_CEPH:
     case MSG_BYE:
     case MSG_COUNT_:
         break; /* not for us: the session layer has refused it already */

@@ -23,7 +23,7 @@ extern const struct shape xml_names_shape;
 
 enum core_event_type {
     CEV_AGENT_UP,   /* host: authenticated, hello accepted; instance tells a restart from a reconnect;
-                     * sends_xml as in the hello */
+                     * sends_xml, tells_ceph as in the hello */
     CEV_AGENT_DOWN, /* host: its connection ended or fell silent */
     CEV_MSG,        /* host, msg: any frame after the hello */
     CEV_REQUEST,    /* request_id, request */
@@ -43,7 +43,7 @@ struct core_event {
     const struct request *request;
     struct policy *policy; /* CEV_POLICY: taken (moved out of, then zeroed) */
     const struct entry *note; /* CEV_NOTE */
-    bool sends_xml;           /* CEV_AGENT_UP */
+    bool sends_xml, tells_ceph; /* CEV_AGENT_UP */
     const struct xml_names *xml; /* CEV_XML_LACKS */
 };
 

@@ -146,6 +146,7 @@ static void on_done(struct core *c, const struct ask *a, const struct msg *msg, 
     case ASK_CHECK_PEER_AB:
     case ASK_CHECK_PEER_BA:
     case ASK_XML:
+    case ASK_CEPH:
         break;
     }
 }

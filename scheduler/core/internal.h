@@ -6,7 +6,8 @@
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
  *       a drain · balance.c balance runs · schedule.c when
  *       they begin · request.c operator verbs · label.c one of them · view.c
- *       queries · core.c dispatch · xml.c texts of the VMs' XML · pin.c a fleet read in pieces · lists.c
+ *       queries · core.c dispatch · xml.c texts of the VMs' XML · cephhealth.c
+ *       how well Ceph is · pin.c a fleet read in pieces · lists.c
  *       what is found without a search, and what is open.
  * Thread core only.   PURE. */
 #pragma once
@@ -34,6 +35,10 @@ enum { SETTLE_ROUNDS = 5, LOCK_ROUNDS = 4, GIVEN_UP_ROUNDS = 20, PLAN_ROUNDS = 6
 enum { XML_AT_ONCE = 4, XML_BATCH = 256 }; /* agents asked in one tick; digests in one question */
 #define XML_TIMEOUT_US (10 * SEC)      /* an agent has them in memory */
 #define XML_AGAIN_US (60 * SEC)
+#define CEPH_ASK_US (30 * SEC)
+#define CEPH_STALE_US (120 * SEC)      /* three further questions got no answer */
+#define CEPH_AHEAD_US (20 * SEC)       /* > the agent's own deadline for one question, 16 s */
+enum { CEPH_CLUSTERS_MAX = 16 };
 
 struct vm_rates { /* as last told; bytes/s up to 4 GB/s, UINT32_MAX unknown */
     uint32_t read, write, rx, tx;
@@ -54,6 +59,7 @@ struct host_slot {
     struct host_rec rec;
     bool connected, reported; /* reported: a full report came over this connection */
     bool sends_xml, lacks_xml; /* lacks_xml: a VM of it may */
+    bool tells_ceph;
     int64_t xml_after_us;
     char *instance;
     struct vm_slot **vms;
@@ -84,7 +90,7 @@ enum ask_for {
     ASK_HALT,                                  /* run: shut a blocked VM off, by the operator's word */
     ASK_CENSUS,
     ASK_CHECK_HOST, ASK_CHECK_PEER_AB, ASK_CHECK_PEER_BA, ASK_RELABEL, /* request */
-    ASK_XML,
+    ASK_XML, ASK_CEPH,
 };
 struct ask { /* a command whose answer is awaited */
     int64_t id;
@@ -128,6 +134,7 @@ struct run_slot {
     int64_t planning_since_us;
     int64_t held_version, hold_again_us; /* of a plan that waits */
     bool dirty; /* save it at the end of the step */
+    bool ceph_holds;          /* its moves wait for Ceph: said */
 };
 struct move_slot {
     struct move m;
@@ -167,6 +174,14 @@ struct pending { /* a request that is answered when the agents have */
     struct reply reply;
 };
 
+struct ceph_slot { /* one cluster, by the name under which VMs know it; cephhealth.c */
+    char *key;
+    struct ceph_told told; /* the last answer that was one, at told_us; 0: none yet */
+    int64_t told_us;
+    bool seen, asking, asked; /* in this round; now; ever, with an end */
+    bool unknown_said;
+};
+
 struct core {
     struct core_config cfg;
     struct policy policy;
@@ -204,6 +219,9 @@ struct core {
         int64_t policy, version; /* grows with each policy; of next_wall_us */
         char *said;
     } look;
+    struct ceph_slot *ceph;
+    size_t n_ceph, ceph_turn; /* whose agent is asked: the same, until it fails */
+    int64_t ceph_next_us;
     int64_t lead_us; /* from a move's turn to its first byte, as lately seen */
     int64_t next_seq, next_cmd, next_run, next_move, version;
     size_t keep_host, keep_vm; /* whose series is stored next */
@@ -296,6 +314,15 @@ void xml_agent_up(struct host_slot *h, bool sends_xml);
 void xml_tick(struct core *c);
 void xml_answer(struct core *c, const struct ask *a, const struct msg *m);
 
+/* cephhealth.c: balance runs wait while Ceph is not well */
+void ceph_refresh(struct core *c); /* ask, if the policy wants it and the last time is a while ago */
+void ceph_answer(struct core *c, const struct ask *a, const struct msg *m);
+/* Why balancing is to wait now. Gives; NULL: it is not. What is not known holds nothing up. */
+char *ceph_pauses(const struct core *c);
+/* Does no further move of this balance run begin for now? Says so once, and when it is over. */
+bool ceph_holds(struct core *c, struct run_slot *r);
+void ceph_done(struct core *c);
+
 /* pin.c: the facts of a VM or host are replaced; they are released, or go to who still reads them */
 void pin_release_vm(struct core *c, const struct vm_slot *s, struct vm *old); /* what s->vm was, or is */
 void pin_release_host(struct core *c, struct host *old); /* where the slot has them */
@@ -355,6 +382,8 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
                     const struct plan *p);
 /* Does the move still help? False: it, or all that is left, is dropped, and why is said. */
 bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m);
+/* It is held up for now, for Ceph is not well. */
+bool balance_waits(struct core *c, struct run_slot *r, struct move_slot *m);
 void balance_drop_all(struct core *c, struct run_slot *r, enum reason_code code, const char *why);
 void balance_failed(struct core *c, struct run_slot *r, struct move_slot *m);
 void balance_moved(struct core *c, struct run_slot *r, struct move_slot *m);

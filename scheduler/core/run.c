@@ -231,6 +231,8 @@ static void start_move(struct core *c, struct run_slot *r, struct move_slot *m)
     }
     if (!admit_now(c, &r->run, m))
         return;
+    if (r->run.kind == RUN_BALANCE && balance_waits(c, r, m))
+        return;
     if (!place_found(c, r, m) || (r->run.kind == RUN_BALANCE && !balance_admits(c, r, m)))
         return;
     if (!m->waits_for_checks)
@@ -434,6 +436,8 @@ void run_step(struct core *c, struct run_slot *r)
     }
     if (r->run.kind == RUN_BALANCE && r->run.state != RUN_CANCELLING && balance_yields(c, r))
         return;
+    if (r->run.kind == RUN_BALANCE && !r->run.dry_run)
+        ceph_refresh(c);
     if (r->run.state == RUN_PLANNING) {
         plan_step(c, r);
         if (r->run.state != RUN_RUNNING)

@@ -225,6 +225,8 @@ void schedule_tick(struct core *c)
     /* the clock was set back: the next time is nearer than it was */
     bool back = !first && c->wall_us < c->look.last_wall_us;
     c->look.last_wall_us = c->wall_us;
+    if (!first && c->look.next_wall_us - c->wall_us < CEPH_AHEAD_US)
+        ceph_refresh(c); /* what it says is to be there when the look is due */
     if (!first && !due && !back)
         return;
     int64_t late = c->wall_us - c->look.next_wall_us;
@@ -232,6 +234,7 @@ void schedule_tick(struct core *c)
     c->look.next_wall_us = schedule_next(s, c->wall_us, &next) ? next : INT64_MAX;
     if (!due || back || late > LATE_US)
         return;
+    cleanup(freep) char *ill = NULL;
     const struct run_slot *busy = balance_goes_after(c, NULL);
     busy = busy ? busy : balance_under_way(c);
     if (busy)
@@ -239,6 +242,8 @@ void schedule_tick(struct core *c)
     else if (!windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us,
                            NULL))
         look_says(c, "the window is closed");
+    else if ((ill = ceph_pauses(c)))
+        look_says(c, "waits: %s", ill);
     else
         look(c);
 }

@@ -191,6 +191,7 @@ static void on_hello(struct session *s, const struct msg *m)
     i->host = xstrdup(s->host);
     i->instance = xstrdup(h->instance ? h->instance : "");
     i->sends_xml = h->sends_xml;
+    i->tells_ceph = h->tells_ceph;
     push(s, i);
 }
 
@@ -199,7 +200,7 @@ static bool agents_may_say(enum msg_type t)
 {
     return t == MSG_REPORT || t == MSG_HEARTBEAT || t == MSG_PROGRESS || t == MSG_VMS_CHECKED ||
            t == MSG_HOST_CHECKED || t == MSG_MIGRATED || t == MSG_PROBED || t == MSG_COUNTED ||
-           t == MSG_XML || t == MSG_DONE;
+           t == MSG_XML || t == MSG_CEPH_TOLD || t == MSG_DONE;
 }
 
 static bool too_long(const char *text)

@@ -177,7 +177,8 @@ static void do_item(struct corethread *t, struct item *i)
         step(t, &(struct core_event){.type = CEV_AGENT_UP,
                                      .host = i->host,
                                      .instance = i->instance,
-                                     .sends_xml = i->sends_xml});
+                                     .sends_xml = i->sends_xml,
+                                     .tells_ceph = i->tells_ceph});
         break;
     case ITEM_AGENT_DOWN:
         step(t, &(struct core_event){.type = CEV_AGENT_DOWN, .host = i->host});

@@ -41,7 +41,7 @@ enum query {
 struct item {
     enum item_type type;
     char *host, *instance, *text;
-    bool sends_xml;       /* ITEM_AGENT_UP */
+    bool sends_xml, tells_ceph; /* ITEM_AGENT_UP */
     struct msg msg;
     struct xml_blobs xml; /* texts taken out of msg */
     uint64_t http;

@@ -215,6 +215,8 @@ void recorder_event(struct recorder *r, const struct core_event *ev)
         json_object_set_new(j, "instance", json_string(ev->instance));
     if (ev->sends_xml)
         json_object_set_new(j, "sends_xml", json_true());
+    if (ev->tells_ceph)
+        json_object_set_new(j, "tells_ceph", json_true());
     if (ev->xml)
         json_object_set_new(j, "body", codec_encode(&xml_names_shape, ev->xml));
     if (ev->msg) {

@@ -43,6 +43,38 @@ static void add_client(const struct sim *s, int host, int64_t client, struct cep
     ret->entity = xasprintf("client.%lld", (long long)client);
 }
 
+static bool denied(const struct sim_host *h, char **ret_code, char **ret_error)
+{
+    if (h->ceph == CEPH_WORKS)
+        return false;
+    *ret_code = xstrdup(h->ceph == CEPH_HANGS ? "ceph_timeout" : "ceph_auth");
+    *ret_error = xstrdup(h->ceph == CEPH_HANGS ? "no answer in 10 s" : "permission denied");
+    return true;
+}
+
+static const char *fsid_of(const struct sim_host *h)
+{
+    return h->facts.ceph_fsid ? h->facts.ceph_fsid : "7d6f8b0e-0000-4000-8000-000000000001";
+}
+
+void ceph_told(const struct sim *s, int host, struct ceph_told *ret)
+{
+    static const char *const words[] = {"HEALTH_OK", "HEALTH_ERR", "HEALTH_WARN", "HEALTH_WARN"};
+    static const char *const causes[] = {
+        NULL, "1 full osd(s)", "3 slow ops, oldest one blocked for 35 sec, osd.1 has slow ops",
+        "Degraded data redundancy: 340/12000 objects degraded (2.833%), 12 pgs degraded"};
+    const struct sim_host *h = &s->hosts[host];
+    ret->ok = !denied(h, &ret->code, &ret->error);
+    if (!ret->ok)
+        return;
+    ret->fsid = xstrdup(fsid_of(h));
+    ret->status = xstrdup(words[h->health]);
+    ret->cause = xstrdup(causes[h->health]);
+    ret->slow = xstrdup(h->health == HEALTH_SLOW ? causes[HEALTH_SLOW] : NULL);
+    ret->moving_pgs = h->health == HEALTH_RECOVERS ? 12 : 0;
+    ret->degraded = h->health == HEALTH_RECOVERS ? 340 : 0;
+}
+
 static void fact_of(struct sim *s, const struct sim_host *h, const struct disk *d,
                     const struct sim_vm *v, struct image_fact *f)
 {
@@ -51,14 +83,10 @@ static void fact_of(struct sim *s, const struct sim_host *h, const struct disk *
     f->pool = xstrdup(d->pool);
     f->ns = xstrdup(d->ns);
     f->image = xstrdup(d->image);
-    f->ok = h->ceph == CEPH_WORKS;
-    if (!f->ok) {
-        f->code = xstrdup(h->ceph == CEPH_HANGS ? "ceph_timeout" : "ceph_auth");
-        f->error = xstrdup(h->ceph == CEPH_HANGS ? "no answer in 10 s" : "permission denied");
+    f->ok = !denied(h, &f->code, &f->error);
+    if (!f->ok)
         return;
-    }
-    f->fsid =
-        xstrdup(h->facts.ceph_fsid ? h->facts.ceph_fsid : "7d6f8b0e-0000-4000-8000-000000000001");
+    f->fsid = xstrdup(fsid_of(h));
     f->pool_id = 2;
     f->image_id = xasprintf("id-%s-%s", d->pool ? d->pool : "", d->image ? d->image : "");
     f->features = 61; /* layering, exclusive-lock, object-map, fast-diff, deep-flatten */

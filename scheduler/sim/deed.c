@@ -215,6 +215,12 @@ static void set_ceph(struct sim *s, struct sim_host *h, const struct deed *d)
         blocklist(s, h);
         return;
     }
+    static const char *const health[] = {"ok", "err", "slow", "recovering"};
+    for (int i = 0; i < (int)ARRAY_LEN(health); i++)
+        if (str_eq(d->what, health[i])) {
+            h->health = i;
+            return;
+        }
     h->ceph = str_eq(d->what, "hang")   ? CEPH_HANGS
               : str_eq(d->what, "deny") ? CEPH_DENIES
                                         : CEPH_WORKS;

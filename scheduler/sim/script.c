@@ -251,7 +251,7 @@ static int d_cut(struct words *w, struct deed *d, struct err *e)
 static int d_ceph(struct words *w, struct deed *d, struct err *e)
 {
     int r = host_or_all(w, &d->host, e);
-    return r < 0 ? r : choice(w, "hang deny work blocklist", &d->what, e);
+    return r < 0 ? r : choice(w, "hang deny work blocklist err slow recovering ok", &d->what, e);
 }
 
 static int d_clock(struct words *w, struct deed *d, struct err *e)
@@ -302,7 +302,7 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
 /* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census xml any",
+    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census health xml any",
                    &d->what, e);
     if (r == 0)
         r = choice(w, "fail midway moved hang slow mute twice late refuse", &d->how, e);

@@ -277,6 +277,13 @@ static void do_census(struct sim *s, struct sim_op *op)
     virt_answer(s, op, MSG_COUNTED, a);
 }
 
+static void do_ask_ceph(struct sim *s, struct sim_op *op)
+{
+    struct ceph_told *a = cmds_body(MSG_CEPH_TOLD);
+    ceph_told(s, op->host, a);
+    virt_answer(s, op, MSG_CEPH_TOLD, a);
+}
+
 /* ---- acts on one domain ---------------------------------------------------------------------------- */
 static void do_tidy(struct sim *s, struct sim_op *op)
 {
@@ -358,6 +365,7 @@ static const struct {
     {MSG_TUNE, "tune", do_tune},          {MSG_PROBE, "probe", do_probe},
     {MSG_CENSUS, "census", do_census},    {MSG_TIDY, "tidy", do_tidy},
     {MSG_POWER, "power", do_power},       {MSG_RELABEL, "relabel", do_relabel},
+    {MSG_ASK_CEPH, "health", do_ask_ceph},
 };
 
 static int op_index(enum msg_type type)
@@ -402,6 +410,7 @@ static int64_t takes(const struct sim *s, const struct sim_op *op)
     case MSG_CHECK_VMS:
         return t->libvirt_us + ceph;
     case MSG_PROBE:
+    case MSG_ASK_CEPH:
         return t->libvirt_us + ceph;
     case MSG_POWER: {
         const struct power *q = op->cmd.body;

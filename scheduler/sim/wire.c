@@ -187,7 +187,8 @@ static void accepted(struct sim *s, void *arg)
     brain_event(s, &(struct core_event){.type = CEV_AGENT_UP,
                                         .host = h->facts.name,
                                         .instance = instance,
-                                        .sends_xml = true});
+                                        .sends_xml = true,
+                                        .tells_ceph = true});
     agent_welcome(s, e->host, s->brain.term);
 }
 

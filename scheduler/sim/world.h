@@ -93,6 +93,7 @@ struct sim_host {
     bool powered, libvirtd, linked; /* linked: its migration network works */
     int64_t libvirtd_life;
     int ceph; /* enum ceph_mood */
+    int health; /* enum ceph_health: of Ceph, as told here */
     struct begun *begun;
     size_t n_begun;
     int *here; /* VMs that are, or were, here */
@@ -103,6 +104,7 @@ struct sim_host {
     int64_t counted_us, busy_us, pressed_us; /* CPU: up to when; used; some wanted more */
 };
 enum ceph_mood { CEPH_WORKS, CEPH_HANGS, CEPH_DENIES };
+enum ceph_health { HEALTH_OK, HEALTH_ERR, HEALTH_SLOW, HEALTH_RECOVERS };
 
 /* ---- commands that libvirt is carrying out --------------------------------------------------------- */
 struct fault {
@@ -250,6 +252,7 @@ void load_done(struct brain *b);
 /* ceph.c */
 void image_facts(struct sim *s, int host, const struct disk *disks, size_t n, struct sim_vm *v,
                  struct image_fact **ret, size_t *ret_n);
+void ceph_told(const struct sim *s, int host, struct ceph_told *ret);
 void watch_open(struct sim *s, struct sim_vm *v, int host, int64_t client);
 void watch_strangers_leave(struct sim_vm *v);
 void watch_close(struct sim *s, struct sim_vm *v, int64_t client, bool lingers);

@@ -344,7 +344,8 @@ static int one_line(struct replay *r, const json_t *j, struct err *e)
         step(r, &(struct core_event){.type = CEV_AGENT_UP,
                                      .host = host,
                                      .instance = text_of(j, "instance"),
-                                     .sends_xml = json_is_true(json_object_get(j, "sends_xml"))});
+                                     .sends_xml = json_is_true(json_object_get(j, "sends_xml")),
+                                     .tells_ceph = json_is_true(json_object_get(j, "tells_ceph"))});
     else if (str_eq(ev, "agent_down"))
         step(r, &(struct core_event){.type = CEV_AGENT_DOWN, .host = host});
     else if (str_eq(ev, "tick"))

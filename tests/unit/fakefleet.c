@@ -132,6 +132,15 @@ static void answer_census(struct fleet *f, int host, const struct msg *m)
     post(f, host, MSG_COUNTED, m->id, a);
 }
 
+static void answer_ceph(struct fleet *f, int host, const struct msg *m)
+{
+    struct ceph_told *a = body(MSG_CEPH_TOLD);
+    shape_done(&ceph_told_shape, a);
+    shape_copy(&ceph_told_shape, a, f->ceph);
+    f->ceph_asked++;
+    post(f, host, MSG_CEPH_TOLD, m->id, a);
+}
+
 static void answer_done(struct fleet *f, int host, const struct msg *m)
 {
     struct done *a = body(MSG_DONE);
@@ -201,6 +210,8 @@ static void command(struct fleet *f, int host, const struct msg *m)
         answer_probe(f, host, m);
     else if (m->type == MSG_CENSUS)
         answer_census(f, host, m);
+    else if (m->type == MSG_ASK_CEPH)
+        answer_ceph(f, host, m);
     else if (m->type == MSG_MIGRATE)
         begin_copy(f, m);
     else if (m->type == MSG_TUNE)
@@ -286,9 +297,15 @@ void fleet_connect(struct fleet *f, int host)
 {
     f->hosts[host].up = true;
     step(f, &(struct core_event){
-                .type = CEV_AGENT_UP, .host = f->hosts[host].host.name, .instance = "i1"});
+                .type = CEV_AGENT_UP, .host = f->hosts[host].host.name, .instance = "i1",
+                .tells_ceph = f->ceph != NULL});
     report(f, host, true);
     deliver(f);
+}
+
+void fleet_policy(struct fleet *f, struct policy *p)
+{
+    step(f, &(struct core_event){.type = CEV_POLICY, .policy = p});
 }
 
 void fleet_report(struct fleet *f, int host)

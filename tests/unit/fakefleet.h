@@ -37,6 +37,8 @@ struct fleet {
     struct fleet_vm vms[FLEET_MAX];
     int n_hosts, n_vms;
     int64_t now_us, copy_us;
+    struct ceph_told *ceph;   /* how well Ceph is; NULL: agents of a version that does not tell */
+    int ceph_asked;
     bool late_news;           /* destinations are silent about arrivals until fleet_report */
     struct core_effects held; /* sends that wait to be answered */
     struct reply reply;       /* the last one */
@@ -52,6 +54,7 @@ void fleet_done(struct fleet *f);
 struct fleet_vm *fleet_add(struct fleet *f, const char *name, int host, int64_t mem_bytes);
 void fleet_connect(struct fleet *f, int host); /* agent up and full report */
 void fleet_disconnect(struct fleet *f, int host);
+void fleet_policy(struct fleet *f, struct policy *p); /* takes */
 void fleet_report(struct fleet *f, int host); /* what is there and what is not, as a delta */
 /* What its agent says once a second of a VM that is being copied. */
 void fleet_progress(struct fleet *f, int vm, int64_t remaining_bytes, int64_t rate_Bps);

@@ -182,6 +182,7 @@ static void failures_have_the_right_type(void **state)
         {MSG_POWER, MSG_DONE},
         {MSG_RELABEL, MSG_DONE},
         {MSG_CENSUS, MSG_COUNTED},
+        {MSG_ASK_CEPH, MSG_CEPH_TOLD},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {

@@ -214,6 +214,7 @@ static void test_defaults(void **state)
     assert_int_equal(p.balance.cooldown_us, 6 * 3600 * SEC);
     assert_int_equal(p.balance.mode, BALANCE_EVEN);
     assert_int_equal(p.balance.approve, APPROVE_MANUAL); /* nothing moves unasked */
+    assert_int_equal(p.balance.ceph_pause, CEPH_PAUSE_SLOW);
     assert_null(p.balance.schedule.text);
     assert_int_equal(p.balance.n_windows, 0);
     assert_int_equal(p.budget.moves_per_vm_per_day, 0);
@@ -239,7 +240,7 @@ static const char *const every_key =
     "3},\n"
     "   schedule: \"0,30 8-18/2 1-7 jan,Jul-dec mon-fri\", window: \"Sat,Sun 00:00-24:00 "
     "Etc/GMT+3\",\n"
-    "   sustained: 1, cooldown: none, approve: auto}\n"
+    "   sustained: 1, cooldown: none, approve: auto, ceph_pause: recovery}\n"
     "budget: {moves_per_vm_per_day: 4, pause_per_vm_per_day: 2s}\n"
     "failover: {priority: {labels: tier}}\n";
 
@@ -260,6 +261,7 @@ static void expect_balance(const struct policy *p)
     assert_int_equal(p->balance.sustained, 1);
     assert_int_equal(p->balance.cooldown_us, 0);
     assert_int_equal(p->balance.approve, APPROVE_AUTO);
+    assert_int_equal(p->balance.ceph_pause, CEPH_PAUSE_RECOVERY);
     assert_int_equal(p->budget.moves_per_vm_per_day, 4);
     assert_int_equal(p->budget.pause_per_vm_per_day_us, 2 * SEC);
     assert_string_equal(p->failover.priority, "tier");

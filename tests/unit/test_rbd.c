@@ -26,6 +26,13 @@ static void fake_answer(int fd, const struct rbd_ask *ask)
     a.fact.ok = true;
     a.fact.fsid = xasprintf("pid-%d", (int)getpid());
     a.fact.image_id = xstrdup(ask->key ? ask->key : "no-key");
+    shape_init(&ceph_told_shape, &a.health);
+    if (ask->health) {
+        a.health.ok = true;
+        a.health.status = xstrdup("HEALTH_WARN");
+        a.health.cause = xstrdup(ask->key ? ask->key : "no-key");
+        a.health.moving_pgs = 12;
+    }
     cleanup(freep) char *text = codec_encode_text(&rbd_answer_shape, &a);
     if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
         _exit(1);
@@ -213,6 +220,28 @@ static void many_threads_and_deaths(void **state)
     rbd_client_free(c);
 }
 
+static void health_comes_through(void **state)
+{
+    (void)state;
+    struct rbd_client *c = client("/proc/self/exe", SEC);
+    char target[] = "vda", image[] = "i", pool[] = "p", die[] = "die", key[] = "the-key";
+    struct disk d = {.kind = DISK_RBD, .target = target, .pool = pool, .image = image};
+    struct ceph_told t;
+    rbd_client_health(c, &d, key, &t);
+    assert_true(t.ok);
+    assert_string_equal(t.status, "HEALTH_WARN");
+    assert_string_equal(t.cause, "the-key");
+    assert_int_equal(t.moving_pgs, 12);
+    shape_done(&ceph_told_shape, &t);
+    d.pool = die;
+    rbd_client_health(c, &d, NULL, &t);
+    assert_false(t.ok);
+    assert_string_equal(t.code, "ceph_error");
+    assert_non_null(t.error);
+    shape_done(&ceph_told_shape, &t);
+    rbd_client_free(c);
+}
+
 /* ---- the library inside the helper, as far as it goes without a cluster -------------------------- */
 static void errors_have_reasons(void **state)
 {
@@ -265,6 +294,7 @@ int main(void)
         cmocka_unit_test(helper_that_dies_on_a_question),
         cmocka_unit_test(silence_ends_at_the_deadline),
         cmocka_unit_test(helper_that_is_not_there),
+        cmocka_unit_test(health_comes_through),
         cmocka_unit_test(many_threads_and_deaths),
         cmocka_unit_test(errors_have_reasons),
         cmocka_unit_test(no_cluster_is_a_timeout),
