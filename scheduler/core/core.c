@@ -224,6 +224,7 @@ void core_free(struct core *c)
     free(c->asks);
     free(c->look.said);
     ceph_done(c);
+    free(c->look.vain.over);
     free(c->pending);
     policy_done(&c->policy);
     free(c);

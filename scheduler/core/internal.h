@@ -218,6 +218,10 @@ struct core {
         int64_t in_a_row; /* looks that found something to do */
         int64_t policy, version; /* grows with each policy; of next_wall_us */
         char *said;
+        struct { /* the last plan that led to nothing: until then, for the same fleet */
+            int64_t version, until_us, waits; /* the fleet's; a run that waits, or 0 */
+            bool *over; /* per host: was too full or too busy */
+        } vain;
     } look;
     struct ceph_slot *ceph;
     size_t n_ceph, ceph_turn; /* whose agent is asked: the same, until it fails */

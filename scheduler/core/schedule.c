@@ -7,6 +7,7 @@
 #include "scheduler/plan/rest.h"
 
 #define HOLD_EVERY_US (10 * SEC) /* a waiting plan is looked at again, when the fleet changed */
+#define VAIN_US       (300 * SEC) /* figures are means of five minutes */
 #define LATE_US       (60 * SEC) /* a look that is later than this, for the clock jumped, is missed */
 
 /* Said once, not at each look. */
@@ -25,8 +26,24 @@ static void look_says(struct core *c, const char *fmt, ...)
 
 /* ---- what a look finds --------------------------------------------------------------------------------- */
 
+struct found {
+    bool needed, vain; /* vain: not planned anew */
+    bool *over;        /* per host, of a plan; NULL: none was made */
+};
+
+/* A plan led to nothing a short while ago, and since then nothing has changed but figures, by which no
+ * further host is too full or too busy. */
+static bool is_vain(const struct core *c, const struct plan_rest *now, int64_t waits)
+{
+    bool same = c->look.vain.until_us > c->now_us && c->look.vain.version == c->version &&
+                c->look.vain.waits == waits;
+    for (size_t h = 0; same && h < c->n_hosts; h++)
+        same = c->look.vain.over[h] || !now->over[h];
+    return same;
+}
+
 /* A plan without the real checks; none is worth its moves: no moves. */
-static void sketch(struct core *c, struct plan *ret, bool *ret_needed)
+static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found *ret_found)
 {
     struct snapshot_store snap;
     struct run_slot r = {.run = {.kind = RUN_BALANCE, .mode = c->policy.balance.mode}};
@@ -37,12 +54,13 @@ static void sketch(struct core *c, struct plan *ret, bool *ret_needed)
     struct plan_rest now;
     *ret = (struct plan){0};
     plan_rest(x, &req, NULL, 0, &now);
-    *ret_needed = now.needed;
-    plan_rest_done(&now);
-    if (*ret_needed && c->look.in_a_row + 1 >= c->policy.balance.sustained) {
+    *ret_found = (struct found){.needed = now.needed, .vain = is_vain(c, &now, waits)};
+    if (now.needed && !ret_found->vain && c->look.in_a_row + 1 >= c->policy.balance.sustained) {
         balance_hold_back(c, &r);
         run_sketch(c, &r, &snap.s, ret);
+        ret_found->over = take(now.over);
     }
+    plan_rest_done(&now);
     plan_index_free(x);
     snapshot_done(&snap);
     run_forget_checks(&r);
@@ -184,29 +202,43 @@ static void begin(struct core *c, struct run_slot *old)
     proposal_expire(c, old, why);
 }
 
+static void keep_vain(struct core *c, struct found *x, int64_t waits)
+{
+    free(c->look.vain.over);
+    c->look.vain.over = take(x->over);
+    c->look.vain.version = c->version;
+    c->look.vain.until_us = c->now_us + VAIN_US;
+    c->look.vain.waits = waits;
+}
+
 static void look(struct core *c)
 {
     struct plan p;
-    bool needed;
+    struct found x;
     struct run_slot *waits = waiting_plan(c);
+    int64_t id = waits ? waits->run.id : 0;
     if (c->policy.balance.mode == BALANCE_MAKE_ROOM) {
         look_says(c, "mode make-room is no run: nothing is done");
         return;
     }
-    sketch(c, &p, &needed);
-    c->look.in_a_row = needed ? c->look.in_a_row + 1 : 0;
+    sketch(c, id, &p, &x);
+    c->look.in_a_row = x.needed ? c->look.in_a_row + 1 : 0;
     long long row = (long long)c->look.in_a_row, least = (long long)c->policy.balance.sustained;
-    if (!needed)
+    bool begins = p.n_moves && !same_moves(c, waits, &p);
+    if (x.over && !begins)
+        keep_vain(c, &x, id);
+    if (!x.needed)
         look_says(c, "nothing to do");
     else if (row < least)
         look_says(c, "there is something to do; a run begins when %lld looks in a row say so",
                   least);
-    else if (!p.n_moves)
-        look_says(c, "there is something to do, and no plan is worth its moves");
-    else if (!same_moves(c, waits, &p))
+    else if (begins)
         begin(c, waits);
+    else if (!x.vain && !p.n_moves)
+        look_says(c, "there is something to do, and no plan is worth its moves");
     if (p.n_moves)
         set_str(&c->look.said, NULL);
+    free(x.over);
     plan_done(&p);
 }
 

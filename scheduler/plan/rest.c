@@ -69,12 +69,18 @@ static void judge(struct judging *j, struct plan_rest *ret)
     j->t.p.max_moves = -1;
     solve_init(&j->s, &j->t.p);
     struct solve_score was = j->s.score;
-    plan_measure(&j->k.w, &was, &ret->now);
+    ret->now = j->plan.before; /* measured once: that reads every VM */
+    ret->now.broken = was.tier[TIER_HARD];
+    ret->now.soft = was.tier[TIER_SOFT];
     ret->needed = plan_balance_needed(&j->k, &was);
+    for (int h = 0; h < j->t.p.n_machines; h++)
+        ret->over[h] = j->s.machine[h].tier[TIER_HARD] || j->s.machine[h].tier[TIER_LOAD];
     for (size_t i = 0; i < j->n; i++)
         j->item[i] = item_of(j, j->moves[i].vm);
     do_all(j);
-    plan_measure(&j->k.w, &j->s.score, &ret->after);
+    ret->after = ret->now;
+    if (j->n)
+        plan_measure(&j->k.w, &j->s.score, &ret->after);
     ret->gains = solve_score_cmp(&j->s.score, &was) < 0;
     for (size_t i = 0; i < j->n; i++)
         ret->helps[i] = helps(j, i);
@@ -116,7 +122,9 @@ void plan_rest(const struct plan_index *x, const struct plan_request *r,
     cleanup(freep) bool *done = xcalloc(n + 1, sizeof(*done));
     struct judging j = {
         .k = {.x = x, .r = &own}, .moves = moves, .n = n, .item = item, .done = done};
-    *ret = (struct plan_rest){.helps = xcalloc(n + 1, sizeof(*ret->helps))};
+    *ret = (struct plan_rest){
+        .helps = xcalloc(n + 1, sizeof(*ret->helps)),
+        .over = xcalloc(plan_index_snapshot(x)->n_hosts + 1, sizeof(*ret->over))};
     for (size_t i = 0; i < n; i++)
         vms[i] = moves[i].vm;
     own.vms = n ? vms : NULL;
@@ -140,5 +148,6 @@ void plan_rest(const struct plan_index *x, const struct plan_request *r,
 void plan_rest_done(struct plan_rest *x)
 {
     free(x->helps);
+    free(x->over);
     *x = (struct plan_rest){0};
 }

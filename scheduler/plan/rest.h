@@ -14,6 +14,7 @@ struct plan_rest {
     bool needed; /* there is something left that the goal is for */
     bool gains;  /* all together make the fleet better, the price of the moves included */
     bool *helps; /* per move: without it the rest would be worse */
+    bool *over;  /* per host: more is there than the goal allows; all false where the goal has no limit */
     struct plan_standing now, after; /* after: all of them done, and nothing else */
 };
 /* Each move: vm and to; n may be 0. What cannot be judged, for want of room until another has left, is
