@@ -181,18 +181,26 @@ static const char *why_on(const struct core *c)
     return "Ceph is well enough again";
 }
 
+/* In the message alone, so that a restart does not lose it. */
+bool core_run_waits(const struct run *r)
+{
+    return r->kind == RUN_BALANCE && r->state == RUN_RUNNING && r->message &&
+           str_has_prefix(r->message, "waits: ");
+}
+
 bool ceph_holds(struct core *c, struct run_slot *r)
 {
+    bool held = core_run_waits(&r->run);
     if (c->policy.balance.ceph_pause != CEPH_PAUSE_NEVER && awaited(c))
         return true;
     cleanup(freep) char *why = ceph_pauses(c);
-    if (!why && !r->ceph_holds)
+    if (!why && !held)
         return false;
     if (why) {
         cleanup(freep) char *text = xasprintf("waits: %s", why);
         r->dirty = r->dirty || !str_eq(r->run.message, text);
         set_str(&r->run.message, text);
-        if (!r->ceph_holds)
+        if (!held)
             say(c, (struct about){.r = r}, "run.waits", "run/%lld waits: %s", (long long)r->run.id,
                 why);
     } else {
@@ -201,6 +209,5 @@ bool ceph_holds(struct core *c, struct run_slot *r)
         say(c, (struct about){.r = r}, "run.goes_on", "run/%lld goes on: %s", (long long)r->run.id,
             why_on(c));
     }
-    r->ceph_holds = why;
     return why;
 }

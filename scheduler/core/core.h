@@ -124,6 +124,8 @@ int64_t core_xml_lacks(const struct core *c, int64_t *ret_quiet_us);
 /* Queries. Give (release by shape_done with the view's shape). */
 void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret);
 void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret);
+/* A balance run that waits until Ceph is well: its message says of what. */
+bool core_run_waits(const struct run *r);
 void core_view_runs(const struct core *c, int64_t wall_us, struct runs_view *ret);
 /* -ENOENT with a sentence that helps. */
 int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_view *ret, struct err *e);

@@ -134,7 +134,6 @@ struct run_slot {
     int64_t planning_since_us;
     int64_t held_version, hold_again_us; /* of a plan that waits */
     bool dirty; /* save it at the end of the step */
-    bool ceph_holds;          /* its moves wait for Ceph: said */
 };
 struct move_slot {
     struct move m;

@@ -436,8 +436,8 @@ void run_step(struct core *c, struct run_slot *r)
     }
     if (r->run.kind == RUN_BALANCE && r->run.state != RUN_CANCELLING && balance_yields(c, r))
         return;
-    if (r->run.kind == RUN_BALANCE && !r->run.dry_run)
-        ceph_refresh(c);
+    if (r->run.kind == RUN_BALANCE && !r->run.dry_run && fleet_known(c))
+        ceph_refresh(c); /* not before there is somebody to ask */
     if (r->run.state == RUN_PLANNING) {
         plan_step(c, r);
         if (r->run.state != RUN_RUNNING)

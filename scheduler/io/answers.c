@@ -201,6 +201,10 @@ static void check_moves(const struct corethread *t, struct health *h)
     for (size_t i = 0; i < v.n_runs; i++) {
         struct run_view run;
         check_left(t, h, &v.runs[i]);
+        if (core_run_waits(&v.runs[i]))
+            add_check(h, "CEPH_PAUSES", 1,
+                      "ceph health detail; what balancing waits for is balance.ceph_pause",
+                      "run/%" PRId64 " %s", v.runs[i].id, v.runs[i].message);
         if (run_ended(v.runs[i].state) ||
             core_view_run(t->core, v.runs[i].id, clock_wall_us(), &run, NULL) < 0)
             continue;

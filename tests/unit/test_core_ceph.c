@@ -9,7 +9,8 @@
 #include "tests/unit/fakefleet.h"
 
 static struct fleet f;
-static char ok[] = "HEALTH_OK", warn[] = "HEALTH_WARN", err[] = "HEALTH_ERR", full[] = "1 full osd(s)",
+static char ok[] = "HEALTH_OK", warn[] = "HEALTH_WARN", err[] = "HEALTH_ERR",
+            full[] = "1 full osd(s)",
             slow[] = "3 slow ops, oldest one blocked for 35 sec, osd.1 has slow ops",
             denied[] = "status: Permission denied", auth[] = "ceph_auth";
 
@@ -78,6 +79,7 @@ static void waits(const char *why)
     cleanup(freep) char *text = xasprintf("waits: %s", why);
     assert_int_equal(r->state, RUN_RUNNING);
     assert_string_equal(r->message, text);
+    assert_true(core_run_waits(r));
     assert_int_equal(moved(), 0);
     assert_int_equal(said("run/1 waits: Ceph"), 1);
     assert_true(f.ceph_asked >= 19 && f.ceph_asked <= 22);
@@ -133,6 +135,25 @@ static void less_than_the_policy_says_holds_nothing(void **state)
     }
 }
 
+/* What it waits for is asked anew; that it waited is known, so it is not said again. */
+static void over_a_restart(void **state)
+{
+    (void)state;
+    told = (struct ceph_told){.ok = true, .status = err, .cause = full};
+    int64_t run = balance();
+    fleet_run(&f, 60 * SEC);
+    fleet_restart_core(&f);
+    fleet_run(&f, 300 * SEC);
+    assert_int_equal(moved(), 0);
+    assert_true(core_run_waits(core_run(f.core, run)));
+    assert_int_equal(said("run/1 waits"), 1);
+    told = (struct ceph_told){.ok = true, .status = ok};
+    fleet_run(&f, 31 * SEC);
+    assert_false(core_run_waits(core_run(f.core, run)));
+    assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
+    assert_int_equal(said("run/1 goes on: Ceph is well enough again"), 1);
+}
+
 static void another_policy_lets_it_go_on(void **state)
 {
     (void)state;
@@ -150,8 +171,8 @@ static void it_stops_between_two_moves(void **state)
 {
     (void)state;
     f.copy_us = 45 * SEC;
-    int64_t run = fleet_request(
-        &f, &(struct request){.verb = VERB_BALANCE, .parallel = 1, .max_moves = 2});
+    int64_t run =
+        fleet_request(&f, &(struct request){.verb = VERB_BALANCE, .parallel = 1, .max_moves = 2});
     fleet_run(&f, 5 * SEC);
     told = (struct ceph_told){.ok = true, .status = err, .cause = full};
     fleet_run(&f, 300 * SEC);
@@ -218,6 +239,7 @@ int main(void)
         T(slow_operations_hold_it),
         T(recovery_holds_it_when_the_policy_says_so),
         T(less_than_the_policy_says_holds_nothing),
+        T(over_a_restart),
         T(another_policy_lets_it_go_on),
         T(it_stops_between_two_moves),
         T(a_drain_does_not_wait),

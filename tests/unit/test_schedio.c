@@ -411,13 +411,13 @@ static bool health_has(const struct rig *g, const char *code)
     return found;
 }
 
-static void test_health_names_a_drain_that_ended_partly(void **state)
+static void test_health_names_runs_that_need_somebody(void **state)
 {
     struct rig *g = *state;
     stop(g);
     struct store *s;
     struct err e = {0};
-    char host[] = "h9";
+    char host[] = "h9", waits[] = "waits: Ceph is HEALTH_ERR: 1 full osd(s)";
     struct run run;
     shape_init(&run_shape, &run);
     run.id = 5;
@@ -430,10 +430,17 @@ static void test_health_names_a_drain_that_ended_partly(void **state)
     assert_int_equal(store_begin(s, &e), 0);
     store_put_run(s, &run);
     store_put_host(s, &rec);
+    run.id = 6;
+    run.kind = RUN_BALANCE;
+    run.state = RUN_RUNNING;
+    run.host = NULL;
+    run.message = waits;
+    store_put_run(s, &run);
     assert_int_equal(store_commit(s, &e), 0);
     store_close(s);
     start(g);
     assert_true(health_has(g, "DRAIN_BLOCKED"));
+    assert_true(health_has(g, "CEPH_PAUSES"));
     json_decref(
         post(g, "{\"verb\":\"resume\",\"host\":\"h9\"}", NULL, 200)); /* decided: all is well */
     assert_false(health_has(g, "DRAIN_BLOCKED"));
@@ -645,7 +652,7 @@ int main(void)
         T(test_actor_is_not_from_the_body),
         T(test_same_key_same_reply),
         T(test_restart_remembers),
-        T(test_health_names_a_drain_that_ended_partly),
+        T(test_health_names_runs_that_need_somebody),
         T(test_full_disk),
         T(test_fault_at_every_write_of_a_request),
         T(test_recorder),
