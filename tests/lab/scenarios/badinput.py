@@ -120,7 +120,7 @@ def scenario_words(s):
         (6, "vms --host h11", "no host is called 'h11'; did you mean h1?"),
         (3, "check h9", "UNKNOWN - host/h9: no host 'h9'"),
         (64, "drian h1", "unknown command 'drian'; did you mean drover drain?"),
-        (64, "plan drian h1", "'drian' cannot be planned; drain HOST, failover HOST, balance"),
+        (64, "plan drian h1", "'drian' cannot be planned; drain HOST..., failover HOST..., balance"),
         (64, "plan balance", "a fleet to plan for is missing"),
         (64, "drain", "a host is missing"),
         (64, "drain h1 h2", "unexpected word 'h2'"),
@@ -463,11 +463,12 @@ def scenario_configuration(s):
             write(broken, text)
             wont_start(s, broken, broken, *needles)
         wont_start(s, broken + ".missing", "No such file or directory", broken + ".missing")
+        next_line = agent.count("\n") + 1
         for text, needles in (
-                (agent + "zome: a\n", [":8:1: unknown key 'zome'; did you mean 'zone'?"]),
+                (agent + "zome: a\n", [f":{next_line}:1: unknown key 'zome'; did you mean 'zone'?"]),
                 (agent.replace("address:", "adress:"), ["unknown key 'adress'; did you mean 'address'?"]),
                 (agent.replace("scheduler: ", "scheduler: [nowhere] # "), [":1:13: 'scheduler'"]),
-                (agent + "resync: never\n", [":8:9: 'resync': 'never' is not a duration"]),
+                (agent + "resync: never\n", [f":{next_line}:9: 'resync': 'never' is not a duration"]),
                 ("labels: {}\n", ["'scheduler: HOST:PORT' is missing"]),
                 ("", ["'scheduler: HOST:PORT' is needed"]),
                 (agent + "\tx: y\n", ["not YAML"])):
