@@ -121,6 +121,24 @@ const struct policy *core_policy(const struct core *c);
  * long none has come. */
 int64_t core_xml_lacks(const struct core *c, int64_t *ret_quiet_us);
 
+/* VMs that somebody moves away from where Drover puts them, by their last move. Gives the list, whose names
+ * are borrowed until the next step. */
+struct contested {
+    const char *vm, *host; /* name; where it is */
+    int64_t until_wall_us; /* balance runs leave it alone */
+};
+struct contested *core_contested(const struct core *c, size_t *ret_n);
+
+/* When scheduled balance looks next, and whether its moves may begin. */
+struct look_view {
+    const char *schedule;   /* as the policy has it, borrowed; NULL: none, and nothing else is known */
+    int64_t next_wall_us;   /* 0: at no time to come */
+    bool open;              /* the window, or there is none */
+    int64_t change_wall_us; /* of the window; 0: it has none, or never changes */
+    int64_t waits;          /* the run whose plan waits for an operator; 0: none */
+};
+void core_view_look(const struct core *c, int64_t wall_us, struct look_view *ret);
+
 /* Queries. Give (release by shape_done with the view's shape). */
 void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret);
 void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret);

@@ -23,6 +23,31 @@ static int64_t undone(const struct core *c, const char *uuid, const char *on, in
     return 0;
 }
 
+/* The one that runs, of those with this UUID. */
+static const struct vm_slot *runs_at(const struct core *c, const char *uuid)
+{
+    const struct vm_slot *first = lookup_get(&c->vms, uuid), *v = first;
+    while (v && !vm_active(v->vm.state))
+        v = v->twin == first ? NULL : v->twin;
+    return v ? v : first;
+}
+
+struct contested *core_contested(const struct core *c, size_t *ret_n)
+{
+    struct contested *list = NULL;
+    *ret_n = 0;
+    for (size_t i = 0; i < c->n_moves; i++) {
+        const struct move_slot *m = c->moves[i];
+        bool newest = lookup_get(&c->moved, m->m.vm) == m;
+        const struct vm_slot *v = newest ? runs_at(c, m->m.vm) : NULL;
+        int64_t until = v ? vm_contested_until(c, m->m.vm, v->host->rec.name) : 0;
+        if (until)
+            *(struct contested *)vec_add(&list, ret_n) =
+                (struct contested){v->vm.name, v->host->rec.name, until};
+    }
+    return list;
+}
+
 int64_t vm_contested_until(const struct core *c, const char *uuid, const char *on)
 {
     int64_t since_us = undone(c, uuid, on, CONTEST_MOVES);

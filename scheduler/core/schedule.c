@@ -285,3 +285,17 @@ bool schedule_allows(const struct core *c, const struct run_slot *r)
     return !r->run.scheduled ||
            windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us, NULL);
 }
+
+void core_view_look(const struct core *c, int64_t wall_us, struct look_view *ret)
+{
+    const struct policy *p = &c->policy;
+    const struct run_slot *waits = waiting_plan(c);
+    int64_t next, change;
+    *ret = (struct look_view){.schedule = p->balance.schedule.text,
+                              .waits = waits ? waits->run.id : 0};
+    if (schedule_next(&p->balance.schedule, wall_us, &next))
+        ret->next_wall_us = next;
+    ret->open = windows_open(p->balance.windows, p->balance.n_windows, wall_us, &change);
+    if (p->balance.n_windows && change != INT64_MAX)
+        ret->change_wall_us = change;
+}

@@ -194,6 +194,31 @@ static void check_left(const struct corethread *t, struct health *h, const struc
     }
 }
 
+static void check_waiting(struct health *h, const struct run *r)
+{
+    if (r->state != RUN_PROPOSED)
+        return;
+    cleanup(freep) char *cure =
+        xasprintf("drover runs %" PRId64 " --why shows it; then drover apply %" PRId64
+                  ", or drover cancel %" PRId64,
+                  r->id, r->id, r->id);
+    add_check(h, "PLAN_WAITS", 1, cure,
+              "run/%" PRId64 ": a plan of %" PRId64 " move%s waits for an operator", r->id, r->vms,
+              r->vms == 1 ? "" : "s");
+}
+
+static void check_contested(const struct corethread *t, struct health *h)
+{
+    size_t n;
+    char when[FMT_BYTES];
+    cleanup(freep) struct contested *list = core_contested(t->core, &n);
+    for (size_t i = 0; i < n; i++)
+        add_check(h, "VM_CONTESTED", 1, "find out who moves it; drover drain moves it all the same",
+                  "vm/%s on host/%s: twice within a day somebody moved it away from where Drover had "
+                  "put it; balance runs leave it alone until %s",
+                  list[i].vm, list[i].host, fmt_rfc3339(when, list[i].until_wall_us));
+}
+
 static void check_moves(const struct corethread *t, struct health *h)
 {
     struct runs_view v;
@@ -205,6 +230,7 @@ static void check_moves(const struct corethread *t, struct health *h)
             add_check(h, "CEPH_PAUSES", 1,
                       "ceph health detail; what balancing waits for is balance.ceph_pause",
                       "run/%" PRId64 " %s", v.runs[i].id, v.runs[i].message);
+        check_waiting(h, &v.runs[i]);
         if (run_ended(v.runs[i].state) ||
             core_view_run(t->core, v.runs[i].id, clock_wall_us(), &run, NULL) < 0)
             continue;
@@ -261,6 +287,7 @@ static char *answer_health(const struct corethread *t)
     check_self(t, &h);
     check_hosts(t, &h);
     check_moves(t, &h);
+    check_contested(t, &h);
     int64_t quiet_us, missing = core_xml_lacks(t->core, &quiet_us);
     check_xml(&h, missing, quiet_us);
     json_t *policy = policy_state_encode(&t->policy, core_policy(t->core), true);

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -446,6 +447,54 @@ static void test_health_names_runs_that_need_somebody(void **state)
     assert_false(health_has(g, "DRAIN_BLOCKED"));
 }
 
+/* A plan that nobody applied, and a VM that another hand moved back twice. */
+static void test_health_names_what_waits_for_people(void **state)
+{
+    struct rig *g = *state;
+    stop(g);
+    struct store *s;
+    struct err e = {0};
+    char h1[] = "h1", h2[] = "h2", web[] = "web";
+    const int64_t now = clock_wall_us(), hour = INT64_C(3600) * SEC;
+    struct run plan, drain;
+    struct move m;
+    struct vm v;
+    shape_init(&run_shape, &plan);
+    shape_init(&run_shape, &drain);
+    shape_init(&move_shape, &m);
+    shape_init(&vm_shape, &v);
+    plan.id = 5;
+    plan.kind = RUN_BALANCE;
+    plan.state = RUN_PROPOSED;
+    plan.vms = 2;
+    drain.id = 4;
+    drain.state = RUN_DONE;
+    v.uuid = v.name = m.vm = m.vm_name = web;
+    v.state = VM_RUNNING;
+    m.run = 4;
+    m.from = h1;
+    m.to = h2;
+    m.state = JOB_DONE;
+    const struct host_rec rec = {.name = h1, .last = {.name = h1}};
+    assert_int_equal(store_open(&(struct store_options){.path = g->db}, &s, &e), 0);
+    assert_int_equal(store_begin(s, &e), 0);
+    store_put_run(s, &drain);
+    store_put_run(s, &plan);
+    store_put_host(s, &rec);
+    store_put_vm(s, h1, &v, now);
+    for (m.id = 1; m.id <= 2; m.id++) {
+        m.ended_wall_us = now - hour + m.id * SEC;
+        store_put_move(s, &m);
+    }
+    assert_int_equal(store_commit(s, &e), 0);
+    store_close(s);
+    start(g);
+    assert_true(health_has(g, "PLAN_WAITS"));
+    assert_true(health_has(g, "VM_CONTESTED"));
+    json_decref(post(g, "{\"verb\":\"cancel\",\"run\":5}", NULL, 202));
+    assert_false(health_has(g, "PLAN_WAITS"));
+}
+
 static void wait_for_store(const struct rig *g)
 {
     for (int i = 0; i < 2000; i++) { /* bounded; each turn waits for the core thread's answer */
@@ -653,6 +702,7 @@ int main(void)
         T(test_same_key_same_reply),
         T(test_restart_remembers),
         T(test_health_names_runs_that_need_somebody),
+        T(test_health_names_what_waits_for_people),
         T(test_full_disk),
         T(test_fault_at_every_write_of_a_request),
         T(test_recorder),
