@@ -43,6 +43,28 @@ static const char *message_of(const json_t *j)
     return *error ? error : text_of(j, "summary");
 }
 
+/* "balance looks next at 2026-03-01 22:10:00; the window is closed until 2026-03-02 20:00:00" */
+static void note_balance(struct cli *c, const json_t *x)
+{
+    char at[TIME_BYTES], change[TIME_BYTES];
+    int64_t next = json_integer_value(json_object_get(x, "next_wall_us")),
+            changes = json_integer_value(json_object_get(x, "window_change_wall_us"));
+    int64_t waits = json_integer_value(json_object_get(x, "waiting_run"));
+    bool open = json_is_true(json_object_get(x, "window_open"));
+    if (!x)
+        return;
+    cleanup(freep) char *look = next ? xasprintf("balance looks next at %s", time_date(at, next))
+                                     : xstrdup("balance has no look to come");
+    cleanup(freep) char *window =
+        changes ? xasprintf("; the window is %s until %s", open ? "open" : "closed",
+                            time_date(change, changes))
+                : xstrdup(open ? "" : "; the window is closed");
+    cleanup(freep) char *plan =
+        waits ? xasprintf("; the plan of run/%lld waits for an operator", (long long)waits)
+              : xstrdup("");
+    cli_note(c, "%s%s%s", look, window, plan);
+}
+
 static int print(struct cli *c, const json_t *j)
 {
     const json_t *source = json_object_get(j, "source");
@@ -70,6 +92,7 @@ static int print(struct cli *c, const json_t *j)
         cli_note(c, "in force is the last good policy, as the database has it");
     if (!good && *text_of(source, "author"))
         cli_note(c, "%.*s is by %s", HEX, text_of(source, "revision"), text_of(source, "author"));
+    note_balance(c, json_object_get(j, "balance"));
     return code;
 }
 

@@ -302,12 +302,32 @@ static char *answer_health(const struct corethread *t)
     return end_answer(j);
 }
 
+/* When balance looks by itself; NULL: never. */
+static json_t *look_encode(const struct corethread *t)
+{
+    struct look_view x;
+    core_view_look(t->core, clock_wall_us(), &x);
+    if (!x.schedule)
+        return NULL;
+    json_t *j = json_pack("{s:s, s:b}", "schedule", x.schedule, "window_open", x.open);
+    if (x.next_wall_us)
+        json_object_set_new(j, "next_wall_us", json_integer(x.next_wall_us));
+    if (x.change_wall_us)
+        json_object_set_new(j, "window_change_wall_us", json_integer(x.change_wall_us));
+    if (x.waits)
+        json_object_set_new(j, "waiting_run", json_integer(x.waits));
+    return j;
+}
+
 static char *answer_policy(const struct corethread *t)
 {
+    json_t *look = look_encode(t);
     json_t *j = begin_answer(t, "drover.policy/1");
     json_t *body = policy_state_encode(&t->policy, core_policy(t->core), false);
     json_object_update(j, body);
     json_decref(body);
+    if (look)
+        json_object_set_new(j, "balance", look);
     json_object_set_new(j, "wall_us", json_integer(clock_wall_us()));
     return end_answer(j);
 }

@@ -449,6 +449,23 @@ static void shows(void **state)
     contains(o.out, "a.yaml:1:1: no");
     contains(o.err, "fedcba987654 is by Bo");
     contains(o.err, "the last good policy, as the database has it");
+    const struct fake_answer three[] = {
+        {"GET /v1/policy", 0,
+         "{\"state\": \"in-force\", \"balance\": {\"schedule\": \"* * * * *\", \"next_wall_us\": "
+         "1700000040000000, \"window_open\": false, \"window_change_wall_us\": 1700003600000000, "
+         "\"waiting_run\": 7}}"},
+        {0}};
+    fake_run(&o, three, "policy show", false, NULL);
+    contains(o.err, "balance looks next at 2023-11-1");
+    contains(o.err, "; the window is closed until 2023-11-1");
+    contains(o.err, "; the plan of run/7 waits for an operator\n");
+    const struct fake_answer four[] = {
+        {"GET /v1/policy", 0,
+         "{\"state\": \"in-force\", \"balance\": {\"schedule\": \"0 0 30 2 *\", \"window_open\": "
+         "true}}"},
+        {0}};
+    fake_run(&o, four, "policy show", false, NULL);
+    contains(o.err, "balance has no look to come\n");
     cleanup(freep) char *schema = NULL;
     assert_int_equal(file_read("schema/policy.json", 1 << 20, &schema, NULL, NULL), 0);
     fake_run(&o, NULL, "policy schema", false, NULL);

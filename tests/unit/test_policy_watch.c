@@ -309,6 +309,7 @@ static void test_state(void **state)
     assert_string_equal(text(j, "dir"), dir);
     int64_t since = json_integer_value(json_object_get(j, "loaded_wall_us"));
     assert_true(since >= before);
+    assert_null(json_object_get(j, "balance"));
     json_decref(j);
     push_bad(&g, "a.yaml:2:1: no", "abc");
     j = ask(&g, QUERY_POLICY);
@@ -326,11 +327,17 @@ static void test_state(void **state)
     j = ask(&g, QUERY_POLICY);
     assert_string_equal(text(j, "state"), "refused"); /* the worse of the two */
     json_decref(j);
+    temp_put(dir, "a.yaml", "version: 1\nbalance: {schedule: \"* * * * *\"}\n");
     i = item_new(ITEM_POLICY);
     load(dir, &i->policy);
     assert_int_equal(queue_push(g.queue, i), 0);
     j = ask(&g, QUERY_POLICY);
     assert_string_equal(text(j, "state"), "in-force");
+    const json_t *look = json_object_get(j, "balance");
+    assert_string_equal(text(look, "schedule"), "* * * * *");
+    assert_true(json_is_true(json_object_get(look, "window_open")));
+    int64_t next = json_integer_value(json_object_get(look, "next_wall_us"));
+    assert_true(next > before && next <= clock_wall_us() + 60 * SEC);
     json_decref(j);
     close_core(&g);
     cleanup(freep) char *db = xasprintf("%s.db", dir);
