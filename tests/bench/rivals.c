@@ -362,9 +362,9 @@ static size_t look_drs(struct run *r, struct wanted *ret, size_t most)
 }
 
 #define MINUTES(n) ((n)*60 / TICK_S)
-#define DROVER(percent)                                                                            \
+#define DROVER(percent, looks)                                                                     \
     .every_ticks = MINUTES(5), .look = look_drover, .series = true, .busy_percent = (percent),     \
-    .sustained = 2
+    .sustained = (looks)
 const struct way ways[] = {
     {.name = "nothing", .every_ticks = 1},
     {.name = "Watcher", .every_ticks = MINUTES(10), .look = look_watcher},
@@ -373,8 +373,9 @@ const struct way ways[] = {
     {.name = "ProxLB, hourly", .every_ticks = MINUTES(60), .look = look_proxlb},
     {.name = "DRS", .every_ticks = MINUTES(5), .look = look_drs},
     {.name = "DRS, by 20", .every_ticks = MINUTES(5), .look = look_drs, .group = 20},
-    {.name = "Drover, busy 80 %", DROVER(80)},
-    {.name = "Drover, busy 70 %", DROVER(70)},
-    {.name = "Drover, busy 60 %", DROVER(60)},
+    {.name = "Drover, busy 80 %", DROVER(80, 2)},
+    {.name = "Drover, busy 70 %", DROVER(70, 2)},
+    {.name = "Drover, 70 %, once", DROVER(70, 1)},
+    {.name = "Drover, busy 60 %", DROVER(60, 2)},
 };
 const size_t n_ways = ARRAY_LEN(ways);
