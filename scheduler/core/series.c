@@ -298,10 +298,11 @@ SHAPE(series_kept_shape, T, SF_INT_REQ(T, minute), SF_STR_REQ(T, fives), SF_STR_
 /* Bytes of a number: width 1 or 2, the high one first. */
 static char *to_hex(const void *list, size_t n, size_t width)
 {
-    char *text = xcalloc(n * width * 2 + 1, 1);
+    size_t digits = width * 2;
+    char *text = xcalloc(n * digits + 1, 1);
     for (size_t i = 0; i < n; i++)
-        sprintf(text + i * width * 2, width == 1 ? "%02x" : "%04x",
-                width == 1 ? ((const uint8_t *)list)[i] : ((const uint16_t *)list)[i]);
+        snprintf(text + i * digits, digits + 1, "%0*x", (int)digits,
+                 width == 1 ? ((const uint8_t *)list)[i] : ((const uint16_t *)list)[i]);
     return text;
 }
 
