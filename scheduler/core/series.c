@@ -211,6 +211,7 @@ void series_add(struct series *s, struct series_time t, int64_t value, int64_t f
     int64_t ms = (since < for_us ? since : for_us) / MSEC;
     roll(s, t.wall_us);
     s->now = pack16(value);
+    s->lost = false;
     s->at_us = t.now_us;
     /* what began in the minute before is counted in this one: it is short */
     if (ms > MINUTE_MS - s->covered_ms)
@@ -223,12 +224,12 @@ void series_add(struct series *s, struct series_time t, int64_t value, int64_t f
 
 int64_t series_now(const struct series *s)
 {
-    return unpack16(s->now);
+    return s->lost ? -1 : unpack16(s->now);
 }
 
 void series_lost(struct series *s)
 {
-    s->now = NONE16;
+    s->lost = true;
 }
 
 void series_learn(struct series *s, bool on)
@@ -268,7 +269,7 @@ struct cpu_figures series_figures(const struct series *s, struct series_time t)
     struct series x = *s;
     x.days = NULL; /* looking at it is no reading */
     roll(&x, t.wall_us);
-    struct cpu_figures f = {.now_mcpu = unpack16(x.now),
+    struct cpu_figures f = {.now_mcpu = series_now(&x),
                             .m5_mcpu = five_minutes(&x),
                             .h1_mcpu = unpack16(x.hour),
                             .d1_mcpu = unpack16(x.day),
@@ -276,7 +277,7 @@ struct cpu_figures series_figures(const struct series *s, struct series_time t)
                             .forecast_mcpu = -1,
                             .forecast_error_mcpu = -1};
     if (f.m5_mcpu < 0 && x.at_us && t.now_us - x.at_us <= SERIES_MINUTES * 60 * SEC)
-        f.m5_mcpu = f.now_mcpu; /* one short reading fills no slot, and is all there is */
+        f.m5_mcpu = unpack16(x.now); /* one short reading fills no slot, and is all there is */
     if (f.h1_mcpu < 0)
         f.h1_mcpu = f.m5_mcpu;
     if (f.d1_mcpu < 0)

@@ -32,6 +32,7 @@ struct series {
     uint8_t quarters[SERIES_QUARTERS];
     uint16_t hour, day; /* mean of fives, of quarters: kept, since it is asked more often than it changes */
     uint8_t p95;
+    bool lost; /* no reading is to be expected: `now` is of the past */
 };
 
 /* When something was read, or is asked. */
@@ -45,7 +46,7 @@ void series_move(struct series *s, struct series *from);
 /* The value, -1 unknown, was the mean of the last for_us. Overlaps with what is known count once. */
 void series_add(struct series *s, struct series_time t, int64_t value, int64_t for_us);
 int64_t series_now(const struct series *s); /* the last reading, -1 unknown */
-/* No reading is to be expected: `now` is not known. */
+/* No reading is to be expected until the next one: what is now is not known; what was stays. */
 void series_lost(struct series *s);
 /* Learn by the hour of the day from here on, or forget. */
 void series_learn(struct series *s, bool learn);

@@ -149,6 +149,23 @@ static void gap_is_not_zero(void **state)
     near(look(&w).d1_mcpu, 100, 1);
 }
 
+/* Measured for the last seconds of a minute only, when it moved. */
+static void a_short_past_is_a_past(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    pass(&w, 55 * SEC);
+    run(&w, 5 * SEC, 700);
+    series_lost(&w.s);
+    for (int minute = 0; minute < 5; minute++, pass(&w, 60 * SEC)) {
+        assert_int_equal(look(&w).now_mcpu, -1);
+        near(look(&w).h1_mcpu, 700, 1);
+    }
+    pass(&w, SEC);
+    assert_int_equal(look(&w).h1_mcpu, -1);
+}
+
 /* A reading after a silence is of its own period, and a late one is no longer than what passed. */
 static void readings_cover_what_they_cover(void **state)
 {
@@ -347,6 +364,7 @@ int main(void)
         cmocka_unit_test(means_are_of_their_time),
         cmocka_unit_test(first_minutes),
         cmocka_unit_test(gap_is_not_zero),
+        cmocka_unit_test(a_short_past_is_a_past),
         cmocka_unit_test(readings_cover_what_they_cover),
         cmocka_unit_test(wall_clock_steps),
         cmocka_unit_test(restart),
