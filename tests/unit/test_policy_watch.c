@@ -296,7 +296,8 @@ static void expect_journal(struct rig *g, const char *kind, const char *part)
 static void test_state(void **state)
 {
     (void)state;
-    char *dir = temp_dir();
+    char *root = temp_dir();
+    cleanup(freep) char *dir = xasprintf("%s/policy", root);
     struct rig g = {0};
     struct policy p;
     struct err e = {0};
@@ -340,17 +341,15 @@ static void test_state(void **state)
     assert_true(next > before && next <= clock_wall_us() + 60 * SEC);
     json_decref(j);
     close_core(&g);
-    cleanup(freep) char *db = xasprintf("%s.db", dir);
-    unlink(db);
-    temp_remove(dir);
+    temp_remove(root);
 }
 
 /* The last good one stays in force over a restart, and the alert is there from the first moment. */
 static void test_restart(void **state)
 {
     (void)state;
-    char *dir = temp_dir();
-    cleanup(freep) char *db = xasprintf("%s.db", dir);
+    char *root = temp_dir();
+    cleanup(freep) char *dir = xasprintf("%s/policy", root), *db = xasprintf("%s.db", dir);
     struct rig g = {0};
     struct policy p;
     struct err e = {0};
@@ -389,8 +388,7 @@ static void test_restart(void **state)
     assert_int_equal(rename(db, other_db), 0);
     assert_int_equal(open_core(&g, other, NULL, "b.yaml:1:1: bad", &e), -EBADMSG);
     queue_free(g.queue);
-    unlink(other_db);
-    temp_remove(dir);
+    temp_remove(root);
 }
 
 static void test_kept_text(void **state)
