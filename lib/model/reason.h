@@ -79,7 +79,8 @@
     X(R_BUDGET, "budget", "it was moved today as much as policy allows")                           \
     X(R_LEFT_LATELY, "left_lately", "a balance run moved it away from there within a day")         \
     X(R_CONTESTED, "contested", "somebody moves it away from where Drover puts it")                \
-    X(R_WINDOW, "window", "the window in which moves may start has closed")
+    X(R_WINDOW, "window", "the window in which moves may start has closed")                        \
+    X(R_SUSPENDED, "suspended", "scheduled balance was suspended")
 
 enum reason_code {
 #define X(code, token, text) code,

@@ -9,6 +9,7 @@
 #include "scheduler/cli/out.h"
 #include "scheduler/cli/policycmd.h"
 #include "scheduler/cli/text.h"
+#include "scheduler/core/core.h"
 
 enum { HEX = 12 }; /* of a commit */
 
@@ -39,8 +40,21 @@ static void add_commit(struct table *t, const json_t *j)
 /* What differs, or the commit's own words. */
 static const char *message_of(const json_t *j)
 {
-    const char *error = text_of(j, "message");
-    return *error ? error : text_of(j, "summary");
+    const char *error = text_of(j, "message"),
+               *why = text_of(json_object_get(j, "suspended"), "reason");
+    return *error ? error : *why ? why : text_of(j, "summary");
+}
+
+static void note_suspended(struct cli *c, const json_t *x)
+{
+    struct suspension s;
+    if (!x || codec_decode(&suspension_shape, x, &s, NULL) < 0)
+        return;
+    char since[TIME_BYTES];
+    cleanup(freep) char *text = suspension_text(&s);
+    cli_note(c, "scheduled balance is %s (since %s); drover policy resume ends it", text,
+             time_date(since, s.since_wall_us));
+    shape_done(&suspension_shape, &s);
 }
 
 /* "balance looks next at 2026-03-01 22:10:00; the window is closed until 2026-03-02 20:00:00" */
@@ -74,7 +88,7 @@ static int print(struct cli *c, const json_t *j)
     struct table t = {.cols = columns, .n_cols = ARRAY_LEN(columns)};
     add_commit(&t, j);
     add_commit(&t, source);
-    table_text(&t, good ? C_GOOD : C_BAD, state);
+    table_text(&t, good ? C_GOOD : str_eq(state, "suspended") ? C_WARN : C_BAD, state);
     table_text(&t, clean || !*revision ? C_NONE : C_WARN, !*revision ? NULL : clean ? "yes" : "no");
     table_text(&t, C_NONE,
                time_date(when, json_integer_value(json_object_get(j, "loaded_wall_us"))));
@@ -92,6 +106,7 @@ static int print(struct cli *c, const json_t *j)
         cli_note(c, "in force is the last good policy, as the database has it");
     if (!good && *text_of(source, "author"))
         cli_note(c, "%.*s is by %s", HEX, text_of(source, "revision"), text_of(source, "author"));
+    note_suspended(c, json_object_get(j, "suspended"));
     note_balance(c, json_object_get(j, "balance"));
     return code;
 }

@@ -348,7 +348,7 @@ const char *balance_still_gains(struct core *c, struct run_slot *r)
 
 bool balance_waits(struct core *c, struct run_slot *r, struct move_slot *m)
 {
-    if (!schedule_allows(c, r) || !ceph_holds(c, r) || must_follow(c, r, m))
+    if (schedule_refuses(c, r) || !ceph_holds(c, r) || must_follow(c, r, m))
         return false;
     set_str(&m->m.note, r->run.message);
     return true;
@@ -361,8 +361,8 @@ bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
     bool all = false;
     if (must_follow(c, r, m))
         return true;
-    if (!schedule_allows(c, r)) {
-        balance_drop_all(c, r, R_WINDOW, reason_texts[R_WINDOW]);
+    if ((code = schedule_refuses(c, r))) {
+        balance_drop_all(c, r, code, reason_texts[code]);
         return false;
     }
     const char *why = "its host or its target is not known any more";

@@ -223,6 +223,7 @@ void core_free(struct core *c)
     free(c->order);
     free(c->asks);
     free(c->look.said);
+    shape_done(&suspension_shape, &c->suspended);
     ceph_done(c);
     free(c->look.vain.over);
     free(c->pending);
@@ -484,6 +485,7 @@ void core_step(struct core *c, const struct core_event *ev, struct core_effects 
     case CEV_TICK:
         ask_expire(c);
         load_keep(c);
+        suspend_tick(c);
         schedule_tick(c);
         xml_tick(c);
         break;

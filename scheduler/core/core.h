@@ -58,6 +58,7 @@ enum core_fx_type {
     FX_DROP_VM,   /* host, vm */
     FX_SAVE_LOAD, /* host, vm or NULL: core_sample(); forgetting is FX_DROP_VM's */
     FX_SAVE_XML,  /* digest: the text of that name in the message just stepped; keep it once */
+    FX_SAVE_SUSPENSION, /* core_suspension() */
 };
 struct core_fx {
     enum core_fx_type type;
@@ -93,6 +94,7 @@ void core_restore_vm(struct core *c, const char *host, const struct vm *v, int64
 /* After its host and VM; of one that is not there any more nothing is kept. -EBADMSG: it is damaged;
  * that load is unknown then, and all goes on. */
 int core_restore_sample(struct core *c, const struct sample *s, struct err *e);
+void core_restore_suspension(struct core *c, const struct suspension *s);
 void core_restore_run(struct core *c, const struct run *r);
 void core_restore_move(struct core *c, const struct move *m);
 /* next_seq: 1 + the journal's last. Moves that were in flight become uncertain and are probed as
@@ -113,6 +115,8 @@ const struct vm *core_vm(const struct core *c, const char *host, const char *uui
                          int64_t *ret_since_wall_us);
 /* Gives; false: nothing to keep. vm NULL: of the host. */
 bool core_sample(const struct core *c, const char *host, const char *vm, struct sample *ret);
+const struct suspension *core_suspension(const struct core *c);
+char *suspension_text(const struct suspension *s); /* of one that is on: "suspended by ...". Gives */
 const struct run *core_run(const struct core *c, int64_t id);
 const struct move *core_move(const struct core *c, int64_t id);
 const struct policy *core_policy(const struct core *c);

@@ -5,7 +5,7 @@
  *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
  *       a drain · balance.c balance runs · schedule.c when
- *       they begin · request.c operator verbs · label.c one of them · view.c
+ *       they begin · suspend.c when they do not · request.c operator verbs · label.c one of them · view.c
  *       queries · core.c dispatch · xml.c texts of the VMs' XML · cephhealth.c
  *       how well Ceph is · pin.c a fleet read in pieces · lists.c
  *       what is found without a search, and what is open.
@@ -222,6 +222,7 @@ struct core {
             bool *over; /* per host: was too full or too busy */
         } vain;
     } look;
+    struct suspension suspended;
     struct ceph_slot *ceph;
     size_t n_ceph, ceph_turn; /* whose agent is asked: the same, until it fails */
     int64_t ceph_next_us;
@@ -404,10 +405,16 @@ const char *balance_still_gains(struct core *c, struct run_slot *r);
 
 /* schedule.c: balance runs that begin by themselves, and plans that wait for an operator */
 void schedule_tick(struct core *c);
-bool schedule_allows(const struct core *c, const struct run_slot *r); /* may a move begin now? */
+/* R_NONE: a move of the run may begin now. */
+enum reason_code schedule_refuses(const struct core *c, const struct run_slot *r);
 void proposal_step(struct core *c, struct run_slot *r);
 void proposal_expire(struct core *c, struct run_slot *r, const char *why);
 void apply_request(struct core *c, int64_t id, const struct request *req);
+
+/* suspend.c */
+void suspend_request(struct core *c, int64_t id, const struct request *req);
+void unsuspend_request(struct core *c, int64_t id, const struct request *req);
+void suspend_tick(struct core *c); /* it ends at its time */
 
 /* runplan.c: from a run to the planner and back, with the real checks in between */
 void run_plan(struct core *c, struct run_slot *r);

@@ -545,6 +545,12 @@ void request_do(struct core *c, int64_t id, const struct request *req)
     case VERB_APPLY:
         apply_request(c, id, req);
         break;
+    case VERB_SUSPEND_BALANCE:
+        suspend_request(c, id, req);
+        break;
+    case VERB_RESUME_BALANCE:
+        unsuspend_request(c, id, req);
+        break;
     case VERB_COUNT_:
         answer_text(c, id, 400, 64, "bad_verb", 0, "unknown verb");
         break;

@@ -257,7 +257,7 @@ void schedule_tick(struct core *c)
     /* the clock was set back: the next time is nearer than it was */
     bool back = !first && c->wall_us < c->look.last_wall_us;
     c->look.last_wall_us = c->wall_us;
-    if (!first && c->look.next_wall_us - c->wall_us < CEPH_AHEAD_US)
+    if (!first && !c->suspended.on && c->look.next_wall_us - c->wall_us < CEPH_AHEAD_US)
         ceph_refresh(c); /* what it says is to be there when the look is due */
     if (!first && !due && !back)
         return;
@@ -266,10 +266,12 @@ void schedule_tick(struct core *c)
     c->look.next_wall_us = schedule_next(s, c->wall_us, &next) ? next : INT64_MAX;
     if (!due || back || late > LATE_US)
         return;
-    cleanup(freep) char *ill = NULL;
+    cleanup(freep) char *ill = NULL, *suspended = NULL;
     const struct run_slot *busy = balance_goes_after(c, NULL);
     busy = busy ? busy : balance_under_way(c);
-    if (busy)
+    if (c->suspended.on)
+        look_says(c, "%s", suspended = suspension_text(&c->suspended));
+    else if (busy)
         look_says(c, "run/%lld is at work", (long long)busy->run.id);
     else if (!windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us,
                            NULL))
@@ -280,10 +282,15 @@ void schedule_tick(struct core *c)
         look(c);
 }
 
-bool schedule_allows(const struct core *c, const struct run_slot *r)
+enum reason_code schedule_refuses(const struct core *c, const struct run_slot *r)
 {
-    return !r->run.scheduled ||
-           windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us, NULL);
+    if (!r->run.scheduled)
+        return R_NONE;
+    if (c->suspended.on)
+        return R_SUSPENDED;
+    return windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us, NULL)
+               ? R_NONE
+               : R_WINDOW;
 }
 
 void core_view_look(const struct core *c, int64_t wall_us, struct look_view *ret)

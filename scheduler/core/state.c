@@ -12,7 +12,8 @@ const char *const run_state_names[RUN_STATES_] = {"planning", "running", "cancel
                                                   "done",     "partly",  "refused",    "cancelled",
                                                   "failed",   "planned", "expired"};
 const char *const verb_names[VERB_COUNT_] = {
-    "drain", "cordon", "resume", "cancel", "check_host", "check_pair", "label", "balance", "apply"};
+    "drain", "cordon",  "resume", "cancel",          "check_host",    "check_pair",
+    "label", "balance", "apply",  "suspend_balance", "resume_balance"};
 
 #define T struct stay
 SHAPE(stay_shape, T, SF_STR(T, vm), SF_STR(T, name), SF_STR(T, host), SF_BOOL(T, stopped),
@@ -101,6 +102,10 @@ SHAPE(host_rec_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_names
 SHAPE(sample_shape, T, SF_STR_REQ(T, host), SF_STR(T, vm), SF_STR(T, name), SF_INT(T, wall_us),
       SF_OBJ(T, cpu, &cpu_figures_shape), SF_OBJ(T, kept, &series_kept_shape),
       SF_OBJ(T, other, &series_kept_shape));
+#undef T
+#define T struct suspension
+SHAPE(suspension_shape, T, SF_BOOL(T, on), SF_STR(T, actor), SF_STR(T, reason),
+      SF_INT(T, since_wall_us), SF_INT(T, until_wall_us));
 #undef T
 #define T struct entry
 SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF_INT(T, move),

@@ -199,6 +199,13 @@ struct sample {
     struct series_kept kept, other; /* other: of a host, what no measured VM used */
 };
 
+/* Scheduled balance begins nothing, by an operator's word (scheduler/core/suspend.c). */
+struct suspension {
+    bool on;             /* false: all else is empty */
+    char *actor, *reason;
+    int64_t since_wall_us, until_wall_us; /* until 0: until it is resumed */
+};
+
 struct entry { /* the journal: append-only */
     int64_t seq, wall_us;
     int64_t run, move;   /* 0 none */
@@ -213,6 +220,7 @@ enum verb {
     VERB_DRAIN, VERB_CORDON, VERB_RESUME, VERB_CANCEL, VERB_CHECK_HOST, VERB_CHECK_PAIR,
     VERB_LABEL,
     VERB_BALANCE, VERB_APPLY,
+    VERB_SUSPEND_BALANCE, VERB_RESUME_BALANCE, /* what the policy's schedule begins */
     VERB_COUNT_
 };
 extern const char *const verb_names[VERB_COUNT_];
@@ -227,7 +235,7 @@ struct request {
     char *on_blocked;    /* NULL: policy */
     char *mode;          /* VERB_BALANCE: of balance_mode_names; NULL: policy */
     int64_t max_moves;   /* VERB_BALANCE; 0: policy */
-    int64_t parallel, deadline_us; /* deadline from now; 0 none */
+    int64_t parallel, deadline_us; /* deadline, or end of a suspension, from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
     char *vm;            /* VERB_LABEL: name, UUID or NAME@HOST */
@@ -329,6 +337,6 @@ bool request_label(struct request *r, const char *word);
 extern const struct shape refused_shape, move_gain_shape, standing_shape;
 extern const struct shape stay_shape, proof_shape, run_host_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,
-    host_rec_shape, sample_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
+    host_rec_shape, sample_shape, suspension_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
     hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,
     explain_view_shape;

@@ -280,6 +280,24 @@ static void check_xml(struct health *h, int64_t missing, int64_t quiet_us)
                   fmt_duration(buf, quiet_us));
 }
 
+static void check_suspended(const struct corethread *t, struct health *h)
+{
+    const struct suspension *x = core_suspension(t->core);
+    if (!x->on)
+        return;
+    cleanup(freep) char *text = suspension_text(x);
+    add_check(h, "BALANCE_SUSPENDED", 1, "drover policy resume; drover balance works as before",
+              "scheduled balance is %s", text);
+}
+
+static json_t *policy_told(const struct corethread *t, bool brief)
+{
+    return policy_state_encode(&t->policy,
+                               &(struct policy_told){.policy = core_policy(t->core),
+                                                     .suspended = core_suspension(t->core),
+                                                     .brief = brief});
+}
+
 static char *answer_health(const struct corethread *t)
 {
     static const char *const words[] = {"ok", "warning", "error"};
@@ -288,9 +306,10 @@ static char *answer_health(const struct corethread *t)
     check_hosts(t, &h);
     check_moves(t, &h);
     check_contested(t, &h);
+    check_suspended(t, &h);
     int64_t quiet_us, missing = core_xml_lacks(t->core, &quiet_us);
     check_xml(&h, missing, quiet_us);
-    json_t *policy = policy_state_encode(&t->policy, core_policy(t->core), true);
+    json_t *policy = policy_told(t, true);
     json_t *j = json_pack("{s:s, s:s, s:I, s:s, s:I}", "schema", "drover.health/1", "status",
                           words[h.worst], "wall_us", (json_int_t)clock_wall_us(), "version",
                           DROVER_VERSION, "term", (json_int_t)t->term);
@@ -323,7 +342,7 @@ static char *answer_policy(const struct corethread *t)
 {
     json_t *look = look_encode(t);
     json_t *j = begin_answer(t, "drover.policy/1");
-    json_t *body = policy_state_encode(&t->policy, core_policy(t->core), false);
+    json_t *body = policy_told(t, false);
     json_object_update(j, body);
     json_decref(body);
     if (look)

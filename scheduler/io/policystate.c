@@ -51,11 +51,6 @@ void policy_state_behind(struct policy_state *st, struct git_source *seen)
     st->behind = true;
 }
 
-const char *policy_state_word(const struct policy_state *st)
-{
-    return st->error ? "refused" : st->behind ? "behind" : "in-force";
-}
-
 /* Names of people and files may be anything. */
 static void set_text(json_t *j, const char *key, const char *text)
 {
@@ -83,13 +78,22 @@ static json_t *source_encode(const struct policy_state *st)
     return j;
 }
 
-json_t *policy_state_encode(const struct policy_state *st, const struct policy *p, bool brief)
+json_t *policy_state_encode(const struct policy_state *st, const struct policy_told *what)
 {
-    json_t *j = json_pack("{s:s, s:b}", "state", policy_state_word(st), "clean", p->clean);
+    const struct policy *p = what->policy;
+    bool suspended = what->suspended->on;
+    const char *word = st->error    ? "refused"
+                       : suspended  ? "suspended"
+                       : st->behind ? "behind"
+                                    : "in-force";
+    json_t *j = json_pack("{s:s, s:b}", "state", word, "clean", p->clean);
+    if (suspended)
+        json_object_set_new(j, "suspended",
+                            codec_encode_public(&suspension_shape, what->suspended));
     set_text(j, "revision", p->commit);
     set_text(j, "message", st->error);
     set_time(j, "loaded_wall_us", st->since_wall_us);
-    if (brief)
+    if (what->brief)
         return j;
     json_t *files = json_array();
     for (size_t i = 0; i < p->n_files; i++) {

@@ -8,6 +8,7 @@
 
 #include "policy/git.h"
 #include "policy/policy.h"
+#include "scheduler/core/state.h"
 
 struct policy_state {
     char *error; /* the directory's present state is refused; NULL: it is not */
@@ -24,10 +25,13 @@ void policy_state_good(struct policy_state *st, const struct policy *p, int64_t 
 /* Takes both. */
 void policy_state_bad(struct policy_state *st, char *error, struct git_source *seen);
 void policy_state_behind(struct policy_state *st, struct git_source *seen);
-/* "in-force", "behind", "refused". */
-const char *policy_state_word(const struct policy_state *st);
-/* Members of /v1/policy; brief: those of /v1/health. Gives. */
-json_t *policy_state_encode(const struct policy_state *st, const struct policy *p, bool brief);
+struct policy_told {
+    const struct policy *policy;
+    const struct suspension *suspended;
+    bool brief; /* the members of /v1/health, not all of /v1/policy */
+};
+/* "refused", "suspended", "behind" or "in-force": the first that is so. Gives. */
+json_t *policy_state_encode(const struct policy_state *st, const struct policy_told *what);
 
 /* The same files with the same text, at the same commit? */
 bool policy_same(const struct policy *a, const struct policy *b);

@@ -81,6 +81,18 @@ static void load_sample(void *arg, const struct sample *x)
         log_warn("msg=\"stored load not read\" error=\"%s\"", e.msg);
 }
 
+static int load_suspension(struct corethread *t, const struct loading *l, struct err *e)
+{
+    struct suspension x;
+    int r = store_get_suspension(t->store, &x, e);
+    if (r == 0 && x.on) {
+        record(l, "suspension", &suspension_shape, &x);
+        core_restore_suspension(l->core, &x);
+    }
+    shape_done(&suspension_shape, &x);
+    return r;
+}
+
 static int set_time(struct corethread *t, struct err *e)
 {
     int64_t base = 0;
@@ -182,6 +194,8 @@ int ct_build(struct corethread *t, struct err *e)
     int64_t next_seq = 1, now = ct_now(t), wall = clock_wall_us();
     recorder_start(t->recorder, t->term, now, wall);
     r = store_load(t->store, &sink, &next_seq, e);
+    if (r == 0)
+        r = load_suspension(t, &l, e);
     if (r < 0) {
         core_free(l.core);
         return r;
@@ -262,6 +276,9 @@ static void keep(struct corethread *t, const struct core_fx *f)
         break;
     case FX_SAVE_XML:
         ct_xml_keep(t, f->digest);
+        break;
+    case FX_SAVE_SUSPENSION:
+        store_put_suspension(t->store, core_suspension(t->core));
         break;
     case FX_SEND:
     case FX_REPLY:

@@ -63,6 +63,9 @@ struct store_policy {
 void store_put_policy(struct store *s, const struct store_policy *p);
 /* What was last kept. -ENOENT when nothing was. Gives. */
 int store_kept_policy(struct store *s, char **ret, struct err *e);
+void store_put_suspension(struct store *s, const struct suspension *x);
+/* Left empty when there was none. -EBADMSG: it is damaged. Gives. */
+int store_get_suspension(struct store *s, struct suspension *ret, struct err *e);
 /* The answer to a request with an Idempotency-Key; also forgets those older than a day. */
 struct store_answer {
     const char *actor, *key;

@@ -183,18 +183,41 @@ void store_put_policy(struct store *s, const struct store_policy *p)
     put(s, st);
 }
 
-int store_kept_policy(struct store *s, char **ret, struct err *e)
+static int get_meta_text(struct store *s, const char *key, char **ret, struct err *e)
 {
     sqlite3_stmt *st = store_stmt(s, ST_META_GET);
-    bind_str(st, 1, "policy");
+    bind_str(st, 1, key);
     int r = 0, rc = sqlite3_step(st);
     if (rc == SQLITE_ROW)
         *ret = xstrdup((const char *)sqlite3_column_text(st, 0));
     else
-        r = rc == SQLITE_DONE ? err_set(e, -ENOENT, "no policy is kept")
+        r = rc == SQLITE_DONE ? err_set(e, -ENOENT, "no %s is kept", key)
                               : store_error(s, "read", e);
     sqlite3_reset(st);
     return r;
+}
+
+int store_kept_policy(struct store *s, char **ret, struct err *e)
+{
+    return get_meta_text(s, "policy", ret, e);
+}
+
+void store_put_suspension(struct store *s, const struct suspension *x)
+{
+    sqlite3_stmt *st = store_stmt(s, ST_META_PUT);
+    bind_str(st, 1, "suspension");
+    bind_detail(st, 2, &suspension_shape, x);
+    put(s, st);
+}
+
+int store_get_suspension(struct store *s, struct suspension *ret, struct err *e)
+{
+    cleanup(freep) char *text = NULL;
+    int r = get_meta_text(s, "suspension", &text, e);
+    *ret = (struct suspension){0};
+    if (r == 0)
+        r = codec_decode_text(&suspension_shape, text, ret, e);
+    return r == -ENOENT ? 0 : r;
 }
 
 void store_put_answer(struct store *s, const struct store_answer *a)

@@ -194,6 +194,10 @@ static void keep(struct sim *s, const struct core_fx *f)
             sim_say(s, "… vm/%s: %s", m->vm_name, m->note);
         keep_move(b, m);
     }
+    if (f->type == FX_SAVE_SUSPENSION) {
+        shape_done(&suspension_shape, &b->suspension);
+        shape_copy(&suspension_shape, &b->suspension, core_suspension(b->core));
+    }
     if (f->type == FX_SAVE_LOAD)
         load_keep_row(b, f->host, f->vm);
     if (f->type == FX_DROP_VM) {
@@ -317,6 +321,7 @@ static void build(struct sim *s)
     for (size_t i = 0; i < b->n_vms; i++)
         core_restore_vm(b->core, b->vms[i]->host, &b->vms[i]->vm, b->vms[i]->since_wall_us);
     load_restore(s);
+    core_restore_suspension(b->core, &b->suspension);
     for (size_t i = 0; i < b->n_runs; i++)
         if (b->runs[i].id)
             core_restore_run(b->core, &b->runs[i]);
@@ -410,6 +415,7 @@ void brain_free(struct brain *b)
     free(b->moves);
     free(b->told);
     load_done(b);
+    shape_done(&suspension_shape, &b->suspension);
     forget_lacks(b);
     for (size_t i = 0; i < b->n_xml; i++) {
         free(b->xml[i]->digest);

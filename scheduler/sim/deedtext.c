@@ -45,7 +45,8 @@ static void add_request(char **text, const struct request *q)
         add(text, " %lld", (long long)q->run);
     else if (q->verb == VERB_LABEL)
         add_labels(text, q);
-    else if (q->verb != VERB_BALANCE)
+    else if (q->verb != VERB_BALANCE && q->verb != VERB_SUSPEND_BALANCE &&
+             q->verb != VERB_RESUME_BALANCE)
         add(text, " %s", q->host ? q->host : "?");
     for (size_t i = 1; i < q->n_hosts; i++) /* the first is host, too */
         add(text, " %s", q->hosts[i]);

@@ -152,10 +152,11 @@ static int request(struct words *w, enum verb verb, struct deed *d, struct err *
     q->actor = xstrdup("operator");
     const char *x = NULL;
     int r = 0;
-    while (verb == VERB_BALANCE && r == 0 && (x = word(w)) != NULL)
-        r = option(w, q, x, e);
-    if (verb == VERB_BALANCE)
+    if (verb == VERB_BALANCE || verb == VERB_SUSPEND_BALANCE || verb == VERB_RESUME_BALANCE) {
+        while (r == 0 && (x = word(w)) != NULL)
+            r = option(w, q, x, e);
         return r;
+    }
     x = word(w);
     if (!x)
         return bad(w, x, verb == VERB_CANCEL || verb == VERB_APPLY ? "a run's number" : "a host",
@@ -195,6 +196,14 @@ static int d_apply(struct words *w, struct deed *d, struct err *e)
 static int d_balance(struct words *w, struct deed *d, struct err *e)
 {
     return request(w, VERB_BALANCE, d, e);
+}
+static int d_suspend_balance(struct words *w, struct deed *d, struct err *e)
+{
+    return request(w, VERB_SUSPEND_BALANCE, d, e);
+}
+static int d_resume_balance(struct words *w, struct deed *d, struct err *e)
+{
+    return request(w, VERB_RESUME_BALANCE, d, e);
 }
 static int d_cancel(struct words *w, struct deed *d, struct err *e)
 {
@@ -445,6 +454,8 @@ static const struct {
     {"cancel", DEED_REQUEST, d_cancel},
     {"label", DEED_REQUEST, d_label},
     {"balance", DEED_REQUEST, d_balance},
+    {"suspend_balance", DEED_REQUEST, d_suspend_balance},
+    {"resume_balance", DEED_REQUEST, d_resume_balance},
     {"apply", DEED_REQUEST, d_apply},
     {"policy", DEED_POLICY, d_policy},
     {"scheduler", DEED_SCHEDULER, d_scheduler},

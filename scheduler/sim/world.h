@@ -159,6 +159,7 @@ struct brain {
     size_t n_told;
     struct sample *samples;
     size_t n_samples;
+    struct suspension suspension;
     struct kept_xml **xml;
     size_t n_xml;
     struct lookup xml_by;           /* digest */

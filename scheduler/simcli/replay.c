@@ -147,6 +147,11 @@ static void put_sample(struct replay *r, const json_t *j, const void *obj)
     (void)j;
     (void)core_restore_sample(r->core, obj, NULL); /* as it was when it was recorded */
 }
+static void put_suspension(struct replay *r, const json_t *j, const void *obj)
+{
+    (void)j;
+    core_restore_suspension(r->core, obj);
+}
 static void put_run(struct replay *r, const json_t *j, const void *obj)
 {
     (void)j;
@@ -164,11 +169,10 @@ static int on_restore(struct replay *r, const json_t *j, struct err *e)
         const char *kind;
         const struct shape *shape;
         void (*put)(struct replay *r, const json_t *j, const void *obj);
-    } kinds[] = {{"host", &host_rec_shape, put_host},
-                 {"vm", &vm_shape, put_vm},
-                 {"sample", &sample_shape, put_sample},
-                 {"run", &run_shape, put_run},
-                 {"move", &move_shape, put_move}};
+    } kinds[] = {
+        {"host", &host_rec_shape, put_host},   {"vm", &vm_shape, put_vm},
+        {"sample", &sample_shape, put_sample}, {"suspension", &suspension_shape, put_suspension},
+        {"run", &run_shape, put_run},          {"move", &move_shape, put_move}};
     const char *kind = text_of(j, "kind");
     const json_t *body = json_object_get(j, "body");
     if (str_eq(kind, "policy"))

@@ -432,6 +432,7 @@ void fleet_restart_core(struct fleet *f)
                 core_restore_vm(f->core, name, v, 1);
         }
     }
+    core_restore_suspension(f->core, core_suspension(old));
     for (int64_t id = 1; core_run(old, id); id++)
         core_restore_run(f->core, core_run(old, id));
     for (int64_t id = 1; core_move(old, id); id++)

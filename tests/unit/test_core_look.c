@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "tests/unit/fakefleet.h"
@@ -60,6 +61,58 @@ static void the_next_look_and_the_window(void **state)
     assert_int_equal(x.waits, 0);
 }
 
+static void reply_is(int http, const char *code, const char *part)
+{
+    assert_int_equal(f.reply.http, http);
+    assert_string_equal(f.reply.code, code);
+    if (!strstr(f.reply.message, part))
+        fail_msg("'%s' lacks '%s'", f.reply.message, part);
+}
+
+static void suspended_until_it_is_resumed(void **state)
+{
+    (void)state;
+    struct request off = {.verb = VERB_SUSPEND_BALANCE, .actor = (char *)(uintptr_t) "ann"},
+                   on = {.verb = VERB_RESUME_BALANCE, .actor = (char *)(uintptr_t) "bo"};
+    fleet_request(&f, &on);
+    reply_is(200, "already", "not suspended; nothing was changed");
+    fleet_request(&f, &off);
+    reply_is(400, "no_reason", "no reason was given");
+    assert_false(core_suspension(f.core)->on);
+    off.reason = (char *)(uintptr_t) "new disks";
+    fleet_request(&f, &off);
+    reply_is(200, "suspended", "suspended by ann: new disks; drover balance works as before");
+    fleet_restart_core(&f);
+    fleet_run(&f, 20 * SEC);
+    assert_true(core_suspension(f.core)->on);
+    assert_string_equal(core_suspension(f.core)->actor, "ann");
+    assert_string_equal(core_suspension(f.core)->reason, "new disks");
+    assert_int_equal(core_suspension(f.core)->until_wall_us, 0);
+    fleet_run(&f, INT64_C(24) * 3600 * SEC);
+    assert_true(core_suspension(f.core)->on);
+    fleet_request(&f, &on);
+    reply_is(200, "resumed", "scheduled balance goes on");
+    assert_false(core_suspension(f.core)->on);
+    assert_null(core_suspension(f.core)->reason);
+}
+
+static void suspended_until_its_time(void **state)
+{
+    (void)state;
+    struct request off = {.verb = VERB_SUSPEND_BALANCE,
+                          .actor = (char *)(uintptr_t) "ann",
+                          .reason = (char *)(uintptr_t) "new disks",
+                          .deadline_us = 600 * SEC};
+    fleet_request(&f, &off);
+    reply_is(200, "suspended", "suspended by ann until ");
+    off.deadline_us = 1200 * SEC; /* said again: the last word holds */
+    fleet_request(&f, &off);
+    fleet_run(&f, 1100 * SEC);
+    assert_true(core_suspension(f.core)->on);
+    fleet_run(&f, 110 * SEC);
+    assert_false(core_suspension(f.core)->on);
+}
+
 static void drained_and_moved_back(void)
 {
     struct request up = {.verb = VERB_RESUME, .host = f.hosts[0].host.name};
@@ -102,6 +155,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(the_next_look_and_the_window),
+        T(suspended_until_it_is_resumed),
+        T(suspended_until_its_time),
         T(who_is_moved_back_twice_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

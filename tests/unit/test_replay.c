@@ -79,6 +79,10 @@ static void make_record(struct record *x)
     assert_int_equal(policy_load_texts(files, 2, &p, &e), 0);
     recorder_policy(x->r, &p);
     x->core = core_new(&(struct core_config){.term = 1, .heartbeat_us = 5 * SEC, .seed = 1});
+    const struct suspension s = {.on = true, .reason = a, .until_wall_us = x->now_us + 2 * SEC};
+    recorder_state(x->r, &(struct recorder_state){
+                             .kind = "suspension", .shape = &suspension_shape, .obj = &s});
+    core_restore_suspension(x->core, &s);
     core_restore_policy(x->core, &p);
     core_restored(x->core, 1, x->now_us, x->now_us, &fx);
     recorder_restored(x->r, 1, core_effects_digest(&fx, 0));

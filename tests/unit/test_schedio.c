@@ -495,6 +495,34 @@ static void test_health_names_what_waits_for_people(void **state)
     assert_false(health_has(g, "PLAN_WAITS"));
 }
 
+static void test_suspended_is_never_green(void **state)
+{
+    struct rig *g = *state;
+    json_decref(post(g, "{\"verb\":\"suspend_balance\",\"reason\":\"new disks\"}", NULL, 200));
+    for (int life = 0; life < 2; life++) {
+        json_t *j = get(g, "/v1/policy", 200);
+        assert_string_equal(str(j, "state"), "suspended");
+        const json_t *x = json_object_get(j, "suspended");
+        assert_string_equal(str(x, "reason"), "new disks");
+        has(str(x, "actor"), "(uid ");
+        assert_true(json_integer_value(json_object_get(x, "since_wall_us")) > 0);
+        json_decref(j);
+        j = get(g, "/v1/health", 200);
+        assert_string_equal(str(json_object_get(j, "policy"), "state"), "suspended");
+        assert_string_not_equal(str(j, "status"), "ok");
+        json_decref(j);
+        assert_true(health_has(g, "BALANCE_SUSPENDED"));
+        stop(g);
+        start(g);
+    }
+    json_decref(post(g, "{\"verb\":\"resume_balance\"}", NULL, 200));
+    assert_false(health_has(g, "BALANCE_SUSPENDED"));
+    json_t *j = get(g, "/v1/policy", 200);
+    assert_string_equal(str(j, "state"), "in-force");
+    assert_null(json_object_get(j, "suspended"));
+    json_decref(j);
+}
+
 static void wait_for_store(const struct rig *g)
 {
     for (int i = 0; i < 2000; i++) { /* bounded; each turn waits for the core thread's answer */
@@ -703,6 +731,7 @@ int main(void)
         T(test_restart_remembers),
         T(test_health_names_runs_that_need_somebody),
         T(test_health_names_what_waits_for_people),
+        T(test_suspended_is_never_green),
         T(test_full_disk),
         T(test_fault_at_every_write_of_a_request),
         T(test_recorder),

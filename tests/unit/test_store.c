@@ -708,6 +708,35 @@ static void test_kill_at_any_instant(void **state)
     }
 }
 
+static void test_suspension(void **state)
+{
+    struct fx *f = *state;
+    struct err e = {0};
+    struct suspension got;
+    char ann[] = "ann", why[] = "new disks";
+    const struct suspension none = {0}, x = {true, ann, why, 5, 7};
+    struct store *s = open_ok(f->db, NULL);
+    assert_int_equal(store_get_suspension(s, &got, &e), 0);
+    assert_true(shape_equal(&suspension_shape, &got, &none));
+    const struct suspension *kept[] = {&x, &none};
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        assert_int_equal(store_begin(s, &e), 0);
+        store_put_suspension(s, kept[i]);
+        assert_int_equal(store_commit(s, &e), 0);
+        store_close(s);
+        s = open_ok(f->db, NULL);
+        assert_int_equal(store_get_suspension(s, &got, &e), 0);
+        assert_true(shape_equal(&suspension_shape, &got, kept[i]));
+        shape_done(&suspension_shape, &got);
+    }
+    store_close(s);
+    sql(f->db, "UPDATE meta SET value = '{' WHERE key = 'suspension'");
+    s = open_ok(f->db, NULL);
+    /* moves against an operator's word would be worse than no start */
+    assert_true(store_get_suspension(s, &got, &e) < 0);
+    store_close(s);
+}
+
 int main(void)
 {
     faultvfs_register();
@@ -725,6 +754,7 @@ int main(void)
         T(test_journal),
         T(test_failed_put_fails_the_batch),
         T(test_answers),
+        T(test_suspension),
         T(test_backup),
         T(test_fault_at_every_write),
         T(test_fault_while_creating),
