@@ -47,6 +47,7 @@ struct cli {
     struct client *client;     /* made on first use by cli_client */
     int64_t poll_us;           /* between two looks at a run; 0: by the kind of display */
     volatile sig_atomic_t *interrupted, *resized; /* set by SIGINT, SIGWINCH */
+    void (*uncatch)(void); /* signals end the process again; may be NULL */
 };
 struct command {
     const char *name;
@@ -73,6 +74,9 @@ void cli_note(struct cli *c, const char *fmt, ...) __attribute__((format(printf,
 
 /* Made from the global options on first use. NULL and *e on failure. Borrows. */
 struct client *cli_client(struct cli *c, struct err *e);
+
+/* From here on the command computes by itself and looks at no signal: they are not caught any more. */
+void cli_alone(struct cli *c);
 
 /* Escape sequences around a word, "" when colour is off for that stream. */
 const char *paint(const struct cli *c, const FILE *f, int colour);

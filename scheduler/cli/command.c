@@ -278,6 +278,12 @@ struct client *cli_client(struct cli *c, struct err *e)
     return c->client;
 }
 
+void cli_alone(struct cli *c)
+{
+    if (c->uncatch)
+        c->uncatch();
+}
+
 static bool coloured(const struct cli *c, const FILE *f, int colour)
 {
     bool tty = f == c->out ? c->out_tty : c->err_tty;

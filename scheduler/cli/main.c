@@ -31,6 +31,12 @@ static void handle(int sig, void (*fn)(int), int flags)
     sigaction(sig, &sa, NULL);
 }
 
+static void uncatch(void)
+{
+    handle(SIGINT, SIG_DFL, 0);
+    handle(SIGTERM, SIG_DFL, 0);
+}
+
 static bool set(const char *name)
 {
     const char *v = getenv(name);
@@ -67,6 +73,7 @@ int main(int argc, char **argv)
         .progress_env = getenv("DROVER_PROGRESS"),
         .interrupted = &interrupted,
         .resized = &resized,
+        .uncatch = uncatch,
     };
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int code = cli_main(&c, argc, argv);

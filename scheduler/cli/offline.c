@@ -17,6 +17,7 @@ int offline_open(struct cli *c, const struct offline_opts *o, struct offline *re
     struct err e;
     if (!o->snapshot)
         return cli_usage(c, "--policy belongs to --snapshot: the scheduler has its own policy");
+    cli_alone(c);
     *ret = (struct offline){.file = o->snapshot};
     policy_default(&ret->policy);
     if ((o->policy && policy_load(o->policy, &ret->policy, &e) < 0) ||

@@ -178,6 +178,11 @@ int plan_print(struct cli *c, const struct run_view *v, bool detailed)
     if (v->n_moves || r->n_stays)
         fputc('\n', c->out);
     plan_line(c->out, v, stopped, blocked);
+    if (r->interrupts)
+        cli_note(c,
+                 "run/%lld (balance) is at work: for a drain it begins nothing more, and what it is "
+                 "moving ends first",
+                 (long long)r->interrupts);
     if (r->state == RUN_REFUSED || blocked > 0)
         return X_BLOCKED;
     cleanup(freep) char *again = drain_command(r);

@@ -139,6 +139,7 @@ static int check(struct cli *c, const struct check_opts *o, int format, struct f
     struct testcases cases = {0};
     cleanup(snap_done) struct snap fleet = {0};
     int code = fleet_wanted(&o->fleet) ? fleet_open(c, &o->fleet, &fleet) : X_DONE;
+    cli_alone(c);
     if (code)
         return code;
     bool good = policy_lint(r->dir, &p, &r->problems) == 0;

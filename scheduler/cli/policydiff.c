@@ -398,6 +398,7 @@ static int load_all(struct cli *c, const struct diff_opts *o, struct diff *d)
     d->have_fleet = fleet_wanted(&o->fleet);
     if (!code && d->have_fleet)
         code = fleet_open(c, &o->fleet, &d->fleet);
+    cli_alone(c);
     return code;
 }
 

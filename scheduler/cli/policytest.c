@@ -111,6 +111,7 @@ int policy_test(struct cli *c, int argc, char **argv)
         return code < 0 ? X_DONE : code;
     struct findings r = {
         .title = "policy test", .schema = "drover.policy-test/1", .dir = argv[optind]};
+    cli_alone(c);
     code = report_format_from(c, o.format, &format) ? test(c, &o, format, &r) : X_USAGE;
     if (o.regex)
         regfree(&o.re);

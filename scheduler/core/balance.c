@@ -473,6 +473,11 @@ const struct move_slot *balance_in_way(const struct core *c, const struct run_sl
     return NULL;
 }
 
+bool balance_would_yield(const struct run *balance, const struct run *dry)
+{
+    return dry->dry_run && dry->kind != RUN_BALANCE && balance->kind == RUN_BALANCE;
+}
+
 bool balance_yields(struct core *c, struct run_slot *r)
 {
     const struct run_slot *first = r->run.dry_run ? NULL : balance_goes_after(c, r);

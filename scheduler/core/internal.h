@@ -394,6 +394,8 @@ void balance_moved(struct core *c, struct run_slot *r, struct move_slot *m);
 struct run_slot *balance_under_way(const struct core *c); /* NULL: none */
 /* A move of a balance run that is under way from or to a host of this run; NULL: none. */
 const struct move_slot *balance_in_way(const struct core *c, const struct run_slot *r);
+/* Dry runs interrupt nothing; what they are to find is what the real one would. */
+bool balance_would_yield(const struct run *balance, const struct run *dry);
 /* Another run goes first: nothing more begins. True: it has ended. */
 bool balance_yields(struct core *c, struct run_slot *r);
 void balance_end(struct core *c, struct run_slot *r); /* nothing is under way any more */

@@ -251,6 +251,15 @@ static void do_resume(struct core *c, int64_t id, const struct request *req)
     answer_text(c, id, 202, 0, "created", r->run.id, "run/%lld", (long long)r->run.id);
 }
 
+static bool run_in_flight(const struct run_slot *r)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->n_moves; i++)
+        any = any || (r->moves[i]->m.state != JOB_QUEUED &&
+                      !job_final((enum job_state)r->moves[i]->m.state));
+    return any;
+}
+
 static void do_cancel(struct core *c, int64_t id, const struct request *req)
 {
     struct run_slot *r = run_find(c, req->run);
@@ -263,9 +272,13 @@ static void do_cancel(struct core *c, int64_t id, const struct request *req)
     } else {
         if (r->run.state != RUN_CANCELLING)
             run_cancel(c, r, req->actor ? req->actor : "?");
-        answer_text(c, id, 202, 0, "cancelling", r->run.id,
-                    "run/%lld is being cancelled; VMs in flight are settled first",
-                    (long long)r->run.id);
+        if (run_ended(r->run.state))
+            answer_text(c, id, 202, 0, "cancelled", r->run.id, "run/%lld: %s",
+                        (long long)r->run.id, r->run.message);
+        else
+            answer_text(c, id, 202, 0, "cancelling", r->run.id, "run/%lld is being cancelled%s",
+                        (long long)r->run.id,
+                        run_in_flight(r) ? "; VMs in flight are settled first" : "");
     }
 }
 

@@ -164,6 +164,14 @@ static bool left_home(const struct core *c, int64_t drain, const char *home, con
     return put && taken;
 }
 
+/* The real run would wait until it is gone. */
+static bool leaves_anyway(const struct core *c, const struct run_slot *r, const struct snap_vm *v)
+{
+    const struct move_slot *m = v->other_run ? move_of_vm(c, v->v->uuid) : NULL;
+    const struct run_slot *of = m ? run_find(c, m->m.run) : NULL;
+    return of && balance_would_yield(&of->run, &r->run);
+}
+
 static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t drain,
                      const struct snapshot *s, const struct snap_vm *v)
 {
@@ -171,6 +179,7 @@ static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t dra
     bool concerned = r->run.kind == RUN_DRAIN ? run_leaves(&r->run, on)
                                               : left_home(c, drain, r->run.host, v->v->uuid, on);
     return concerned && !has_stay(r, v->v->uuid) && !has_open_move(r, v->v->uuid) &&
+           !leaves_anyway(c, r, v) &&
            !vm_half_here((const struct vm_slot *)(const void *)v->v);
 }
 
@@ -347,6 +356,17 @@ static void refuse_run(struct core *c, struct run_slot *r, size_t blocked)
             place, blocked, blocked == 1 ? "" : "s", is);
 }
 
+static void end_dry(struct core *c, struct run_slot *r, size_t blocked)
+{
+    const struct run_slot *busy = balance_under_way(c);
+    r->run.interrupts = busy ? busy->run.id : 0;
+    cleanup(freep) char *first =
+        busy ? xasprintf("; run/%lld (balance) would give way first", (long long)busy->run.id)
+             : xstrdup("");
+    run_end(c, r, RUN_PLANNED, "%zu of %lld VM%s would be blocked%s; nothing was changed", blocked,
+            (long long)r->run.vms, r->run.vms == 1 ? "" : "s", first);
+}
+
 /* Every pair is confirmed. First round: decide whether to begin at all. Later: VMs that came while
  * the host was being emptied just join. */
 static void settle_plan(struct core *c, struct run_slot *r, const struct snapshot *s,
@@ -371,8 +391,7 @@ static void settle_plan(struct core *c, struct run_slot *r, const struct snapsho
     if (r->run.dry_run || !refuse)
         run_create_moves(c, r, s, p);
     if (r->run.dry_run)
-        run_end(c, r, RUN_PLANNED, "%zu of %lld VM%s would be blocked; nothing was changed",
-                blocked, (long long)r->run.vms, r->run.vms == 1 ? "" : "s");
+        end_dry(c, r, blocked);
     else if (refuse)
         refuse_run(c, r, blocked);
     else

@@ -96,6 +96,7 @@ struct run {
     int on_blocked;          /* enum on_blocked (policy.h) */
     int64_t parallel;        /* 0 = policy */
     int64_t deadline_wall_us; /* no move starts after it; 0 = none */
+    int64_t interrupts;      /* dry run: the balance run that would give way first; 0 = none */
     int host_was;            /* of hosts[0] */
     char **to, **avoid;
     size_t n_to, n_avoid;

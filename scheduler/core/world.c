@@ -339,9 +339,11 @@ static size_t list_vms(const struct core *c, struct snap_vm *vms)
 }
 
 /* Runs still planning hold nothing; a planned dry run never does. */
-static bool move_reserves(const struct core *c, const struct move_slot *m)
+static bool move_reserves(const struct core *c, int64_t for_run, const struct move_slot *m)
 {
-    const struct run_slot *r = run_find(c, m->m.run);
+    const struct run_slot *r = run_find(c, m->m.run), *own = run_find(c, for_run);
+    if (m->m.state == JOB_QUEUED && own && r && balance_would_yield(&r->run, &own->run))
+        return false;
     return !job_final((enum job_state)m->m.state) && r &&
            (r->run.state == RUN_RUNNING || r->run.state == RUN_CANCELLING);
 }
@@ -356,13 +358,13 @@ static void mark_moves(const struct core *c, int64_t for_run, int64_t skip_move,
     for (size_t i = 0; i < c->n_open_moves;
          i++) { /* where ours go is known better than by arrivals */
         const struct move_slot *m = c->open_moves[i];
-        int id = move_reserves(c, m) ? snap_vm_id(c, &out->s, m->m.vm) : -1;
+        int id = move_reserves(c, for_run, m) ? snap_vm_id(c, &out->s, m->m.vm) : -1;
         if (id >= 0)
             out->vms[id].moving_to = -1;
     }
     for (size_t i = 0; i < c->n_open_moves; i++) {
         const struct move_slot *m = c->open_moves[i];
-        int id = move_reserves(c, m) ? snap_vm_id(c, &out->s, m->m.vm) : -1;
+        int id = move_reserves(c, for_run, m) ? snap_vm_id(c, &out->s, m->m.vm) : -1;
         if (id < 0)
             continue;
         struct snap_vm *v = &out->vms[id];

@@ -3,6 +3,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "scheduler/plan/cpu.h"
 #include "scheduler/plan/making.h"
 #include "scheduler/solve/place.h"
 #include "scheduler/solve/solve.h"
@@ -158,15 +159,26 @@ static int64_t broken_soft(const struct plan_world *w, int vm, int host)
     return sum;
 }
 
-static void weigh(const struct plan_world *w, int vm, struct plan_fitting *ret)
+/* By vCPUs; where CPU is measured (cpu: per host), by that: of a VM that is to come nothing is known but its
+ * vCPUs, and a host without figures counts as full. */
+static int64_t cpu_more(const struct plan_world *w, int vm, int host, const int64_t *cpu)
+{
+    int64_t vcpus = plan_need(w->s->vms[vm].v).vcpus;
+    if (!cpu)
+        return square_more(w->load[host].vcpus, vcpus, plan_vcpu_capacity(w, host));
+    int64_t more = w->s->vms[vm].nowhere ? vcpus * 1000 : plan_cpu_vm(w, vm, NULL);
+    int64_t cap = w->s->hosts[host].h->cpus * 1000;
+    return square_more(plan_cpu_known(w, host) ? cpu[host] : cap, more, cap);
+}
+
+static void weigh(const struct plan_world *w, int vm, const int64_t *cpu, struct plan_fitting *ret)
 {
     struct plan_load need = plan_need(w->s->vms[vm].v), have = w->load[ret->host];
     int64_t cap = plan_mem_capacity(w, ret->host);
     ret->free_bytes = cap - have.mem_bytes - need.mem_bytes;
     ret->soft = broken_soft(w, vm, ret->host);
     ret->load = w->p->balance.weight_mem * square_more(have.mem_bytes, need.mem_bytes, cap) +
-                w->p->balance.weight_cpu *
-                    square_more(have.vcpus, need.vcpus, plan_vcpu_capacity(w, ret->host));
+                w->p->balance.weight_cpu * cpu_more(w, vm, ret->host, cpu);
 }
 
 static int best_first(const void *a, const void *b)
@@ -189,6 +201,7 @@ void plan_fittings(const struct snapshot *s, const struct policy *p, const struc
     struct plan_index *index = plan_index_new(s, p);
     struct plan_fitting *list = xcalloc(s->n_hosts, sizeof(*list));
     plan_world_init(&w, index, r, NULL, 0);
+    cleanup(freep) int64_t *cpu = plan_cpu_measured(&w) ? plan_cpu_end(&w) : NULL;
     size_t n = 0;
     for (size_t h = 0; h < s->n_hosts; h++) {
         struct plan_ask q = {.vm = vm, .host = (int)h};
@@ -199,7 +212,7 @@ void plan_fittings(const struct snapshot *s, const struct policy *p, const struc
         x->host = (int)h;
         x->fits = plan_filter(&w, &q, PF_STATIC | PF_DYNAMIC, &x->why);
         if (x->fits)
-            weigh(&w, vm, x);
+            weigh(&w, vm, cpu, x);
     }
     if (n > 1)
         qsort(list, n, sizeof(*list), best_first);

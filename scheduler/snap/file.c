@@ -137,6 +137,16 @@ static int no_object(const json_t *j, const char *where, const char *example, st
     return err_set(e, -EBADMSG, "%s: expected an object, or a line such as \"%s\"", where, example);
 }
 
+/* Written until measured load had a form of its own. */
+static int of_earlier(const json_t *j, struct err *e)
+{
+    if (!json_object_get(j, "load_ppm"))
+        return 0;
+    return err_set(e, -EBADMSG,
+                   "load_ppm: this snapshot is of an earlier version of Drover; take a new one, or "
+                   "remove load_ppm (what is measured is in cpu now)");
+}
+
 static const char *name_of(const json_t *j, const char *where, struct err *e)
 {
     const char *name = json_string_value(json_object_get(j, "name"));
@@ -182,7 +192,8 @@ static int read_host(struct snap_build *b, json_t *j, const char *where, struct 
         return -EBADMSG;
     cleanup(freep) char *here = xasprintf("%s (%s)", where, name);
     struct host_more more = {h->state, h->connected, figures(NULL), figures(NULL)};
-    r = decode_over(&host_shape, &host_more_shape, j, &h->host, e);
+    r = of_earlier(j, e);
+    r = r < 0 ? r : decode_over(&host_shape, &host_more_shape, j, &h->host, e);
     r = r < 0 ? r : decode_over(&host_more_shape, &host_shape, j, &more, e);
     if (r < 0)
         return err_wrap(e, "%s", here);

@@ -94,6 +94,13 @@ void outcome_done(struct outcome *o)
     memset(o, 0, sizeof(*o));
 }
 
+bool fake_uncaught;
+
+static void uncatch(void)
+{
+    fake_uncaught = true;
+}
+
 void fake_run(struct outcome *ret, const struct fake_answer *script, const char *line, bool tty,
               const char *input)
 {
@@ -125,7 +132,9 @@ void fake_run(struct outcome *ret, const struct fake_answer *script, const char 
                     .socket = "/nowhere",
                     .poll_us = 1,
                     .interrupted = &interrupted,
-                    .resized = &resized};
+                    .resized = &resized,
+                    .uncatch = uncatch};
+    fake_uncaught = false;
     ret->code = cli_main(&c, argc, argv);
     fclose(c.out);
     fclose(c.err);

@@ -13,6 +13,8 @@ extern const struct fake_answer *fake_script; /* ends with {0} */
 extern char *fake_log; /* requests as they came, one a line, bodies compact */
 extern volatile sig_atomic_t *fake_interrupt; /* set to 1 by the path "INTERRUPT" being reached */
 
+extern bool fake_uncaught; /* the command looks at no signal any more */
+
 struct outcome {
     int code;
     char *out, *err;

@@ -50,6 +50,7 @@ static void all_options_reach_the_scheduler(void **state)
     contains(fake_log, "\"reason\":\"kernel\"");
     contains(o.out, "proven empty (0 domains, 0 jobs, 0 watchers)");
     fake_run(&o, done, "drain h1", false, NULL);
+    assert_false(fake_uncaught);
     lacks(fake_log, "on_blocked"); /* the policy decides */
     lacks(fake_log, "allow_shutdown");
     outcome_done(&o);
@@ -240,6 +241,13 @@ static void a_dry_run(void **state)
     fake_run(&o, empty, "plan drain h1 --detailed-exitcode", false, NULL);
     assert_int_equal(o.code, X_DONE);
     contains(o.out, "Plan: 0 moves, 0 blocked, 0 stopped\n");
+    const struct fake_answer during[] = {
+        {POST, 0, CREATED},
+        {RUN, 0, "{\"run\":{\"id\":42,\"state\":\"planned\",\"host\":\"h1\",\"interrupts\":7}}"},
+        {0}};
+    fake_run(&o, during, "plan drain h1", false, NULL);
+    assert_int_equal(o.code, X_DONE);
+    contains(o.err, "run/7 (balance) is at work: for a drain it begins nothing more");
     const struct fake_answer stuck[] = {
         {POST, 0, CREATED},
         {RUN, 0,

@@ -164,6 +164,39 @@ static void hosts_that_fit(void **state)
     fleet_done(&f);
 }
 
+/* h0 has given out the fewest vCPUs and is the busiest; of h3 nothing is known. */
+static void measured_hosts_that_fit(void **state)
+{
+    (void)state;
+    static const int64_t mcpu[] = {15000, 500, 4000};
+    struct cpu_figures busy[3], other[3];
+    struct test_fleet f;
+    struct plan_fitting *list;
+    size_t n;
+    fleet_init(&f, 4, 64, 20);
+    fleet_vm(&f, "a", 1, 8);
+    for (int h = 0; h < 3; h++) {
+        busy[h] = other[h] = (struct cpu_figures){
+            mcpu[h], mcpu[h], mcpu[h], mcpu[h], mcpu[h], -1, -1};
+        f.s.hosts[h].cpu = &busy[h];
+        f.s.hosts[h].other = &other[h];
+    }
+    f.p.balance.weight_mem = 0;
+    f.p.balance.weight_cpu = 1000000;
+    f.r.room_for = fresh(&f, "new", 8);
+    plan_fittings(&f.s, &f.p, &f.r, &list, &n);
+    static const int order[] = {1, 2, 0, 3};
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(list[i].host, order[i]);
+    plan_fittings_done(list, n);
+    f.p.balance.load = LOAD_RESERVED;
+    plan_fittings(&f.s, &f.p, &f.r, &list, &n);
+    assert_int_equal(list[3].host, 1); /* by vCPUs */
+    plan_fittings_done(list, n);
+    fleet_done(&f);
+}
+
 static void expect_bad(struct test_fleet *f, const struct plan *p, int code)
 {
     struct reason why;
@@ -207,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_moves_make_room),        cmocka_unit_test(rules_of_a_new_vm),
         cmocka_unit_test(room_for_one_that_is_there), cmocka_unit_test(hosts_that_fit),
+        cmocka_unit_test(measured_hosts_that_fit),
         cmocka_unit_test(verifier_looks_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

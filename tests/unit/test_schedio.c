@@ -491,7 +491,9 @@ static void test_health_names_what_waits_for_people(void **state)
     start(g);
     assert_true(health_has(g, "PLAN_WAITS"));
     assert_true(health_has(g, "VM_CONTESTED"));
-    json_decref(post(g, "{\"verb\":\"cancel\",\"run\":5}", NULL, 202));
+    json_t *j = post(g, "{\"verb\":\"cancel\",\"run\":5}", NULL, 202);
+    assert_string_equal(str(j, "message"), "run/5: declined; nothing was moved");
+    json_decref(j);
     assert_false(health_has(g, "PLAN_WAITS"));
 }
 

@@ -283,6 +283,8 @@ static void bad_files(void **state)
         {"{\"hosts\": [{\"name\": \"a\\u001bb\"}], \"vms\": []}", "control character"},
         {"{\"hosts\": [{\"name\": \"h1\", \"mem_byte\": 3}], \"vms\": []}",
          "hosts[0] (h1): mem_byte: unknown member; did you mean \"mem_bytes\"?"},
+        {"{\"hosts\": [{\"name\": \"h1\", \"mem_bytes\": 1, \"load_ppm\": 5}], \"vms\": []}",
+         "hosts[0] (h1): load_ppm: this snapshot is of an earlier version of Drover; take a new one"},
         {"{\"hosts\": [{\"name\": \"h1\", \"conected\": true}], \"vms\": []}",
          "did you mean \"connected\"?"},
         {"{\"hosts\": [{\"name\": \"h1\", \"mem_bytes\": -5}], \"vms\": []}",
