@@ -103,8 +103,10 @@ $(B)/tests/unit/%.o: tests/unit/%.c
 
 STORE_PARTS := scheduler/io/store.c scheduler/io/store_rows.c scheduler/io/store_xml.c scheduler/io/schema.c scheduler/io/xml.c
 EXTRA_test_store := $(STORE_PARTS) tests/unit/faultvfs.c
+EXTRA_test_store_faults := $(EXTRA_test_store)
 EXTRA_test_store_xml := $(STORE_PARTS)
 EXTRA_test_core := tests/unit/fakefleet.c
+EXTRA_test_core_faults := tests/unit/fakefleet.c
 EXTRA_test_core_waits := tests/unit/fakefleet.c
 EXTRA_test_core_lists := tests/unit/fakefleet.c
 EXTRA_test_core_hosts := tests/unit/fakefleet.c
@@ -115,6 +117,8 @@ EXTRA_test_core_look := tests/unit/fakefleet.c
 EXTRA_test_admit := tests/unit/fakefleet.c
 EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
+EXTRA_test_sched_store := $(EXTRA_test_schedio)
+EXTRA_test_sched_config := $(EXTRA_test_schedio)
 EXTRA_test_policy_watch := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c
 EXTRA_test_agent_io := $(filter-out agent/io/main.c,$(SRC_agent))
 EXTRA_test_agent_session := $(EXTRA_test_agent_io)
@@ -142,7 +146,7 @@ check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
-mutate-verify: $(addprefix $(B)/tests/test_plan_,verify rules consolidate failover room numa waits) ## each check of the plans' verifier switched off: a test must notice
+mutate-verify: $(addprefix $(B)/tests/test_plan_,verify sound rules consolidate failover room numa waits) ## each check of the plans' verifier switched off: a test must notice
 	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 mutate-core: $(B)/bin/drover-sim ## lines of the core broken, one at a time: a scenario, soak or a crash must notice (minutes)
 	@LIBS="$(LIBS_BASE) $(LIBS_POLICY) $(LIBS_SNAP)" tests/mutate-core $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))

@@ -507,41 +507,6 @@ static int64_t spent_ns(const struct bench *b)
     return ns;
 }
 
-/* What a listing does not say and a real report does; names and sizes as in production. */
-static void dress(struct bench *b)
-{
-    for (size_t i = 0; i < b->f.s.n_hosts; i++) {
-        struct host *h = &b->f.hosts[i];
-        h->migrate_uri = xasprintf("qemu+tls://%s/system", h->name);
-        h->link_bps = INT64_C(10000000000);
-        *(char **)vec_add(&h->addresses, &h->n_addresses) =
-            xasprintf("10.%zu.%zu.%zu", 1 + i / 62500, i / 250 % 250, i % 250 + 1);
-    }
-    for (size_t i = 0; i < b->f.s.n_vms; i++) {
-        struct vm *v = &b->f.vms[i];
-        b->on[i] = b->f.s.vms[i].host;
-        b->to[i] = -1;
-        v->virt = xstrdup("kvm");
-        v->machine = xstrdup("pc-q35-7.2");
-        v->emulator = xstrdup("/usr/bin/qemu-system-x86_64");
-        v->xml_digest = xasprintf("%064zx", 2 * i);
-        v->xml_inactive_digest = xasprintf("%064zx", 2 * i + 1);
-        struct nic *nic = vec_add(&v->nics, &v->n_nics);
-        nic->mac = xasprintf("52:54:00:%02zx:%02zx:%02zx", i >> 16 & 255, i >> 8 & 255, i & 255);
-        nic->kind = NIC_BRIDGE;
-        nic->source = xstrdup("br0");
-        nic->model = xstrdup("virtio");
-        v->disks[0].cache = xstrdup("none");
-        v->disks[0].format = xstrdup("raw");
-        v->disks[0].user = xstrdup("libvirt");
-        for (size_t h = 0; h < b->f.s.n_hosts && !b->f.hosts[h].n_virts; h++) {
-            *(char **)vec_add(&b->f.hosts[h].virts, &b->f.hosts[h].n_virts) = xstrdup("kvm");
-            *(char **)vec_add(&b->f.hosts[h].machines, &b->f.hosts[h].n_machines) =
-                xstrdup("pc-q35-7.2");
-        }
-    }
-}
-
 static void bench(size_t hosts, size_t n_drains, size_t at_once)
 {
     struct bench b = {.now_us = 3600 * SEC};
@@ -553,7 +518,11 @@ static void bench(size_t hosts, size_t n_drains, size_t at_once)
     b.copy_job = xcalloc(b.f.s.n_vms, sizeof(*b.copy_job));
     b.copy_attempt = xcalloc(b.f.s.n_vms, sizeof(*b.copy_attempt));
     b.seq = xcalloc(hosts, sizeof(*b.seq));
-    dress(&b);
+    dress_fleet(&b.f);
+    for (size_t i = 0; i < b.f.s.n_vms; i++) {
+        b.on[i] = b.f.s.vms[i].host;
+        b.to[i] = -1;
+    }
     double fleet = rss_mb();
     restore(&b);
     storm(&b);

@@ -74,3 +74,36 @@ static inline void ask_balance(struct test_fleet *f, size_t hosts)
         .goal = GOAL_BALANCE, .purpose = PURPOSE_BALANCE, .max_moves = (int64_t)hosts * 10};
     f->p.balance.imbalance_ppm = 50000;
 }
+
+/* What a listing does not say and a real report does; names and sizes as in production. */
+static inline void dress_fleet(struct test_fleet *f)
+{
+    for (size_t i = 0; i < f->s.n_hosts; i++) {
+        struct host *h = &f->hosts[i];
+        h->migrate_uri = xasprintf("qemu+tls://%s/system", h->name);
+        h->link_bps = INT64_C(10000000000);
+        *(char **)vec_add(&h->addresses, &h->n_addresses) =
+            xasprintf("10.%zu.%zu.%zu", 1 + i / 62500, i / 250 % 250, i % 250 + 1);
+    }
+    for (size_t i = 0; i < f->s.n_vms; i++) {
+        struct vm *v = &f->vms[i];
+        v->virt = xstrdup("kvm");
+        v->machine = xstrdup("pc-q35-7.2");
+        v->emulator = xstrdup("/usr/bin/qemu-system-x86_64");
+        v->xml_digest = xasprintf("%064zx", 2 * i);
+        v->xml_inactive_digest = xasprintf("%064zx", 2 * i + 1);
+        struct nic *nic = vec_add(&v->nics, &v->n_nics);
+        nic->mac = xasprintf("52:54:00:%02zx:%02zx:%02zx", i >> 16 & 255, i >> 8 & 255, i & 255);
+        nic->kind = NIC_BRIDGE;
+        nic->source = xstrdup("br0");
+        nic->model = xstrdup("virtio");
+        v->disks[0].cache = xstrdup("none");
+        v->disks[0].format = xstrdup("raw");
+        v->disks[0].user = xstrdup("libvirt");
+        for (size_t h = 0; h < f->s.n_hosts && !f->hosts[h].n_virts; h++) {
+            *(char **)vec_add(&f->hosts[h].virts, &f->hosts[h].n_virts) = xstrdup("kvm");
+            *(char **)vec_add(&f->hosts[h].machines, &f->hosts[h].n_machines) =
+                xstrdup("pc-q35-7.2");
+        }
+    }
+}
