@@ -112,6 +112,7 @@ EXTRA_test_core_lists := tests/unit/fakefleet.c
 EXTRA_test_core_hosts := tests/unit/fakefleet.c
 EXTRA_test_core_load := tests/unit/fakefleet.c
 EXTRA_test_core_balance := tests/unit/fakefleet.c
+EXTRA_test_core_room := tests/unit/fakefleet.c
 EXTRA_test_core_ceph := tests/unit/fakefleet.c
 EXTRA_test_core_look := tests/unit/fakefleet.c
 EXTRA_test_admit := tests/unit/fakefleet.c

@@ -93,6 +93,21 @@ static int check_weights(const struct reading *r, const struct ynode *n)
 static const struct keyset weight_set = {
     .keys = weight_keys, .n = ARRAY_LEN(weight_keys), .check = check_weights};
 
+static const struct key room_keys[] = {
+    {"memory", KT_BYTES, AT(balance.room_mem_bytes), .zero = "none", .min = MIB,
+     .max = 1024 * 1024 * GIB, .example = "96GiB", .doc = "What it takes, QEMU included."},
+    {"vcpus", KT_INT, AT(balance.room_vcpus), .zero = "any", .min = 1, .max = LIM_VCPUS,
+     .doc = "Its vCPUs; any: only memory counts."},
+};
+static int check_room(const struct reading *r, const struct ynode *n)
+{
+    if (r->p->balance.room_mem_bytes || !r->p->balance.room_vcpus)
+        return 0;
+    return fail_at(r, n, "balance.room", "memory is missing: how large is the VM?");
+}
+static const struct keyset room_set = {
+    .keys = room_keys, .n = ARRAY_LEN(room_keys), .check = check_room};
+
 static const struct key balance_keys[] = {
     {"schedule", KT_SCHEDULE, .zero = "never",
      .doc = "When to look: five fields of cron, and the zone."},
@@ -114,6 +129,7 @@ static const struct key balance_keys[] = {
     {"ceph_pause", KT_ENUM, AT(balance.ceph_pause), NAMES(ceph_pause_names),
      .doc = "Of what balance runs wait until Ceph is well; each word is the one before, and more."},
     {"mode", KT_ENUM, AT(balance.mode), NAMES(balance_mode_names), .doc = "What a run is after."},
+    {"room", KT_SECTION, .sub = &room_set, .doc = "The VM for which make-room keeps room."},
     {"load", KT_ENUM, AT(balance.load), NAMES(balance_load_names),
      .doc = "Which figure of CPU load counts: means, the 95th percentile, or vCPUs."},
     {"busy", KT_PERCENT, AT(balance.busy_ppm), .zero = "none", .min = 100000, .max = 1000000,

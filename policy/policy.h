@@ -126,6 +126,7 @@ struct policy {
         int ceph_pause;    /* enum ceph_pause */
         int64_t busy_ppm; /* CPU use above which a host is relieved; 0: by imbalance */
         int64_t forecast_ppm; /* share of the forecast in it; 0: none is made */
+        int64_t room_mem_bytes, room_vcpus; /* of the VM that make-room is for; 0: none, any */
     } balance;
     struct {
         int64_t moves_per_vm_per_day, pause_per_vm_per_day_us; /* 0: no limit */

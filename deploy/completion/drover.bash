@@ -38,17 +38,17 @@ _drover()
     fi
     case $prev in
     --to | --avoid | --confirm | --host) _drover_names hosts; return ;; # --confirm: of several, with commas
-    --allow-shutdown) _drover_names vms; return ;;
+    --allow-shutdown | --vm) _drover_names vms; return ;;
     --on-blocked) _drover_words 'refuse leave cold shutdown'; return ;;
     --parallel) _drover_words 'auto 1 2 4 8'; return ;;
-    --mode) _drover_words 'repair-rules relieve balance consolidate'; return ;;
+    --mode) _drover_words 'repair-rules relieve balance make-room consolidate'; return ;;
     -o | --output) _drover_words 'table wide json yaml name jsonl'; return ;;
     --progress) _drover_words 'auto tty plain jsonl none'; return ;;
     -f | --format) _drover_words 'text parsable github json junit'; return ;;
     --from) _drover_words 'ganeti csv table'; return ;;
     --policy | --dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     --socket | --snapshot | --picture | --hosts | --flavors | --cert | --key | --ca) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-    --max-moves | --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --request | --name | --after | --limit) return ;;
+    --max-moves | --memory | --vcpus | --timeout | --deadline | --link | --url | --columns | --sort | -m | --reason | -r | --run | --request | --name | --after | --limit) return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -63,7 +63,7 @@ _drover()
     if [[ $cur == -* ]]; then
         case $cmd in
         drain | plan) _drover_words "$drain $global" ;;
-        balance) _drover_words "--dry-run --reason --mode --max-moves --parallel --detailed-exitcode $follow $global" ;;
+        balance) _drover_words "--dry-run --reason --mode --memory --vcpus --vm --to --avoid --max-moves --parallel --detailed-exitcode $follow $global" ;;
         resume) _drover_words "--bring-home --reason $follow $global" ;;
         cancel) _drover_words "--reason $follow $global" ;;
         apply) _drover_words "$follow $global" ;;

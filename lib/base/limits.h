@@ -11,6 +11,7 @@ enum {
     LIM_NAME_BYTES = 253,            /* host and VM names */
     LIM_HOSTS = 16384,
     LIM_VMS_PER_HOST = 2048,
+    LIM_VCPUS = 4096,                /* of one VM that somebody asks about */
     LIM_DISKS_PER_VM = 256,
     LIM_LIST_ITEMS = 8192,           /* any list of a message */
     LIM_LABEL_KEY_BYTES = 63,

@@ -174,7 +174,8 @@ static void load_print(FILE *f, const struct offline *o, const struct plan_stand
         text_add(&s, "; %s without fresh figures: no VM goes there for load's sake",
                  text_count(x->cpu_unknown, "host", "hosts"));
     if (x->cpu_guessed)
-        text_add(&s, "; %s never measured, by what their hosts use beside the others", text_count(x->cpu_guessed, "VM", "VMs"));
+        text_add(&s, "; %s never measured, by what their hosts use beside the others",
+                 text_count(x->cpu_guessed, "VM", "VMs"));
     text_line(f, "%s", s);
     free(s);
 }
@@ -281,8 +282,11 @@ int balance_plan(struct cli *c, int argc, char **argv)
     code = code ? code : check(c, word, &d);
     if (code)
         return code < 0 ? X_DONE : code;
-    if (!d.offline.snapshot)
-        return balance_ask_plan(c, mode_of(word, d.mode), d.max_moves, d.detailed);
+    if (!d.offline.snapshot) {
+        const char *mode = mode_of(word, d.mode);
+        struct request req = {.mode = mode ? xstrdup(mode) : NULL, .max_moves = d.max_moves};
+        return balance_ask_plan(c, &req, d.detailed);
+    }
     code = offline_open(c, &d.offline, &o);
     if (code)
         return code;

@@ -51,14 +51,15 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "make-room    room for a VM, as it is or by few moves of others\n"                             \
     "fit          where a VM has room as it is, and why not elsewhere\n"                           \
     "failover     HOST...: what would be started where if these hosts were dead\n\n"               \
-    "balance, relieve, repair and consolidate ask the scheduler, or plan for --snapshot; the "     \
-    "others "                                                                                      \
-    "want it.\n--policy, --picture and --detailed-exitcode as below.\n"                            \
+    "balance, relieve, repair, consolidate and make-room ask the scheduler, or plan for "          \
+    "--snapshot;\nfit and failover want it.\n--policy, --picture and --detailed-exitcode as "      \
+    "below.\n"                                                                                     \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
     "  --why-not VM         of balance, relieve, repair: why this VM is not moved\n"               \
     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"  \
     "  --hosts-free N       of consolidate: no more than so many hosts\n"                          \
-    "  --memory SIZE        of make-room, fit: what a new VM will take, QEMU included\n"           \
+    "  --memory SIZE        of make-room, fit: what a new VM will take, QEMU included (the\n"      \
+    "                       policy's balance.room)\n"                                              \
     "  --vcpus N, --labels KEY=VALUE,..., --name NAME: what else rules and capacity see of it\n"   \
     "  --numa               of make-room, fit: all of it in one NUMA cell of the host\n"           \
     "  --vm VM              of make-room, fit: one that there is, elsewhere than where it is\n"    \
@@ -93,7 +94,13 @@ static int run_pki(struct cli *c, int argc, char **argv)
 
 #define BALANCE_HELP                                                                               \
     "  -n, --dry-run        plan with the real checks, change nothing\n"                           \
-    "  --mode MODE          repair-rules, relieve, balance or consolidate; else the policy's\n"    \
+    "  --mode MODE          repair-rules, relieve, balance, make-room or consolidate; else the "   \
+    "policy's\n"                                                                                   \
+    "  --memory SIZE        room for a VM that will take so much (make-room), QEMU included\n"     \
+    "  --vcpus N            and so many vCPUs\n"                                                   \
+    "  --vm VM              room for this one, elsewhere than where it is\n"                       \
+    "  --to HOST            there (may be repeated)\n"                                             \
+    "  --avoid HOST         not there (may be repeated)\n"                                         \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
     "  --parallel N         moves in flight at once\n"                                             \
     "  -m, --reason TEXT    why\n"                                                                 \

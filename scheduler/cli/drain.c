@@ -62,14 +62,6 @@ void drain_opts_done(struct drain_opts *o)
     shape_done(&request_shape, &o->req);
 }
 
-static bool add_name(char ***list, size_t *n, const char *name)
-{
-    if (!name)
-        return false;
-    *vec_add(list, n) = xstrdup(name);
-    return true;
-}
-
 static bool set_parallel(struct cli *c, const char *text, int64_t *ret)
 {
     struct err e;
@@ -118,12 +110,12 @@ static bool drain_option(struct cli *c, int o, const char *next, struct drain_op
     case O_PARALLEL:
         return set_parallel(c, optarg, &r->parallel);
     case O_TO:
-        return add_name(&r->to, &r->n_to, name_host(c, optarg));
+        return name_keep(&r->to, &r->n_to, name_host(c, optarg));
     case O_AVOID:
-        return add_name(&r->avoid, &r->n_avoid, name_host(c, optarg));
+        return name_keep(&r->avoid, &r->n_avoid, name_host(c, optarg));
     case O_ALLOW:
         if (!strpbrk(optarg, "*?"))
-            return add_name(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
+            return name_keep(&r->allow_shutdown, &r->n_allow_shutdown, name_vm(c, optarg));
         cli_usage(c, "--allow-shutdown '%s': patterns stop nobody; name each VM", optarg);
         return false;
     case O_CONFIRM:
@@ -193,7 +185,7 @@ static int words(struct cli *c, int argc, char **argv, struct drain_opts *d)
             d->why_vm = name_vm(c, argv[i]);
             if (!d->why_vm)
                 return X_USAGE;
-        } else if (!add_name(&r->hosts, &r->n_hosts, name_host(c, argv[i]))) {
+        } else if (!name_keep(&r->hosts, &r->n_hosts, name_host(c, argv[i]))) {
             return X_USAGE;
         }
     }
@@ -267,7 +259,7 @@ static size_t list_stops(FILE *f, const struct run_view *v, struct request *req)
         if (m->live || m->offline)
             continue;
         text_line(f, "  vm/%s will be shut down, moved to %s and started there", m->vm_name, m->to);
-        add_name(&req->allow_shutdown, &req->n_allow_shutdown, m->vm_name);
+        name_keep(&req->allow_shutdown, &req->n_allow_shutdown, m->vm_name);
         n++;
     }
     for (size_t i = 0; i < v->run.n_stays; i++) {
@@ -278,7 +270,7 @@ static size_t list_stops(FILE *f, const struct run_view *v, struct request *req)
             st->n_reasons ? reason_line(&st->reasons[0]) : xstrdup("cannot move");
         text_line(f, "  vm/%s will be shut down and stay off: %s", st->name ? st->name : st->vm,
                   why);
-        add_name(&req->allow_shutdown, &req->n_allow_shutdown, st->name);
+        name_keep(&req->allow_shutdown, &req->n_allow_shutdown, st->name);
         n++;
     }
     return n;

@@ -67,5 +67,6 @@ int failover_plan(struct cli *c, int argc, char **argv);
 /* drover plan WORD, of fleets whose VMs may move: is it one of these words; plan it. */
 bool balance_is(const char *word);
 int balance_plan(struct cli *c, int argc, char **argv);
-/* The same asked of the scheduler, as a dry run: of its own fleet, with the real checks. */
-int balance_ask_plan(struct cli *c, const char *mode, int64_t max_moves, bool detailed);
+/* The same asked of the scheduler, as a dry run: of its own fleet, with the real checks. req: its mode and
+ * what belongs to it; taken. */
+int balance_ask_plan(struct cli *c, struct request *req, bool detailed);

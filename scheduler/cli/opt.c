@@ -310,6 +310,14 @@ bool name_host_add(struct cli *c, const char *word, char ***list, size_t *n)
     return name;
 }
 
+bool name_keep(char ***list, size_t *n, const char *name)
+{
+    if (!name)
+        return false;
+    *vec_add(list, n) = xstrdup(name);
+    return true;
+}
+
 const char *name_vm(struct cli *c, const char *word)
 {
     return strip(c, word, "vm");

@@ -27,6 +27,8 @@ bool opt_words(struct cli *c, int argc, char **argv, int min, int max, const cha
 const char *name_host(struct cli *c, const char *word);
 /* The same, at the end of a list; it borrows from word. */
 bool name_host_add(struct cli *c, const char *word, char ***list, size_t *n);
+/* Copies what one of these gave into a list. NULL: false. */
+bool name_keep(char ***list, size_t *n, const char *name);
 const char *name_vm(struct cli *c, const char *word);
 bool name_run(struct cli *c, const char *word, int64_t *ret_id);
 

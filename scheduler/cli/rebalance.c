@@ -1,6 +1,7 @@
 /* drover balance: a run that makes the fleet better by few moves; and its plan, asked of the scheduler. */
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/wire/codec.h"
@@ -21,7 +22,19 @@ struct rebalance {
 
 static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
 {
-    enum { O_MODE = 256, O_MOVES, O_PARALLEL, O_DETAILED, O_DETACH, O_TIMEOUT };
+    enum {
+        O_MODE = 256,
+        O_MOVES,
+        O_PARALLEL,
+        O_DETAILED,
+        O_DETACH,
+        O_TIMEOUT,
+        O_MEMORY,
+        O_VCPUS,
+        O_VM,
+        O_TO,
+        O_AVOID
+    };
     static const struct option own[] = {{"dry-run", no_argument, NULL, 'n'},
                                         {"reason", required_argument, NULL, 'm'},
                                         {"mode", required_argument, NULL, O_MODE},
@@ -30,6 +43,11 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
                                         {"detailed-exitcode", no_argument, NULL, O_DETAILED},
                                         {"detach", no_argument, NULL, O_DETACH},
                                         {"timeout", required_argument, NULL, O_TIMEOUT},
+                                        {"memory", required_argument, NULL, O_MEMORY},
+                                        {"vcpus", required_argument, NULL, O_VCPUS},
+                                        {"vm", required_argument, NULL, O_VM},
+                                        {"to", required_argument, NULL, O_TO},
+                                        {"avoid", required_argument, NULL, O_AVOID},
                                         {0}};
     struct request *r = &b->req;
     struct err e;
@@ -56,6 +74,27 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
             if (parse_int(optarg, 1, 1000, &r->parallel, &e) < 0)
                 return cli_usage(c, "--parallel: %s", e.msg);
             break;
+        case O_MEMORY:
+            if (parse_bytes(optarg, &r->mem_bytes, &e) < 0)
+                return cli_usage(c, "--memory: %s", e.msg);
+            break;
+        case O_VCPUS:
+            if (parse_int(optarg, 1, LIM_VCPUS, &r->vcpus, &e) < 0)
+                return cli_usage(c, "--vcpus: %s", e.msg);
+            break;
+        case O_VM:
+            free(r->vm), r->vm = xstrdup(name_vm(c, optarg));
+            if (!r->vm)
+                return X_USAGE;
+            break;
+        case O_TO:
+            if (!name_keep(&r->to, &r->n_to, name_host(c, optarg)))
+                return X_USAGE;
+            break;
+        case O_AVOID:
+            if (!name_keep(&r->avoid, &r->n_avoid, name_host(c, optarg)))
+                return X_USAGE;
+            break;
         case O_DETAILED:
             b->detailed = true;
             break;
@@ -69,6 +108,8 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
         default:
             return o == OPT_HELP ? -1 : X_USAGE;
         }
+    if (!r->mode && (r->mem_bytes || r->vcpus || r->vm))
+        r->mode = xstrdup(balance_mode_names[BALANCE_MAKE_ROOM]);
     if (b->detailed && !r->dry_run)
         return cli_usage(c, "--detailed-exitcode belongs to a dry run: drover balance --dry-run");
     return opt_words(c, argc, argv, 0, 0, "nothing") ? X_DONE : X_USAGE;
@@ -83,9 +124,10 @@ static int report_dry(struct cli *c, int64_t id, const struct rebalance *b)
     if (code)
         return code;
     code = run_exit(&v.run);
-    if (v.run.state == RUN_PLANNED && !out_is_data(c) && c->format != OUT_NAME)
-        code = balance_print(c, &v);
-    else if (c->format == OUT_NAME)
+    if (v.run.state == RUN_PLANNED && !out_is_data(c) && c->format != OUT_NAME) {
+        int bad = balance_print(c, &v);
+        code = bad ? bad : code;
+    } else if (c->format == OUT_NAME)
         text_line(c->out, "run/%lld", (long long)id);
     else if (out_is_data(c))
         out_data(c, j, "moves");
@@ -149,11 +191,11 @@ int cmd_apply(struct cli *c, int argc, char **argv)
     return ask(c, &b);
 }
 
-int balance_ask_plan(struct cli *c, const char *mode, int64_t max_moves, bool detailed)
+int balance_ask_plan(struct cli *c, struct request *req, bool detailed)
 {
-    struct rebalance b = {.req = {.verb = VERB_BALANCE, .dry_run = true, .max_moves = max_moves},
-                          .detailed = detailed};
-    b.req.mode = xstrdup(mode);
+    struct rebalance b = {.req = *req, .detailed = detailed};
+    b.req.verb = VERB_BALANCE;
+    b.req.dry_run = true;
     int code = ask(c, &b);
     shape_done(&request_shape, &b.req);
     return code;

@@ -11,8 +11,7 @@
 #include "scheduler/cli/picture.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
-
-enum { MOST_VCPUS = 4096 };
+#include "scheduler/core/planned.h"
 
 struct room_opts {
     struct offline_opts offline;
@@ -24,6 +23,7 @@ struct room_opts {
     size_t n_to, n_avoid;
     bool make, detailed; /* make: moves of others are allowed */
     bool one_cell;       /* a new VM in one NUMA cell */
+    bool named;
 };
 /* The fleet with the VM in question. */
 struct stage {
@@ -87,7 +87,7 @@ static int parse_size(struct cli *c, int o, struct room_opts *ret)
         return cli_usage(c, "--max-moves: %s", e.msg);
     if (o == O_MEMORY && parse_bytes(optarg, &ret->fresh.mem_bytes, &e) < 0)
         return cli_usage(c, "--memory: %s", e.msg);
-    if (o == O_VCPUS && parse_int(optarg, 1, MOST_VCPUS, &ret->fresh.vcpus, &e) < 0)
+    if (o == O_VCPUS && parse_int(optarg, 1, LIM_VCPUS, &ret->fresh.vcpus, &e) < 0)
         return cli_usage(c, "--vcpus: %s", e.msg);
     if (o == O_LABELS)
         return add_labels(c, optarg, &ret->fresh);
@@ -115,6 +115,7 @@ static int parse_option(struct cli *c, int o, struct room_opts *ret)
     else if (o == O_NAME) {
         free(ret->fresh.name);
         ret->fresh.name = xstrdup(optarg);
+        ret->named = true;
     } else
         return parse_size(c, o, ret);
     return X_DONE;
@@ -127,15 +128,27 @@ static int check(struct cli *c, const struct room_opts *d)
         return cli_usage(c,
                          "--vm is a VM that there is; --memory, --vcpus, --labels and --numa say "
                          "what a new one is");
-    if (!d->vm && d->fresh.mem_bytes < 0)
-        return cli_usage(c, "which VM is missing: a new one (--memory 96GiB), or --vm NAME");
     if (!d->make && (d->max_moves || d->picture || d->detailed))
         return cli_usage(c, "--max-moves, --picture and --detailed-exitcode belong to make-room: "
                             "drover plan fit moves nothing");
-    if (!d->offline.snapshot)
+    if (!d->make && !d->offline.snapshot)
         return cli_usage(c, "a fleet to plan for is missing: drover snapshot > fleet.json, then "
                             "--snapshot fleet.json");
+    bool of_file = d->picture || d->offline.policy || d->fresh.n_labels || d->one_cell || d->named;
+    if (!d->offline.snapshot && of_file)
+        return cli_usage(c, "--picture, --policy, --labels, --name and --numa want a fleet in a "
+                            "file: drover snapshot > fleet.json, then --snapshot fleet.json");
     return X_DONE;
+}
+
+/* make-room VM, or --vm VM. */
+static int words(struct cli *c, int argc, char **argv, struct room_opts *d)
+{
+    if (!opt_words(c, argc, argv, 0, d->vm ? 0 : 1, d->vm ? "nothing" : "a VM"))
+        return X_USAGE;
+    if (optind < argc && !(d->vm = name_vm(c, argv[optind])))
+        return X_USAGE;
+    return check(c, d);
 }
 
 static int parse(struct cli *c, int argc, char **argv, struct room_opts *ret)
@@ -162,7 +175,35 @@ static int parse(struct cli *c, int argc, char **argv, struct room_opts *ret)
         if (code)
             return code;
     }
-    return opt_words(c, argc, argv, 0, 0, "nothing") ? check(c, ret) : X_USAGE;
+    return words(c, argc, argv, ret);
+}
+
+/* Of the running scheduler, with the real checks. */
+static int ask(struct cli *c, const struct room_opts *d)
+{
+    struct request req = {.mode = xstrdup(balance_mode_names[BALANCE_MAKE_ROOM]),
+                          .max_moves = d->max_moves,
+                          .mem_bytes = d->fresh.mem_bytes > 0 ? d->fresh.mem_bytes : 0,
+                          .vcpus = d->fresh.vcpus > 0 ? d->fresh.vcpus : 0,
+                          .vm = xstrdup(d->vm)};
+    for (size_t i = 0; i < d->n_to; i++)
+        name_keep(&req.to, &req.n_to, d->to[i]);
+    for (size_t i = 0; i < d->n_avoid; i++)
+        name_keep(&req.avoid, &req.n_avoid, d->avoid[i]);
+    return balance_ask_plan(c, &req, d->detailed);
+}
+
+/* Nothing else is said: the one that the policy keeps room for. */
+static int default_size(struct cli *c, struct room_opts *d, const struct policy *p)
+{
+    if (d->vm || d->fresh.mem_bytes >= 0)
+        return X_DONE;
+    if (!p->balance.room_mem_bytes)
+        return cli_usage(c, "which VM is missing: a new one (--memory 96GiB), or --vm NAME");
+    d->fresh.mem_bytes = p->balance.room_mem_bytes;
+    if (d->fresh.vcpus < 0 && p->balance.room_vcpus)
+        d->fresh.vcpus = p->balance.room_vcpus;
+    return X_DONE;
 }
 
 /* ---- the fleet with the VM ---------------------------------------------------------------------- */
@@ -256,13 +297,16 @@ static int answer(struct cli *c, const struct room_opts *d, const struct offline
         fputc('\n', c->out);
     cleanup(freep) char *words = vm_words(d, x);
     stays_print(c->out, run, "no room:");
+    const struct vm *v = x->s.vms[x->r.room_for].v;
+    const struct run wanted = {
+        .max_moves = d->max_moves,
+        .room = {.mem_bytes = vm_need_bytes(v), .vcpus = v->vcpus > 0 ? v->vcpus : 0}};
+    cleanup(freep) char *why = host ? NULL : room_why_none(&o->policy, &wanted, &x->s, &f->p);
     if (host)
         text_line(c->out, "room for %s on host/%s%s", words, host,
                   f->p.n_moves ? " once these have moved" : ", as it is");
     else
-        text_line(c->out, "no room for %s can be made with at most %s", words,
-                  text_count(x->r.max_moves ? x->r.max_moves : o->policy.balance.max_moves, "move",
-                             "moves"));
+        text_line(c->out, "no room for %s can be made: %s", words, why);
     free_print(c->out, o);
     plan_total_print(c->out, &f->v);
     return code;
@@ -367,15 +411,19 @@ int room_plan(struct cli *c, int argc, char **argv)
     d.fresh.state = VM_RUNNING;
     d.fresh.persistent = true;
     int code = parse(c, argc, argv, &d);
+    if (!code && !d.offline.snapshot)
+        return ask(c, &d);
     code = code ? code : offline_open(c, &d.offline, &o);
     if (code)
         return code < 0 ? X_DONE : code;
+    code = default_size(c, &d, &o.policy);
     if (d.one_cell)
         *vec_add(&d.fresh.binds, &d.fresh.n_binds) =
             (struct numa_bind){.cells = xstrdup("any"), .mem_bytes = d.fresh.mem_bytes};
-    code = set_stage(c, &d, &o, &x);
+    code = code ? code : set_stage(c, &d, &o, &x);
     code = code ? code : d.make ? make_room(c, &d, &o, &x) : fit(c, &d, &o, &x);
-    offline_note(c, &o);
+    if (code != X_USAGE)
+        offline_note(c, &o);
     offline_done(&o);
     return code;
 }

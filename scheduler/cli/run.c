@@ -99,7 +99,9 @@ static char *asked_for(const struct run *r)
     if (r->stop_all)
         text_add(&s, "%s--confirm=%s", s ? " " : "", hosts);
     if (r->kind == RUN_BALANCE)
-        text_add(&s, "--mode %s", balance_mode_names[r->mode]);
+        text_add(&s, "%s--mode %s", s ? " " : "", balance_mode_names[r->mode]);
+    if (room_wanted(r) && r->room.vm)
+        text_add(&s, " --vm %s", r->room.vm_name);
     if (r->kind == RUN_BALANCE && r->max_moves)
         text_add(&s, " --max-moves %lld", (long long)r->max_moves);
     if (r->kind == RUN_DRAIN)

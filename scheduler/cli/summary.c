@@ -233,6 +233,8 @@ static void balance_lines(FILE *f, const struct run_view *v)
         if (v->moves[i].state != JOB_DONE)
             text_line(f, "  vm/%s  stays on %s: %s", v->moves[i].vm_name, v->moves[i].from,
                       v->moves[i].error ? v->moves[i].error : move_word(&v->moves[i]));
+    if (room_wanted(r))
+        stays_print(f, r, "no room:");
     if (v->n_moves)
         text_line(f, "  drover runs %lld --why says what each move was good for", (long long)r->id);
 }

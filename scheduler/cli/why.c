@@ -70,6 +70,15 @@ static void move_why(FILE *f, const struct move *m)
     refused_print(f, "  not to  ", m->refused, m->n_refused);
 }
 
+static void room_why_print(FILE *f, const struct run *r)
+{
+    char a[FMT_BYTES], b[FMT_BYTES], e[FMT_BYTES];
+    cleanup(freep) char *what = room_words(&r->room);
+    text_line(f, "room     for %s on host/%s: %s free at first, %s as planned, %s now", what,
+              r->room.host, fmt_bytes(a, r->room.before_bytes), fmt_bytes(b, r->room.planned_bytes),
+              fmt_bytes(e, r->room.after_bytes));
+}
+
 void run_why_print(struct cli *c, const struct run_view *v)
 {
     const struct run *r = &v->run;
@@ -78,6 +87,10 @@ void run_why_print(struct cli *c, const struct run_view *v)
     text_line(c->out, "before   %s", before);
     text_line(c->out, "planned  %s", planned);
     text_line(c->out, "now      %s", after);
+    if (room_wanted(r) && r->room.host)
+        room_why_print(c->out, r);
+    if (room_wanted(r) && r->n_stays)
+        stays_print(c->out, r, "no room:");
     for (size_t i = 0; i < v->n_moves; i++) {
         fputc('\n', c->out);
         move_why(c->out, &v->moves[i]);
@@ -96,6 +109,12 @@ int balance_print(struct cli *c, const struct run_view *v)
         return code;
     if (v->n_moves)
         fputc('\n', c->out);
+    if (room_wanted(&v->run)) {
+        stays_print(c->out, &v->run, "no room:");
+        text_line(c->out, "%s", v->run.message ? v->run.message : "?");
+        plan_total_print(c->out, v);
+        return X_DONE;
+    }
     text_line(c->out, "%s %s", v->n_moves ? "before:" : "nothing to do:", before);
     if (v->n_moves)
         text_line(c->out, "after:  %s", after);

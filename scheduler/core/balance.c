@@ -45,8 +45,9 @@ void balance_wants(const struct core *c, const struct run *r, const struct snaps
     bool measured = false; /* by anybody: where nobody reports load, memory alone decides */
     for (size_t h = 0; h < s->n_hosts; h++)
         measured = measured || (s->hosts[h].state == HOST_UP && snap_measured(&s->hosts[h]));
-    measured = measured && c->policy.balance.weight_cpu > 0;
+    measured = measured && c->policy.balance.weight_cpu > 0 && !room_wanted(r);
     ret->goal = (int)planned_goal(r->mode);
+    ret->room_for = room_wanted(r) ? room_vm(c, r, s) : 0;
     ret->purpose = PURPOSE_BALANCE;
     ret->max_moves = r->max_moves;
     for (size_t h = 0; h < s->n_hosts;
@@ -64,6 +65,8 @@ void balance_hold_back(const struct core *c, struct run_slot *r)
             const struct vm_slot *v = c->hosts[h]->vms[i];
             struct reason why;
             shape_init(&reason_shape, &why);
+            if (str_eq(v->vm.uuid, r->run.room.vm))
+                continue; /* it does not move */
             if (vm_active(v->vm.state) && vm_held_back(c, v, &why))
                 run_refuse(r, v->vm.uuid, NULL, &why, false);
             else if (vm_active(v->vm.state))
@@ -143,9 +146,11 @@ static void say_plan(struct core *c, struct run_slot *r, size_t n)
 {
     cleanup(freep) char *now = standing_words(&r->run.before);
     cleanup(freep) char *then = standing_words(&r->run.planned);
+    cleanup(freep) char *gain =
+        room_wanted(&r->run) ? room_planned_words(&r->run) : xasprintf("%s; then %s", now, then);
     say(c, (struct about){.r = r}, "run.started",
-        "run/%lld: %zu move%s to %s, checked by libvirt and confirmed by Ceph: %s; then %s",
-        (long long)r->run.id, n, n == 1 ? "" : "s", purposes[r->run.mode], now, then);
+        "run/%lld: %zu move%s to %s, checked by libvirt and confirmed by Ceph: %s",
+        (long long)r->run.id, n, n == 1 ? "" : "s", purposes[r->run.mode], gain);
 }
 
 static bool measure(struct core *c, struct run_slot *r, struct plan_standing *ret);
@@ -179,6 +184,8 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
     r->run.vms = (int64_t)p->n_moves;
     r->dirty = true;
     note_vms(c, r, s);
+    if (room_wanted(&r->run) && room_settle(c, r, s, p))
+        return;
     if (!p->n_moves) {
         bool needed = measure(c, r, &r->run.before);
         r->run.planned = r->run.after = r->run.before;
@@ -194,8 +201,9 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
         note_hosts(r, r->moves[i], s, x, &p->moves[i - first]);
     plan_index_free(x);
     if (r->run.dry_run) {
-        run_end(c, r, RUN_PLANNED, "%zu move%s planned; nothing was changed", p->n_moves,
-                p->n_moves == 1 ? "" : "s");
+        cleanup(freep) char *gain = room_wanted(&r->run) ? room_planned_words(&r->run) : NULL;
+        run_end(c, r, RUN_PLANNED, "%zu move%s planned%s%s; nothing was changed", p->n_moves,
+                p->n_moves == 1 ? "" : "s", gain ? ": " : "", gain ? gain : "");
         return;
     }
     if (r->run.scheduled && c->policy.balance.approve == APPROVE_MANUAL)
@@ -276,12 +284,14 @@ struct left {
     struct plan_move *moves;
     struct move_slot **slots;
     size_t n, n_slots;
+    struct room_judging goal;
 };
 
 static void left_begin(struct core *c, struct run_slot *r, struct left *l)
 {
     *l = (struct left){0};
     snapshot_make(c, r->run.id, 0, &l->snap);
+    room_stage(&r->run, &l->snap);
     for (size_t i = 0; i < r->n_moves; i++) {
         struct move_slot *m = r->moves[i];
         int vm = m->m.state == JOB_QUEUED ? snap_vm_id(c, &l->snap.s, m->m.vm) : -1;
@@ -296,6 +306,11 @@ static void left_begin(struct core *c, struct run_slot *r, struct left *l)
     }
     snapshot_figures(c, &l->snap);
     l->x = fleet_index(c, &l->snap.s);
+    if (room_wanted(&r->run))
+        room_judged(c, &r->run, &l->snap.s, &l->goal);
+    else
+        l->goal.req = (struct plan_request){.goal = (int)planned_goal(r->run.mode),
+                                            .purpose = PURPOSE_BALANCE};
 }
 
 static void left_done(struct left *l)
@@ -304,25 +319,25 @@ static void left_done(struct left *l)
     snapshot_done(&l->snap);
     free(l->moves);
     free(l->slots);
+    room_judging_done(&l->goal);
 }
 
-static struct plan_request goal_of(const struct run *r)
+static const char *not_needed(const struct run *r)
 {
-    return (struct plan_request){.goal = (int)planned_goal(r->mode), .purpose = PURPOSE_BALANCE};
+    return room_wanted(r) ? "there is room without it" : "the fleet is as it should be without it";
 }
 
 /* Why the move is not to begin; NULL: it may. *ret_all: and none of the rest either. */
 static const char *judge(const struct run *r, const struct left *l, size_t at, bool *ret_all,
                          enum reason_code *ret_code)
 {
-    struct plan_request req = goal_of(r);
     struct plan_rest rest;
     const char *why = NULL;
-    plan_rest(l->x, &req, l->moves, l->n, &rest);
+    plan_rest(l->x, &l->goal.req, l->moves, l->n, &rest);
     *ret_all = !rest.needed || !rest.gains;
     *ret_code = rest.needed ? R_NO_GAIN : R_NOT_NEEDED;
     if (!rest.needed)
-        why = "the fleet is as it should be without it";
+        why = not_needed(r);
     else if (!rest.gains)
         why = "what is left of the plan would not help any more";
     else if (!rest.helps[at])
@@ -334,11 +349,10 @@ static const char *judge(const struct run *r, const struct left *l, size_t at, b
 const char *balance_still_gains(struct core *c, struct run_slot *r)
 {
     struct left l;
-    struct plan_request req = goal_of(&r->run);
     struct plan_rest rest;
     left_begin(c, r, &l);
-    plan_rest(l.x, &req, l.moves, l.n, &rest);
-    const char *why = !rest.needed  ? "the fleet is as it should be without it"
+    plan_rest(l.x, &l.goal.req, l.moves, l.n, &rest);
+    const char *why = !rest.needed  ? not_needed(&r->run)
                       : !rest.gains ? "it would not help any more"
                                     : NULL;
     plan_rest_done(&rest);
@@ -373,9 +387,8 @@ bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
     if (at < l.n)
         why = judge(&r->run, &l, at, &all, &code);
     if (!why) {
-        struct plan_request req = goal_of(&r->run);
         struct plan_rest alone;
-        plan_rest(l.x, &req, &l.moves[at], 1, &alone);
+        plan_rest(l.x, &l.goal.req, &l.moves[at], 1, &alone);
         m->m.gain = (struct move_gain){.judged = true, .before = alone.now, .after = alone.after};
         plan_rest_done(&alone);
     }
@@ -417,10 +430,9 @@ void balance_failed(struct core *c, struct run_slot *r, struct move_slot *m)
 static bool measure(struct core *c, struct run_slot *r, struct plan_standing *ret)
 {
     struct left l;
-    struct plan_request req = goal_of(&r->run);
     struct plan_rest now;
     left_begin(c, r, &l);
-    plan_rest(l.x, &req, l.moves, l.n, &now);
+    plan_rest(l.x, &l.goal.req, l.moves, l.n, &now);
     *ret = now.now;
     bool needed = now.needed;
     plan_rest_done(&now);
@@ -520,9 +532,12 @@ void balance_end(struct core *c, struct run_slot *r)
         why = str_eq(bad->code, reason_tokens[R_YIELDED])
                   ? xstrdup(bad->error)
                   : xasprintf("vm/%s: %s", bad->vm_name, bad->error ? bad->error : "?");
-    run_end(c, r, bad ? RUN_PARTLY : RUN_DONE, "%lld of %lld moves made%s%s; before: %s; now: %s",
-            (long long)r->run.moved, (long long)r->run.vms, why ? "; the rest was not: " : "",
-            why ? why : "", was, is);
+    if (room_wanted(&r->run))
+        room_end(c, r, why);
+    else
+        run_end(c, r, bad ? RUN_PARTLY : RUN_DONE,
+                "%lld of %lld moves made%s%s; before: %s; now: %s", (long long)r->run.moved,
+                (long long)r->run.vms, why ? "; the rest was not: " : "", why ? why : "", was, is);
 }
 
 void balance_request(struct core *c, int64_t id, const struct request *req)
@@ -532,19 +547,18 @@ void balance_request(struct core *c, int64_t id, const struct request *req)
         mode = str_eq(req->mode, balance_mode_names[i]) ? i : mode;
     if (req->mode && !str_eq(req->mode, balance_mode_names[mode])) {
         answer_text(c, id, 400, 64, "bad_option", 0,
-                    "--mode %s: expected repair-rules, relieve, balance or consolidate", req->mode);
+                    "--mode %s: expected repair-rules, relieve, balance, make-room or consolidate",
+                    req->mode);
         return;
     }
-    if (mode == BALANCE_MAKE_ROOM) {
-        answer_text(c, id, 400, 64, "bad_option", 0,
-                    "a run cannot make room for a VM of no size; nothing was changed (drover plan "
-                    "make-room --memory SIZE says which moves would)");
+    struct room room;
+    if (!room_asked(c, id, req, mode, &room))
         return;
-    }
     const struct run_slot *busy = req->dry_run ? NULL : balance_goes_after(c, NULL);
     const struct run_slot *same = req->dry_run ? NULL : balance_under_way(c);
-    if (!busy && same && same->run.mode == mode) {
+    if (!busy && same && same->run.mode == mode && room_same(&same->run.room, &room)) {
         answer_joined(c, id, same);
+        shape_done(&room_shape, &room);
         return;
     }
     busy = busy ? busy : same;
@@ -555,10 +569,12 @@ void balance_request(struct core *c, int64_t id, const struct request *req)
                     "attach %lld follows it)",
                     (long long)busy->run.id, run_kind_names[busy->run.kind], place,
                     (long long)busy->run.id);
+        shape_done(&room_shape, &room);
         return;
     }
     struct run_slot *r = run_new(c, RUN_BALANCE, req);
     r->run.mode = mode;
+    r->run.room = room;
     r->run.max_moves = req->max_moves > 0 ? req->max_moves : 0;
     r->run.on_blocked = BLOCKED_LEAVE;
     say(c, (struct about){.r = r, .actor = req->actor}, "run.created",

@@ -166,6 +166,7 @@ struct snapshot_store {
     struct snap_host *hosts;
     struct snap_vm *vms;
     struct cpu_figures *figures; /* of hosts and VMs, NULL: not asked for */
+    struct vm *coming; /* owned: a VM of no host, for which there is to be room; NULL: none */
 };
 /* The fleet as the planner sees it. Borrows from the core until its next step; snapshot_done releases
  * the lists. */

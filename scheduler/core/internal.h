@@ -4,8 +4,8 @@
  *       hosts · planned.c plans as data · runplan.c planning · runcheck.c with the real checks · place.c
  *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
- *       a drain · balance.c balance runs · schedule.c when
- *       they begin · suspend.c when they do not · request.c operator verbs · label.c one of them · view.c
+ *       a drain · balance.c balance runs · room.c those that make room · schedule.c when they begin ·
+ *       suspend.c when they do not · request.c operator verbs · label.c one of them · view.c
  *       queries · core.c dispatch · xml.c texts of the VMs' XML · cephhealth.c
  *       how well Ceph is · pin.c a fleet read in pieces · lists.c
  *       what is found without a search, and what is open.
@@ -405,6 +405,31 @@ const struct run_slot *balance_goes_after(const struct core *c, const struct run
 /* Why the plan as a whole would not help any more; NULL: it would. */
 const char *balance_still_gains(struct core *c, struct run_slot *r);
 
+/* room.c: balance runs that make room */
+void room_of_policy(const struct policy *p, struct room *ret);
+/* What a request asks for; of other modes nothing. False: it has been answered. */
+bool room_asked(struct core *c, int64_t id, const struct request *req, int mode, struct room *ret);
+bool room_same(const struct room *a, const struct room *b);
+/* A VM that is to come joins the fleet; before anything asks for ids. */
+void room_stage(const struct run *r, struct snapshot_store *x);
+/* The VM in question; -1: it is gone, or does not run any more. */
+int room_vm(const struct core *c, const struct run *r, const struct snapshot *s);
+/* The plan stands. True: there is nothing to move, and the run has ended. */
+bool room_settle(struct core *c, struct run_slot *r, const struct snapshot *s,
+                 const struct plan *p);
+/* What a look finds. on: the host that has the room, -1: none; plan NULL: none was made. Gives. */
+char *room_look_words(const struct policy *p, const struct run *r, const struct snapshot *s, int on,
+                      const struct plan *plan);
+/* By what a plan that is carried out is judged. */
+struct room_judging {
+    struct plan_request req; /* borrows the lists */
+    int *to, *avoid;
+};
+void room_judged(const struct core *c, const struct run *r, const struct snapshot *s,
+                 struct room_judging *ret);
+void room_judging_done(struct room_judging *j);
+void room_end(struct core *c, struct run_slot *r, const char *why_not); /* NULL: nothing was left */
+
 /* schedule.c: balance runs that begin by themselves, and plans that wait for an operator */
 void schedule_tick(struct core *c);
 /* R_NONE: a move of the run may begin now. */
@@ -479,6 +504,8 @@ void answer_text(struct core *c, int64_t id, int http, int exit_code, const char
                  const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 struct pending *pending_find(struct core *c, int64_t id);
 void pending_drop(struct core *c, struct pending *p); /* it has been answered */
+/* All of them are known, or the request is answered. */
+bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n);
 void answer_joined(struct core *c, int64_t id, const struct run_slot *r);
 void request_check_answer(struct core *c, const struct ask *a, const struct msg *m);
 /* hands.c: until when balancing leaves a VM alone that is on host `on` now, because somebody moves it away

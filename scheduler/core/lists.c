@@ -167,6 +167,8 @@ struct plan_index *fleet_index(struct core *c, const struct snapshot *s)
         k->index = plan_index_new(&k->snap.s, &c->policy);
         k->names = c->names;
     }
+    if (s->n_vms == k->snap.s.n_vms + 1) /* with one that is to come */
+        return plan_index_new(s, &c->policy);
     assert(k->snap.s.n_vms == s->n_vms && k->snap.s.n_hosts == s->n_hosts);
     return plan_index_again(k->index, s);
 }

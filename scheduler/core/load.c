@@ -170,6 +170,8 @@ void snapshot_figures(const struct core *c, struct snapshot_store *s)
     }
     static_assert(offsetof(struct vm_slot, vm) == 0, "a VM of a snapshot is the start of its slot");
     for (size_t i = 0; i < s->s.n_vms; i++) {
+        if (s->vms[i].nowhere)
+            continue;
         *f = load_of_vm(c, (const struct vm_slot *)(const void *)s->vms[i].v, c->wall_us);
         s->vms[i].cpu = f++;
     }

@@ -44,6 +44,16 @@ const char *planned_name_stops(struct request *req, const struct snapshot *s);
 enum plan_goal planned_goal(int mode);
 /* "memory of hosts 12.0 to 71.3 % full, deviation 20.11". Gives. */
 char *standing_words(const struct plan_standing *x);
+/* A balance run that makes room? */
+bool room_wanted(const struct run *r);
+/* "a VM of 96 GiB and 16 vCPUs", "vm/oracle-1 (40 GiB)". Gives. */
+char *room_words(const struct room *w);
+/* Why no room can be made, of a plan with room_on -1 for r->room; r also says how many moves there may be.
+ * Gives. */
+char *room_why_none(const struct policy *p, const struct run *r, const struct snapshot *s,
+                    const struct plan *plan);
+/* "room for a VM of 96 GiB on host/h2: 40 GiB free, then 104 GiB". Gives. */
+char *room_planned_words(const struct run *r);
 
 /* Was there a word that allows to stop this VM? */
 bool planned_may_stop(const struct run *r, const char *vm_name);

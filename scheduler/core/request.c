@@ -40,7 +40,7 @@ static struct host_slot *known_host(struct core *c, int64_t id, const char *name
     return NULL;
 }
 
-static bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n)
+bool hosts_exist(struct core *c, int64_t id, char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (!known_host(c, id, names[i]))

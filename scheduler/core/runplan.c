@@ -64,7 +64,8 @@ static void refusals_for(const struct core *c, const struct run_slot *r, const s
             continue;
         }
         for (int k = 0; k < (int)s->n_vms; k++)
-            if (!f->from || str_eq(s->hosts[s->vms[k].host].h->name, f->from))
+            if (!f->from ||
+                (s->vms[k].host >= 0 && str_eq(s->hosts[s->vms[k].host].h->name, f->from)))
                 add_refusal(w, k, host, &f->why);
     }
 }
@@ -114,6 +115,7 @@ static bool make_plan(struct core *c, struct run_slot *r, const struct snapshot 
         say(c, (struct about){.r = r}, "plan.refused_by_verify",
             "the plan of run/%lld was refused by its own verifier: %s", (long long)r->run.id, text);
         plan_done(ret); /* moves nothing */
+        ret->room_on = ret->most.free_on = -1;
     }
     shape_done(&reason_shape, &bad);
     return holds;
@@ -414,6 +416,7 @@ void run_plan(struct core *c, struct run_slot *r)
     struct wanted w = {0};
     struct plan p = {0};
     snapshot_make(c, r->run.id, 0, &snap);
+    room_stage(&r->run, &snap);
     run_judge_answers(c, r, &snap.s);
     if (r->run.kind == RUN_BALANCE && !r->rounds)
         balance_hold_back(c, r);
@@ -423,7 +426,10 @@ void run_plan(struct core *c, struct run_slot *r)
         collect_vms(c, r, &snap.s, &w);
     w.others = true;
     fill_request(c, r, &snap.s, false, &w);
-    if (!make_plan(c, r, &snap.s, &w.req, &p)) {
+    if (w.req.room_for < 0) {
+        run_end(c, r, RUN_FAILED, "vm/%s does not run any more; nothing was moved",
+                r->run.room.vm_name);
+    } else if (!make_plan(c, r, &snap.s, &w.req, &p)) {
         run_end(c, r, RUN_FAILED,
                 "the planner's answer did not pass verification; nothing was moved");
     } else if (r->rounds++ < PLAN_ROUNDS && run_ask_unknown(c, r, &snap.s, &p)) {

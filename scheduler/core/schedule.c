@@ -29,6 +29,7 @@ static void look_says(struct core *c, const char *fmt, ...)
 struct found {
     bool needed, vain; /* vain: not planned anew */
     bool *over;        /* per host, of a plan; NULL: none was made */
+    char *room;        /* make-room: where it is, or why none can be made; NULL: not known */
 };
 
 /* A plan led to nothing a short while ago, and since then nothing has changed but figures, by which no
@@ -42,16 +43,26 @@ static bool is_vain(const struct core *c, const struct plan_rest *now, int64_t w
     return same;
 }
 
+static struct run_slot draft(const struct core *c)
+{
+    struct run_slot r = {.run = {.kind = RUN_BALANCE, .mode = c->policy.balance.mode}};
+    room_of_policy(&c->policy, &r.run.room);
+    return r;
+}
+
 /* A plan without the real checks; none is worth its moves: no moves. */
 static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found *ret_found)
 {
     struct snapshot_store snap;
-    struct run_slot r = {.run = {.kind = RUN_BALANCE, .mode = c->policy.balance.mode}};
+    struct run_slot r = draft(c);
     snapshot_make(c, 0, 0, &snap);
+    room_stage(&r.run, &snap);
     snapshot_figures(c, &snap);
     struct plan_index *x = fleet_index(c, &snap.s);
     struct plan_request req = {.goal = (int)planned_goal(r.run.mode), .purpose = PURPOSE_BALANCE};
     struct plan_rest now;
+    if (room_wanted(&r.run))
+        req.room_for = room_vm(c, &r.run, &snap.s);
     *ret = (struct plan){0};
     plan_rest(x, &req, NULL, 0, &now);
     *ret_found = (struct found){.needed = now.needed, .vain = is_vain(c, &now, waits)};
@@ -60,6 +71,9 @@ static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found
         run_sketch(c, &r, &snap.s, ret);
         ret_found->over = take(now.over);
     }
+    if (room_wanted(&r.run))
+        ret_found->room =
+            room_look_words(&c->policy, &r.run, &snap.s, now.room_on, ret_found->over ? ret : NULL);
     plan_rest_done(&now);
     plan_index_free(x);
     snapshot_done(&snap);
@@ -173,8 +187,10 @@ void apply_request(struct core *c, int64_t id, const struct request *req)
 static bool same_moves(const struct core *c, const struct run_slot *r, const struct plan *p)
 {
     struct snapshot_store snap;
+    struct run_slot now = draft(c);
     bool same = r && p->n_moves == r->n_moves;
     snapshot_make(c, 0, 0, &snap);
+    room_stage(&now.run, &snap); /* the plan's ids are those of the fleet with that VM */
     for (size_t i = 0; same && i < p->n_moves; i++) {
         bool found = false;
         for (size_t k = 0; k < r->n_moves && !found; k++)
@@ -191,6 +207,8 @@ static void begin(struct core *c, struct run_slot *old)
     struct request req = {.verb = VERB_BALANCE, .actor = (char *)(uintptr_t) "schedule"};
     struct run_slot *r = run_new(c, RUN_BALANCE, &req);
     r->run.mode = c->policy.balance.mode;
+    if (room_wanted(&r->run))
+        room_of_policy(&c->policy, &r->run.room);
     r->run.on_blocked = BLOCKED_LEAVE;
     r->run.scheduled = true;
     say(c, (struct about){.r = r}, "run.created", "run/%lld: scheduled balance of the fleet (%s)%s",
@@ -217,8 +235,9 @@ static void look(struct core *c)
     struct found x;
     struct run_slot *waits = waiting_plan(c);
     int64_t id = waits ? waits->run.id : 0;
-    if (c->policy.balance.mode == BALANCE_MAKE_ROOM) {
-        look_says(c, "mode make-room is no run: nothing is done");
+    if (c->policy.balance.mode == BALANCE_MAKE_ROOM && !c->policy.balance.room_mem_bytes) {
+        look_says(c,
+                  "mode make-room, and no balance.room says for how large a VM: nothing is done");
         return;
     }
     sketch(c, id, &p, &x);
@@ -228,17 +247,19 @@ static void look(struct core *c)
     if (x.over && !begins)
         keep_vain(c, &x, id);
     if (!x.needed)
-        look_says(c, "nothing to do");
+        look_says(c, "%s", x.room ? x.room : "nothing to do");
     else if (row < least)
-        look_says(c, "there is something to do; a run begins when %lld looks in a row say so",
-                  least);
+        look_says(c, "%s; a run begins when %lld looks in a row say so",
+                  x.room ? x.room : "there is something to do", least);
     else if (begins)
         begin(c, waits);
     else if (!x.vain && !p.n_moves)
-        look_says(c, "there is something to do, and no plan is worth its moves");
+        look_says(c, "%s",
+                  x.room ? x.room : "there is something to do, and no plan is worth its moves");
     if (p.n_moves)
         set_str(&c->look.said, NULL);
     free(x.over);
+    free(x.room);
     plan_done(&p);
 }
 

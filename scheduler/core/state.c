@@ -51,6 +51,10 @@ SHAPE(run_forecast_shape, T, SF_INT_OR(T, makespan_us, -1), SF_INT_OR(T, bound_u
 SHAPE(move_forecast_shape, T, SF_INT_OR(T, start_us, -1), SF_INT_OR(T, end_us, -1),
       SF_INT_OR(T, pause_us, -1), SF_INT_OR(T, bytes, -1), SF_BOOL(T, never), SF_INT(T, need_Bps));
 #undef T
+#define T struct room
+SHAPE(room_shape, T, SF_INT(T, mem_bytes), SF_INT(T, vcpus), SF_STR(T, vm), SF_STR(T, vm_name),
+      SF_STR(T, host), SF_INT(T, before_bytes), SF_INT(T, planned_bytes), SF_INT(T, after_bytes));
+#undef T
 #define T struct run
 SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_ENUM(T, state, run_state_names), SF_LIST(T, hosts, &run_host_shape), SF_STR(T, host),
@@ -67,9 +71,10 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_INT_OR(T, eta_wall_us, -1), SF_OBJ(T, forecast, &run_forecast_shape), SF_STR(T, message),
       SF_LIST(T, stays, &stay_shape), SF_ENUM(T, mode, balance_mode_names), SF_BOOL(T, scheduled),
       SF_STR(T, approver), SF_INT(T, max_moves), SF_OBJ(T, before, &standing_shape),
-      SF_OBJ(T, planned, &standing_shape), SF_OBJ(T, after, &standing_shape), SF_INT(T, dropped),
-      SF_LIST(T, refused, &refused_shape), SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut),
-      SF_LIST(T, shortages, &shortage_shape), SF_OBJ(T, proof, &proof_shape));
+      SF_OBJ(T, planned, &standing_shape), SF_OBJ(T, after, &standing_shape),
+      SF_OBJ(T, room, &room_shape), SF_INT(T, dropped), SF_LIST(T, refused, &refused_shape),
+      SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape),
+      SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
@@ -117,9 +122,9 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
 SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
       SF_STR(T, host2), SF_STRS(T, hosts), SF_INT(T, run), SF_BOOL(T, dry_run),
       SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_STR(T, mode),
-      SF_INT(T, max_moves), SF_INT(T, parallel), SF_INT(T, deadline_us), SF_STRS(T, to),
-      SF_STRS(T, avoid), SF_STRS(T, allow_shutdown), SF_STR(T, vm),
-      SF_LIST(T, labels, &label_shape), SF_STRS(T, drop_labels), SF_STR(T, confirm),
+      SF_INT(T, mem_bytes), SF_INT(T, vcpus), SF_INT(T, max_moves), SF_INT(T, parallel),
+      SF_INT(T, deadline_us), SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
+      SF_STR(T, vm), SF_LIST(T, labels, &label_shape), SF_STRS(T, drop_labels), SF_STR(T, confirm),
       SF_STR(T, reason));
 #undef T
 #define T struct reply

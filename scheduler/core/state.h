@@ -85,6 +85,13 @@ struct move_forecast {
     bool never;                                /* does not converge: */
     int64_t need_Bps;                          /* its copy would have to be faster than this */
 };
+/* What a balance run of mode make-room is for. */
+struct room {
+    int64_t mem_bytes, vcpus; /* of the VM; vcpus 0: only memory counts */
+    char *vm, *vm_name; /* one that is there (UUID): room elsewhere than where it is; NULL: a new one */
+    char *host;         /* that has the room, or is to have it; NULL: none */
+    int64_t before_bytes, planned_bytes, after_bytes; /* free there: at first, by the plan, now */
+};
 struct run {
     int64_t id;
     int kind, state;         /* enum run_kind, run_state */
@@ -126,6 +133,7 @@ struct run {
     char *approver;          /* who applied it, of a plan that waited */
     int64_t max_moves;       /* 0 = policy */
     struct plan_standing before, planned, after; /* at the start, as planned, now */
+    struct room room;        /* make-room */
     int64_t dropped;         /* moves that were not made after all */
     struct refused *refused; /* VMs, by reason */
     size_t n_refused;
@@ -239,7 +247,8 @@ struct request {
     int64_t parallel, deadline_us; /* deadline, or end of a suspension, from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
-    char *vm;            /* VERB_LABEL: name, UUID or NAME@HOST */
+    char *vm;            /* VERB_LABEL; VERB_BALANCE: to have room. Name, UUID or NAME@HOST */
+    int64_t mem_bytes, vcpus; /* VERB_BALANCE: of a VM that is to have room; 0: not said */
     struct label *labels; /* to set */
     size_t n_labels;
     char **drop_labels;  /* keys to remove */
@@ -336,7 +345,7 @@ struct explain_view {
 bool request_label(struct request *r, const char *word);
 
 extern const struct shape refused_shape, move_gain_shape, standing_shape;
-extern const struct shape stay_shape, proof_shape, run_host_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
+extern const struct shape stay_shape, proof_shape, run_host_shape, room_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,
     host_rec_shape, sample_shape, suspension_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,
     hosts_view_shape, vms_view_shape, runs_view_shape, run_view_shape, explain_host_shape,

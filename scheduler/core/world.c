@@ -416,6 +416,9 @@ void snapshot_done(struct snapshot_store *s)
     free(s->hosts);
     free(s->vms);
     free(s->figures);
+    if (s->coming)
+        shape_done(&vm_shape, s->coming);
+    free(s->coming);
     memset(s, 0, sizeof(*s));
 }
 

@@ -11,27 +11,72 @@
 /* A price for each move: of all ways to make the room, the one with the fewest and smallest. */
 enum { PLACE_STEPS = 5000000, PRICE_PER_MOVE = SOLVE_UNIT, PRICE_PER_GIB = SOLVE_UNIT / 1024 };
 
+/* ---- where it may be ---------------------------------------------------------------------------- */
+
+/* The fleet of x with its VMs where `vms` says. */
+struct stage {
+    struct snapshot s;
+    struct plan_index *x;
+    struct plan_world w;
+};
+
+static void stage_set(struct stage *g, const struct plan_index *x, const struct plan_request *r,
+                      struct snap_vm *vms)
+{
+    g->s = *plan_index_snapshot(x);
+    g->s.vms = vms;
+    g->x = plan_index_again(x, &g->s);
+    plan_world_init(&g->w, g->x, r, NULL, 0);
+}
+
+static bool stage_takes(const struct stage *g, int vm, int host)
+{
+    return plan_filter(&g->w, &(struct plan_ask){.vm = vm, .host = host}, PF_STATIC | PF_DYNAMIC,
+                       NULL);
+}
+
+static void stage_done(struct stage *g)
+{
+    plan_world_done(&g->w);
+    plan_index_free(g->x);
+}
+
+int plan_room_on(const struct plan_index *x, const struct plan_request *r,
+                 const struct plan_move *moves, size_t n, int first)
+{
+    const struct snapshot *s = plan_index_snapshot(x);
+    cleanup(freep) struct snap_vm *vms = xmemdup(s->vms, s->n_vms * sizeof(*vms));
+    struct stage g;
+    for (size_t i = 0; i < s->n_vms; i++) {
+        vms[i].host = vms[i].moving_to >= 0 ? vms[i].moving_to : vms[i].host;
+        vms[i].moving_to = -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        vms[moves[i].vm].host = moves[i].to;
+    stage_set(&g, x, r, vms);
+    int on = first >= 0 && stage_takes(&g, r->room_for, first) ? first : -1;
+    for (int h = 0; h < (int)s->n_hosts && on < 0; h++)
+        on = stage_takes(&g, r->room_for, h) ? h : -1;
+    stage_done(&g);
+    return on;
+}
+
 /* ---- room, made by moves ------------------------------------------------------------------------ */
 
 /* Once the planned moves have ended, may the VM come to the host? */
 static bool has_room(const struct making *k, int host)
 {
     const struct snapshot *s = k->w.s;
-    struct snapshot end = *s;
-    struct plan_world w;
     cleanup(freep) struct snap_vm *vms = xmemdup(s->vms, s->n_vms * sizeof(*vms));
+    struct stage g;
     for (size_t i = 0; i < k->n; i++) {
         int vm = k->list[i].vm, to = k->w.f.to[vm];
         if (to >= 0)
             vms[vm].host = to;
     }
-    end.vms = vms;
-    struct plan_index *x = plan_index_new(&end, k->w.p);
-    plan_world_init(&w, x, k->r, NULL, 0);
-    bool ok = plan_filter(&w, &(struct plan_ask){.vm = k->r->room_for, .host = host},
-                          PF_STATIC | PF_DYNAMIC, NULL);
-    plan_world_done(&w);
-    plan_index_free(x);
+    stage_set(&g, k->x, k->r, vms);
+    bool ok = stage_takes(&g, k->r->room_for, host);
+    stage_done(&g);
     return ok;
 }
 
@@ -55,8 +100,70 @@ static int search(const struct making *k, const struct translation *t, int *to)
     return room_on;
 }
 
+/* ---- none can be made ---------------------------------------------------------------------------- */
+
+/* What is taken on each host that no move of the plan could take away. Gives. */
+static struct plan_load *what_stays(const struct making *k)
+{
+    const struct snapshot *s = k->w.s;
+    struct plan_load *sum = xcalloc(s->n_hosts, sizeof(*sum));
+    cleanup(freep) bool *may = xcalloc(s->n_vms, sizeof(*may));
+    for (size_t i = 0; i < k->n; i++)
+        may[k->list[i].vm] = true;
+    for (size_t i = 0; i < s->n_vms; i++) {
+        int at = plan_end(&k->w, (int)i);
+        if (may[i] || at < 0 || !plan_counts(s, (int)i))
+            continue;
+        sum[at].mem_bytes += plan_need(s->vms[i].v).mem_bytes;
+        sum[at].vcpus += plan_need(s->vms[i].v).vcpus;
+    }
+    return sum;
+}
+
+static bool may_be_on(const struct making *k, size_t host)
+{
+    for (size_t i = 0; i < k->n; i++)
+        if (k->list[i].vm == k->r->room_for)
+            return k->live.sets[k->live.class_of[i]][host >> 6] >> (host & 63) & 1;
+    return false;
+}
+
+/* Every count errs on the side of more room than there is: moves under way have ended, and what may move
+ * is gone. */
+static void count_most(const struct making *k, struct plan_room_most *ret)
+{
+    const struct plan_world *w = &k->w;
+    struct plan_load need = plan_need(w->s->vms[k->r->room_for].v);
+    cleanup(freep) struct plan_load *stays = what_stays(k);
+    bool any = false;
+    *ret = (struct plan_room_most){.free_on = -1, .bound_on = -1};
+    for (size_t h = 0; h < w->s->n_hosts; h++) {
+        int64_t cap = plan_mem_capacity(w, (int)h), cpus = plan_vcpu_capacity(w, (int)h);
+        if (w->s->hosts[h].state == HOST_UP && cap > w->end_bytes[h])
+            ret->total_bytes += cap - w->end_bytes[h];
+        if (cap < 0 || !may_be_on(k, h))
+            continue;
+        int64_t is_free = cap - w->load[h].mem_bytes, bound = cap - stays[h].mem_bytes;
+        int64_t vcpus = cpus < 0 ? INT64_MAX : cpus - stays[h].vcpus;
+        any = any || (bound >= need.mem_bytes && vcpus >= need.vcpus);
+        if (ret->free_on < 0 || is_free > ret->free_bytes) {
+            ret->free_on = (int)h;
+            ret->free_bytes = is_free;
+        }
+        if (ret->bound_on < 0 || bound > ret->bound_bytes) {
+            ret->bound_on = (int)h;
+            ret->bound_bytes = bound;
+        }
+        ret->bound_vcpus = vcpus > ret->bound_vcpus ? vcpus : ret->bound_vcpus;
+    }
+    ret->free_bytes = ret->free_bytes > 0 ? ret->free_bytes : 0;
+    ret->bound_bytes = ret->bound_bytes > 0 ? ret->bound_bytes : 0;
+    ret->proven = !any || ret->total_bytes < need.mem_bytes;
+}
+
 static void say_why_not(struct making *k)
 {
+    count_most(k, &k->plan->most);
     struct plan_stay *stay = vec_add(&k->plan->stays, &k->plan->n_stays);
     stay->vm = k->r->room_for;
     plan_explain_stay(&k->w, stay->vm, false, stay);
@@ -123,7 +230,10 @@ void plan_fit(struct making *k)
     struct way best = {.room_on = -1};
     int cells = count_cells(k);
     k->plan->room_on = -1;
+    k->plan->most = (struct plan_room_most){.free_on = -1, .bound_on = -1};
     k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
+    plan_measure(&k->w, &(struct solve_score){0}, &k->plan->before);
+    k->plan->after = k->plan->before;
     if (k->plan->n_stays) /* it cannot move at all */
         return;
     for (int c = cells ? 0 : -1; c < cells; c++)
@@ -132,6 +242,7 @@ void plan_fit(struct making *k)
         making_put(k, best.to);
     else
         say_why_not(k);
+    plan_measure(&k->w, &(struct solve_score){0}, &k->plan->after);
     k->plan->room_on = best.room_on;
     free(best.to);
 }

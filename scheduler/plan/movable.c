@@ -76,7 +76,8 @@ static bool excluded(const struct asked *a, struct reason *ret)
 
 static bool purpose(const struct asked *a, struct reason *ret)
 {
-    bool maintenance = !a->r || a->r->purpose == PURPOSE_MAINTENANCE;
+    bool waits = a->r && a->r->goal == GOAL_ROOM && a->sv - a->s->vms == a->r->room_for;
+    bool maintenance = !a->r || a->r->purpose == PURPOSE_MAINTENANCE || waits;
     const struct rule *r = maintenance ? NULL : rule_of(a, RULE_MAINTENANCE_ONLY);
     if (!r)
         return true;

@@ -90,6 +90,16 @@ struct plan_standing {
     int64_t cpu_unknown; /* hosts without fresh figures: they take no VM for load's sake */
     int64_t cpu_guessed; /* VMs on known hosts that count by their vCPUs */
 };
+/* How much room there is, and how much there can be at most, over the hosts that may take the VM in
+ * question by what they have. Hosts -1: there is none. */
+struct plan_room_most {
+    int free_on, bound_on;
+    int64_t free_bytes;  /* on the host where most is, as it is */
+    int64_t bound_bytes; /* on a host if all that may move were gone from it */
+    int64_t bound_vcpus; /* likewise; INT64_MAX: not limited */
+    int64_t total_bytes; /* free on all hosts that take VMs: moves make that no more */
+    bool proven;         /* by these numbers: whatever moves where, it is too little */
+};
 struct plan {
     struct plan_move *moves; /* in the order in which they should start */
     size_t n_moves;
@@ -97,6 +107,7 @@ struct plan {
     size_t n_stays;
     struct plan_standing before, after; /* not LEAVE */
     int room_on; /* ROOM: the host that has the room once the moves have ended; -1: none can be made */
+    struct plan_room_most most; /* ROOM, if there is none */
     /* CONSOLIDATE: hosts that are empty at the end and may be gone together; those that were empty
      * from the start included */
     int *emptied;
@@ -122,9 +133,14 @@ void plan_fittings(const struct snapshot *s, const struct policy *p, const struc
                    struct plan_fitting **ret, size_t *ret_n);
 void plan_fittings_done(struct plan_fitting *list, size_t n);
 
+struct plan_index;
+/* For r->room_for: a host that has the room once these moves, and those in flight, have ended: `first` if
+ * it has, else by id; -1: none. */
+int plan_room_on(const struct plan_index *x, const struct plan_request *r,
+                 const struct plan_move *moves, size_t n, int first);
+
 /* Snapshot and policy, prepared for any number of plans: what costs time in a large fleet. Borrows
  * both. */
-struct plan_index;
 struct plan_index *plan_index_new(const struct snapshot *s, const struct policy *p);
 /* For another snapshot with the same VMs at the same ids, names, labels, hosts and their failure domains,
  * and the same policy: most of the work is x's. Borrows x and s; of x's own snapshot nothing is read. */

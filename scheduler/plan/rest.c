@@ -111,6 +111,49 @@ static void judge_emptying(struct judging *j, struct plan_rest *ret)
     }
 }
 
+/* ---- room to be made --------------------------------------------------------------------------- */
+
+/* A hard rule keeps the two together: one moves only because the other does. */
+static bool are_bound(const struct plan_world *w, int a, int b)
+{
+    bool any = false;
+    for (size_t i = w->rules_start[a]; i < w->rules_start[a + 1] && !any; i++) {
+        const struct rule *r = &w->p->rules[w->rules[i]];
+        for (size_t k = w->rules_start[b];
+             r->kind == RULE_AFFINITY && r->hard && !any && k < w->rules_start[b + 1]; k++)
+            any = w->rules[k] == w->rules[i];
+    }
+    return any;
+}
+
+/* Another needs its going, or goes with it. */
+static bool is_needed(const struct judging *j, size_t at)
+{
+    bool any = false;
+    for (size_t i = 0; i < j->n && !any; i++)
+        any = i != at && (j->moves[i].to == j->k.w.f.at[j->moves[at].vm] ||
+                          are_bound(&j->k.w, j->moves[i].vm, j->moves[at].vm));
+    return any;
+}
+
+static void judge_room(struct judging *j, struct plan_rest *ret)
+{
+    cleanup(freep) struct plan_move *others = xcalloc(j->n + 1, sizeof(*others));
+    if (j->k.r->room_for < 0) /* it is gone: nobody needs the room */
+        return;
+    ret->room_on = plan_room_on(j->k.x, j->k.r, NULL, 0, -1);
+    ret->needed = ret->room_on < 0;
+    ret->gains = plan_room_on(j->k.x, j->k.r, j->moves, j->n, -1) >= 0;
+    for (size_t i = 0; i < j->n; i++) {
+        size_t n = 0;
+        for (size_t k = 0; k < j->n; k++)
+            if (k != i)
+                others[n++] = j->moves[k];
+        ret->helps[i] =
+            ret->gains && (is_needed(j, i) || plan_room_on(j->k.x, j->k.r, others, n, -1) < 0);
+    }
+}
+
 void plan_rest(const struct plan_index *x, const struct plan_request *r,
                const struct plan_move *moves, size_t n, struct plan_rest *ret)
 {
@@ -122,9 +165,10 @@ void plan_rest(const struct plan_index *x, const struct plan_request *r,
     cleanup(freep) bool *done = xcalloc(n + 1, sizeof(*done));
     struct judging j = {
         .k = {.x = x, .r = &own}, .moves = moves, .n = n, .item = item, .done = done};
-    *ret = (struct plan_rest){
-        .helps = xcalloc(n + 1, sizeof(*ret->helps)),
-        .over = xcalloc(plan_index_snapshot(x)->n_hosts + 1, sizeof(*ret->over))};
+    *ret = (struct plan_rest){.room_on = -1,
+                              .helps = xcalloc(n + 1, sizeof(*ret->helps)),
+                              .over =
+                                  xcalloc(plan_index_snapshot(x)->n_hosts + 1, sizeof(*ret->over))};
     for (size_t i = 0; i < n; i++)
         vms[i] = moves[i].vm;
     own.vms = n ? vms : NULL;
@@ -134,13 +178,17 @@ void plan_rest(const struct plan_index *x, const struct plan_request *r,
     j.k.list = xcalloc(most + 1, sizeof(*j.k.list));
     making_begin(&j.k, planned);
     plan_measure(&j.k.w, &(struct solve_score){0}, &j.plan.before);
-    if (r->goal == GOAL_CONSOLIDATE) {
+    if (r->goal == GOAL_CONSOLIDATE || r->goal == GOAL_ROOM) {
         ret->now = ret->after = j.plan.before;
-        judge_emptying(&j, ret);
+        if (r->goal == GOAL_ROOM)
+            judge_room(&j, ret);
+        else
+            judge_emptying(&j, ret);
     } else {
         judge(&j, ret);
     }
     free(j.k.list);
+    plan_done(&j.plan);
     plan_classes_done(&j.k.live);
     plan_world_done(&j.k.w);
 }

@@ -3,7 +3,8 @@
  *          all of it together, and each move against the rest without it (of two VMs that change places,
  *          neither helps alone).
  *          Without any move: is there something to do at all?
- * Shapes   the request's goal is repair, relief, balance or consolidation; its list of VMs is not read.
+ * Shapes   the request's goal is any but LEAVE; its list of VMs is not read. ROOM: room_for -1,
+ *          the VM is gone.
  *          The snapshot knows nothing of the moves in question; others in flight count as done.
  * Owner    gives; plan_rest_done releases.   Thread any. */
 #pragma once
@@ -13,6 +14,7 @@
 struct plan_rest {
     bool needed; /* there is something left that the goal is for */
     bool gains;  /* all together make the fleet better, the price of the moves included */
+    int room_on; /* ROOM: the host that has the room, the first by id; -1: none */
     bool *helps; /* per move: without it the rest would be worse */
     bool *over;  /* per host: more is there than the goal allows; all false where the goal has no limit */
     struct plan_standing now, after; /* after: all of them done, and nothing else */

@@ -500,6 +500,7 @@ static bool room_ok(struct replay *v)
     end.vms = vms;
     struct plan_request r = *v->r;
     r.goal = GOAL_LEAVE;
+    r.purpose = PURPOSE_MAINTENANCE; /* what it will come for is not this plan's affair */
     r.vms = &vm;
     r.n_vms = 1;
     struct plan_move come = {.vm = vm,

@@ -56,6 +56,12 @@ static void add_request(char **text, const struct request *q)
         add(text, " --mode %s", q->mode);
     if (q->max_moves)
         add(text, " --max-moves %lld", (long long)q->max_moves);
+    if (q->mem_bytes)
+        add(text, " --memory %lldB", (long long)q->mem_bytes);
+    if (q->vcpus)
+        add(text, " --vcpus %lld", (long long)q->vcpus);
+    if (q->vm && q->verb == VERB_BALANCE)
+        add(text, " --vm %s", q->vm);
     add_list(text, " --to ", q->to, q->n_to);
     add_list(text, " --avoid ", q->avoid, q->n_avoid);
     add_list(text, " --allow-shutdown ", q->allow_shutdown, q->n_allow_shutdown);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "scheduler/sim/world.h"
 
 enum { WORDS_MAX = 32 };
@@ -125,6 +126,12 @@ static int option(struct words *w, struct request *r, const char *x, struct err 
         r->mode = xstrdup(v);
     else if (str_eq(x, "--max-moves"))
         return in(w, parse_int(v, 1, 10000, &r->max_moves, e), e);
+    else if (str_eq(x, "--memory"))
+        return in(w, parse_bytes(v, &r->mem_bytes, e), e);
+    else if (str_eq(x, "--vcpus"))
+        return in(w, parse_int(v, 1, LIM_VCPUS, &r->vcpus, e), e);
+    else if (str_eq(x, "--vm"))
+        r->vm = xstrdup(v);
     else if (str_eq(x, "--to"))
         add_names(&r->to, &r->n_to, v);
     else if (str_eq(x, "--avoid"))
@@ -140,7 +147,7 @@ static int option(struct words *w, struct request *r, const char *x, struct err 
     else
         return bad(w, x,
                    "--on-blocked, --to, --avoid, --allow-shutdown, --parallel, --deadline, "
-                   "--mode, --max-moves, --bring-home, --dry-run or -m",
+                   "--mode, --max-moves, --memory, --vcpus, --vm, --bring-home, --dry-run or -m",
                    e);
     return 0;
 }
@@ -311,8 +318,9 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
 /* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
-    int r = choice(w, "check peer migrate abort tune probe tidy power relabel census health xml any",
-                   &d->what, e);
+    int r =
+        choice(w, "check peer migrate abort tune probe tidy power relabel census health xml any",
+               &d->what, e);
     if (r == 0)
         r = choice(w, "fail midway moved hang slow mute twice late refuse", &d->how, e);
     d->n = 1;

@@ -171,7 +171,8 @@ static void request(struct making *m, int at)
     switch (below(m, 8)) {
     case 7: {
         static const char *const modes[] = {"", " --mode relieve", " --mode repair-rules",
-                                            " --mode consolidate --max-moves 3"};
+                                            " --mode consolidate --max-moves 3",
+                                            " --mode make-room --memory 6GiB"};
         line(m, "%ds balance%s", at, modes[below(m, (int)ARRAY_LEN(modes))]);
         break;
     }

@@ -111,12 +111,79 @@ static void why_is_told(void **state)
     outcome_done(&o);
 }
 
+#define ROOM(state, message, host, more)                                                           \
+    "{\"run\":{\"id\":42,\"kind\":\"balance\",\"mode\":\"make-room\",\"state\":\"" state           \
+    "\",\"message\":\"" message "\",\"room\":{\"mem_bytes\":103079215104,\"vcpus\":16" host        \
+    "}" more "}}"
+#define ON_H2                                                                                      \
+    ",\"host\":\"h2\",\"before_bytes\":42949672960,\"planned_bytes\":111669149696,"                \
+    "\"after_bytes\":111669149696"
+
+static void room_is_asked_for(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    const struct fake_answer done[] = {
+        {POST, 0, CREATED}, {RUN, 0, ROOM("done", "there is room", ON_H2, "")}, {0}};
+    fake_run(&o, done, "balance --memory 96GiB --vcpus 16 --to h1 --to host/h2 --avoid h3", false,
+             NULL);
+    assert_int_equal(o.code, X_DONE);
+    contains(fake_log, "\"mode\":\"make-room\"");
+    contains(fake_log, "\"mem_bytes\":103079215104");
+    contains(fake_log, "\"vcpus\":16");
+    contains(fake_log, "\"to\":[\"h1\",\"h2\"]");
+    contains(fake_log, "\"avoid\":[\"h3\"]");
+    contains(o.out, "balance of the fleet (make-room) done: there is room");
+    fake_run(&o, done, "balance --vm vm/oracle-1", false, NULL);
+    contains(fake_log, "\"vm\":\"oracle-1\"");
+    const struct fake_answer why[] = {{RUN, 0, ROOM("done", "there is room", ON_H2, "")}, {0}};
+    fake_run(&o, why, "runs 42 --why", false, NULL);
+    contains(o.out, "room     for a VM of 96 GiB and 16 vCPUs on host/h2: 40 GiB free at first, "
+                    "104 GiB as planned, 104 GiB now\n");
+    outcome_done(&o);
+}
+
+static void no_room_is_told(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+#define STAYS                                                                                      \
+    ",\"stays\":[{\"name\":\"(new)\",\"reasons\":[{\"code\":\"memory\",\"host\":\"h1\","           \
+    "\"need\":\"96 GiB\",\"have\":\"40 GiB free\"}]}]"
+    const struct fake_answer refused[] = {
+        {POST, 0, CREATED},
+        {RUN, 0, ROOM("refused", "no room can be made: 40 GiB", "", STAYS)},
+        {0}};
+    fake_run(&o, refused, "balance --memory 96GiB", false, NULL);
+    assert_int_equal(o.code, X_BLOCKED);
+    contains(o.err, "no room can be made: 40 GiB");
+    contains(o.err, "h1: not enough memory: needs 96 GiB, has 40 GiB free");
+    const struct fake_answer planned[] = {
+        {POST, 0, CREATED},
+        {RUN, 0, ROOM("planned", "no room can be made: 40 GiB", "", STAYS)},
+        {0}};
+    fake_run(&o, planned, "plan make-room oracle-1 --max-moves 3 --to h2", false, NULL);
+    assert_int_equal(o.code, X_BLOCKED);
+    contains(fake_log, "\"vm\":\"oracle-1\"");
+    contains(fake_log, "\"dry_run\":true");
+    contains(fake_log, "\"max_moves\":3");
+    contains(fake_log, "\"to\":[\"h2\"]");
+    contains(o.out, "no room:\n");
+    contains(o.out, "no room can be made: 40 GiB");
+    outcome_done(&o);
+}
+
 static void odd_words_are_refused(void **state)
 {
     (void)state;
     static const char *const odd[] = {"balance h1",
                                       "balance --mode evenly",
                                       "balance --max-moves 0",
+                                      "balance --memory much",
+                                      "balance --vcpus 0",
+                                      "plan make-room --memory 4GiB --numa",
+                                      "plan make-room --memory 4GiB vm/a1",
+                                      "plan fit --memory 4GiB",
                                       "balance --detailed-exitcode",
                                       "apply",
                                       "apply h1"};
@@ -134,6 +201,8 @@ int main(void)
         cmocka_unit_test(a_run_is_asked_for_and_followed),
         cmocka_unit_test(a_plan_is_shown),
         cmocka_unit_test(why_is_told),
+        cmocka_unit_test(room_is_asked_for),
+        cmocka_unit_test(no_room_is_told),
         cmocka_unit_test(odd_words_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

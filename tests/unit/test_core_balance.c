@@ -240,8 +240,6 @@ static void odd_requests_are_refused(void **state)
     (void)state;
     assert_int_equal(balance((struct request){.mode = (char *)(uintptr_t) "even"}), 0);
     assert_int_equal(f.reply.exit, 64);
-    assert_int_equal(balance((struct request){.mode = (char *)(uintptr_t) "make-room"}), 0);
-    assert_int_equal(f.reply.exit, 64);
     f.copy_us = 60 * SEC;
     int64_t run = balance((struct request){0});
     fleet_run(&f, 5 * SEC);

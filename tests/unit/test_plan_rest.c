@@ -148,9 +148,57 @@ static void a_host_is_emptied_by_all_or_none(void **state)
     fleet_done(&f);
 }
 
+static void judge_room(const struct plan_move *moves, size_t n, struct plan_rest *ret)
+{
+    struct plan_index *x = plan_index_new(&f.s, &f.p);
+    struct plan_request r = {
+        .goal = GOAL_ROOM, .purpose = PURPOSE_BALANCE, .room_for = (int)f.s.n_vms - 1};
+    plan_rest(x, &r, moves, n, ret);
+    plan_index_free(x);
+}
+
+/* h0 has 24 GiB free, h1 8, h2 24; the new VM wants 30. */
+static void room_needs_its_moves_and_no_more(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    fleet_init(&f, 3, 64, 20);
+    fill(0, 5, 8);
+    fill(1, 7, 8);
+    fill(2, 5, 8);
+    fleet_vm(&f, "new", -1, 30);
+    int vm = (int)f.s.n_vms - 1;
+    f.s.vms[vm].nowhere = true;
+    const struct plan_move two[] = {{.vm = 0, .from = 0, .to = 2}, {.vm = 5, .from = 1, .to = 2}};
+    judge_room(NULL, 0, &x);
+    assert_true(x.needed);
+    assert_false(x.gains);
+    plan_rest_done(&x);
+    judge_room(two, 2, &x);
+    assert_true(x.needed && x.gains && x.helps[0]);
+    assert_false(x.helps[1]);
+    plan_rest_done(&x);
+    judge_room(&two[1], 1, &x);
+    assert_true(x.needed);
+    assert_false(x.gains || x.helps[0]);
+    plan_rest_done(&x);
+    f.s.vms[0].moving_to = 2; /* the first is under way: what it will give up counts */
+    judge_room(&two[1], 1, &x);
+    assert_false(x.needed);
+    plan_rest_done(&x);
+    f.s.vms[0].moving_to = -1;
+    const struct plan_move chain[] = {{.vm = 12, .from = 2, .to = 1},
+                                      {.vm = 0, .from = 0, .to = 2}};
+    judge_room(chain, 2, &x); /* for all that is known the second needs what the first gives up */
+    assert_true(x.gains && x.helps[0]);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(room_needs_its_moves_and_no_more),
         cmocka_unit_test(what_helps_is_told_from_what_does_not),
         cmocka_unit_test(two_that_change_places_help_together),
         cmocka_unit_test(enough_is_enough),

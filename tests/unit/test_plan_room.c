@@ -235,13 +235,100 @@ static void verifier_looks_again(void **state)
     fleet_done(&f);
 }
 
+/* Whatever moves where, it is too little: told by counting. */
+static void none_can_be_made_by_counting(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    fleet_init(&f, 3, 64, 20);
+    fleet_rule(&f, "stay", RULE_MAINTENANCE_ONLY, "fixed*", NULL);
+    fleet_vm(&f, "fixed-0", 0, 40);
+    fleet_vm(&f, "fixed-1", 1, 30);
+    fleet_vm(&f, "fixed-2", 2, 40);
+    fill(&f, 1, 1, 8);
+    int vm = fresh(&f, "new", 30);
+    make(&f, vm, &p); /* h1 without its 8 GiB has 34 */
+    assert_int_equal(p.room_on, 1);
+    assert_int_equal(p.n_moves, 1);
+    plan_done(&p);
+    f.vms[vm].mem_bytes = 35 * GIB;
+    make(&f, vm, &p);
+    assert_int_equal(p.room_on, -1);
+    assert_true(p.most.proven);
+    assert_int_equal(p.most.free_on, 1);
+    assert_int_equal(p.most.free_bytes, 26 * GIB);
+    assert_int_equal(p.most.bound_on, 1);
+    assert_int_equal(p.most.bound_bytes, 34 * GIB);
+    assert_int_equal(p.most.total_bytes, 74 * GIB);
+    plan_done(&p);
+    f.vms[vm].mem_bytes = 30 * GIB;
+    f.p.capacity.vcpu_overcommit_ppm = 1000000;
+    f.vms[vm].vcpus = 16; /* one of 16 is taken for good on each */
+    make(&f, vm, &p);
+    assert_true(p.room_on < 0 && p.most.proven);
+    assert_int_equal(p.most.bound_vcpus, 15);
+    plan_done(&p);
+    f.vms[vm].vcpus = 1;
+    f.hosts[0].mem_bytes = f.hosts[2].mem_bytes = 40 * GIB;
+    fill(&f, 1, 1, 8);
+    f.s.vms[vm].v = &f.vms[vm];
+    make(&f, vm, &p); /* 18 GiB are free there, and nowhere else */
+    assert_true(p.room_on < 0 && p.most.proven);
+    assert_int_equal(p.most.total_bytes, 18 * GIB);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* 72 GiB are free and every VM may move, but no seven of them have another place: no proof. */
+static void not_found_is_no_proof(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    fleet_init(&f, 3, 64, 20);
+    for (int h = 0; h < 3; h++)
+        fill(&f, h, 5, 8);
+    int vm = fresh(&f, "new", 60);
+    f.r.max_moves = 4;
+    make(&f, vm, &p);
+    assert_int_equal(p.room_on, -1);
+    assert_false(p.most.proven);
+    assert_int_equal(p.most.free_bytes, 24 * GIB);
+    assert_int_equal(p.most.total_bytes, 72 * GIB);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* It is not what moves: it may wait for maintenance only. */
+static void room_for_one_that_waits_for_maintenance(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    fleet_init(&f, 2, 64, 20);
+    fleet_rule(&f, "stay", RULE_MAINTENANCE_ONLY, "big", NULL);
+    fleet_vm(&f, "big", 0, 40);
+    fill(&f, 1, 4, 8);
+    make(&f, 0, &p);
+    assert_int_equal(p.room_on, 1);
+    assert_int_equal(p.n_moves, 1);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_moves_make_room),        cmocka_unit_test(rules_of_a_new_vm),
-        cmocka_unit_test(room_for_one_that_is_there), cmocka_unit_test(hosts_that_fit),
+        cmocka_unit_test(few_moves_make_room),
+        cmocka_unit_test(rules_of_a_new_vm),
+        cmocka_unit_test(room_for_one_that_is_there),
+        cmocka_unit_test(hosts_that_fit),
         cmocka_unit_test(measured_hosts_that_fit),
         cmocka_unit_test(verifier_looks_again),
+        cmocka_unit_test(none_can_be_made_by_counting),
+        cmocka_unit_test(not_found_is_no_proof),
+        cmocka_unit_test(room_for_one_that_waits_for_maintenance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,11 +236,13 @@ static const char *const every_key =
     "drain: {on_blocked: leave, order: smallest-first, bring_home: true, "
     "make_room: true, shutdown_timeout: 10m}\n"
     "balance:\n"
-    "  {mode: make-room, imbalance: 12.5%, busy: 70%, min_gain: 1%, max_moves: 50, weights: {cpu: 0, memory: "
+    "  {mode: make-room, imbalance: 12.5%, busy: 70%, min_gain: 1%, max_moves: 50, weights: {cpu: "
+    "0, memory: "
     "3},\n"
     "   schedule: \"0,30 8-18/2 1-7 jan,Jul-dec mon-fri\", window: \"Sat,Sun 00:00-24:00 "
     "Etc/GMT+3\",\n"
-    "   sustained: 1, cooldown: none, approve: auto, ceph_pause: recovery}\n"
+    "   sustained: 1, cooldown: none, approve: auto, ceph_pause: recovery,\n"
+    "   room: {memory: 96GiB, vcpus: 16}}\n"
     "budget: {moves_per_vm_per_day: 4, pause_per_vm_per_day: 2s}\n"
     "failover: {priority: {labels: tier}}\n";
 
@@ -260,6 +262,8 @@ static void expect_balance(const struct policy *p)
     assert_int_equal(p->n_zones, 1);
     assert_int_equal(p->balance.sustained, 1);
     assert_int_equal(p->balance.cooldown_us, 0);
+    assert_int_equal(p->balance.room_mem_bytes, 96 * GIB);
+    assert_int_equal(p->balance.room_vcpus, 16);
     assert_int_equal(p->balance.approve, APPROVE_AUTO);
     assert_int_equal(p->balance.ceph_pause, CEPH_PAUSE_RECOVERY);
     assert_int_equal(p->budget.moves_per_vm_per_day, 4);
