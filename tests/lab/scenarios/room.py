@@ -1,4 +1,4 @@
-"""A host that can be emptied only because a VM elsewhere makes room first."""
+"""Room that VMs make by leaving: for others of a drain, and for a large VM that is to come."""
 import json
 
 from lablib.env import wait_until
@@ -44,3 +44,35 @@ def scenario_handed_on(s):
         s.assert_on(n, h)
     s.expect(s.hosts()["h1"]["state"] == "maintenance", "h1 should be in maintenance")
     s.beats()
+
+
+def scenario_for_a_large_vm(s):
+    """Three hosts with one guest each: room for more than a host has left is made by one move, once; for more than a host holds it is refused."""
+    s.policy(policy_text(s))
+    s.drover("cordon", "h4", "-m", "not in this story")
+    names = {"a": "h1", "b": "h2", "c": "h3"}
+    s.guests(*[{"name": n, "host": h, "mem": 128, "fill": 24} for n, h in names.items()])
+    free = max(s.hosts()[h]["mem_free_bytes"] for h in names.values())
+    wanted = (free + ROOM * MIB) // 2 // MIB  # more than is free, less than an empty host has
+    size = f"{wanted}MiB"
+
+    refused = s.drover("balance", "--memory", f"{ROOM + 1}MiB", expect=3)
+    s.expect_in("no room for a VM of", refused.stdout + refused.stderr, "a VM that is larger than a host")
+    s.expect_in("beside what may not move", refused.stdout + refused.stderr, "the proof")
+    plan = s.drover("plan", "make-room", "--memory", size).stdout
+    s.expect_in("1 move planned: room for a VM of", plan, "the plan")
+    s.expect(s.place(*names) == names, "neither moves anything")
+
+    run = s.json("balance", "--memory", size, "-m", "a large one comes", "--detach")["run"]
+    view = s.wait_run(run, "done")
+    room, moves = view["run"]["room"], [m for m in view["moves"] if m["state"] == "done"]
+    s.expect(len(moves) == 1 and moves[0]["from"] == room["host"], s.moves_text(view))
+    s.expect(room["before_bytes"] < wanted * MIB <= room["after_bytes"], json.dumps(room))
+    s.expect(s.hosts()[room["host"]]["mem_free_bytes"] == room["after_bytes"], json.dumps(s.hosts()[room["host"]]))
+    s.expect_in(f"on host/{room['host']}: ", s.drover("runs", str(run), "--why").stdout, "runs --why")
+    again = s.json("balance", "--memory", size, "--detach")["run"]
+    view = s.wait_run(again, "done")
+    s.expect(not view["moves"] and view["run"]["room"]["host"] == room["host"], view["run"]["message"])
+    for n, h in s.place(*names).items():
+        s.assert_on(n, h)
+    s.beats(*names)
