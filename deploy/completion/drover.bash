@@ -74,7 +74,7 @@ _drover()
         top) _drover_words "--once --interval $global" ;;
         journal) _drover_words "--after --limit $global" ;;
         explain) _drover_words "--snapshot --policy $global" ;;
-        policy) _drover_words "--format --snapshot --live --strict --run --fail-only --dir --detailed-exitcode --reason --until --for $global" ;;
+        policy) _drover_words "--format --snapshot --live --strict --run --fail-only --dir --detailed-exitcode --check --reason --until --for $global" ;;
         snapshot) _drover_words "--snapshot --request --name --policy --from --hosts --flavors --link --assume-rbd $global" ;;
         '') _drover_words "$global --version" ;;
         *) _drover_words "$global" ;;
@@ -89,7 +89,7 @@ _drover()
     apply | cancel | attach | runs | run) _drover_names runs ;;
     label) ((words_seen)) || _drover_names vms ;;
     explain | vms) _drover_names vms ;;
-    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff suspend resume schema'; fi ;;
+    policy) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); else _drover_words 'show check test diff fmt suspend resume schema'; fi ;;
     snapshot) if ((words_seen)); then mapfile -t COMPREPLY < <(compgen -f -- "$cur"); else _drover_words 'import check save'; fi ;;
     pki) ((words_seen)) || _drover_words 'init issue show' ;;
     esac

@@ -73,9 +73,11 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "diff A B     which values differ, and what would become of a fleet; A and B are "             \
     "directories\n"                                                                                \
     "             or git revisions (REV, REV:PATH)\n"                                              \
+    "fmt PATH...  files, or all below directories, in the usual form; comments stay\n"             \
     "suspend      no balance run begins by schedule; drover balance works as before\n"             \
     "resume       they begin again\n"                                                              \
     "schema       JSON Schema of a policy file, for editors\n\n"                                   \
+    "  --check              of fmt: write nothing, exit 1 where a file is not in it\n"             \
     "  -m, --reason TEXT    of suspend: why; it must be said\n"                                    \
     "  --until TIME         of suspend: 06:00, '2026-03-01 06:00' (local), ...T05:00:00Z\n"        \
     "  --for D              of suspend: for so long (90m, 4h)\n"                                   \
@@ -153,7 +155,8 @@ static const struct command commands[] = {
      "Exit codes are those of monitoring plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n",
      cmd_health, NULL},
     {"policy", "which policy is in force; check and test one",
-     "[show] | check DIR | test DIR | diff A B | suspend -m TEXT | resume | schema [options]",
+     "[show] | check DIR | test DIR | diff A B | fmt PATH... | suspend -m TEXT | resume | schema "
+     "[options]",
      POLICY_HELP, cmd_policy, NULL},
     {"snapshot", "the fleet as a file, for plans without a scheduler",
      "[import --from FORMAT FILE... | check FILE | save FILE]",

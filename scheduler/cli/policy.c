@@ -18,11 +18,11 @@ static int policy_schema(struct cli *c, int argc, char **argv)
 
 int cmd_policy(struct cli *c, int argc, char **argv)
 {
-    static const char *const words[] = {"show",    "check",  "test",  "diff",
-                                        "suspend", "resume", "schema"};
-    static int (*const run[])(struct cli *, int,
-                              char **) = {policy_show,    policy_check,  policy_test,  policy_diff,
-                                          policy_suspend, policy_resume, policy_schema};
+    static const char *const words[] = {"show", "check",   "test",   "diff",
+                                        "fmt",  "suspend", "resume", "schema"};
+    static int (*const run[])(struct cli *, int, char **) = {
+        policy_show,      policy_check,   policy_test,   policy_diff,
+        policy_fmt_files, policy_suspend, policy_resume, policy_schema};
     for (int o; (o = opt_next(c, argc, argv, NULL, true)) != OPT_END;)
         return opt_exit(o);
     if (optind >= argc)

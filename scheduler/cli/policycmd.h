@@ -22,6 +22,7 @@ int policy_check(struct cli *c, int argc, char **argv);
 int policy_test(struct cli *c, int argc, char **argv);
 int policy_diff(struct cli *c, int argc, char **argv);
 int policy_show(struct cli *c, int argc, char **argv);
+int policy_fmt_files(struct cli *c, int argc, char **argv);
 int policy_suspend(struct cli *c, int argc, char **argv);
 int policy_resume(struct cli *c, int argc, char **argv);
 /* "06:00" (the next one), "2026-03-01 06:00" (both local), "2026-03-01T05:00:00Z". False: no time after now. */

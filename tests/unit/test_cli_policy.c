@@ -1,4 +1,4 @@
-/* drover policy check and test, as an operator and a CI system see them. */
+/* drover policy check, test, diff and fmt, as an operator and a CI system see them. */
 #include <jansson.h>
 #include <libxml/parser.h>
 #include <setjmp.h>
@@ -507,6 +507,35 @@ static void health(void **state)
     outcome_done(&o);
 }
 
+/* ---- fmt -------------------------------------------------------------------------------------- */
+static void usual_form(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    char *dir = temp_dir();
+    cleanup(freep) char *odd = xasprintf("%s/a/odd.test.yaml", dir), *text = NULL;
+    temp_put(dir, "good.yaml", "version: 1\n");
+    temp_put(dir, "a/odd.test.yaml", "version:   1 # one\n");
+    expect(&o, X_FAILED, "policy fmt %s --check", dir);
+    contains(o.out, odd);
+    lacks(o.out, "good.yaml");
+    contains(o.err, "not in the usual form: 1 file");
+    assert_true(fake_uncaught);
+    expect(&o, X_DONE, "policy fmt %s", dir);
+    contains(o.out, odd);
+    assert_int_equal(file_read(odd, 100, &text, NULL, NULL), 0);
+    assert_string_equal(text, "version: 1 # one\n");
+    expect(&o, X_DONE, "policy fmt %s --check", dir);
+    assert_string_equal(o.out, "");
+    temp_put(dir, "bad.yaml", "version: 1\nversion: 1\n");
+    expect(&o, X_FAILED, "policy fmt %s/bad.yaml %s/good.yaml", dir, dir);
+    contains(o.err, "bad.yaml:2:1: duplicate key");
+    expect(&o, X_FAILED, "policy fmt %s/none.yaml", dir);
+    expect(&o, X_USAGE, "policy fmt");
+    temp_remove(dir);
+    outcome_done(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +550,7 @@ int main(void)
         cmocka_unit_test(revisions),
         cmocka_unit_test(shows),
         cmocka_unit_test(health),
+        cmocka_unit_test(usual_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
