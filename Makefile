@@ -115,6 +115,7 @@ EXTRA_test_core_balance := tests/unit/fakefleet.c
 EXTRA_test_core_room := tests/unit/fakefleet.c
 EXTRA_test_core_ceph := tests/unit/fakefleet.c
 EXTRA_test_core_look := tests/unit/fakefleet.c
+EXTRA_test_core_failures := tests/unit/fakefleet.c
 EXTRA_test_admit := tests/unit/fakefleet.c
 EXTRA_test_pki := scheduler/cli/pki.c
 EXTRA_test_schedio := $(filter-out scheduler/io/main.c,$(SRC_scheduler)) tests/unit/faultvfs.c

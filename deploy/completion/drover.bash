@@ -63,7 +63,7 @@ _drover()
     if [[ $cur == -* ]]; then
         case $cmd in
         drain | plan) _drover_words "$drain $global" ;;
-        balance) _drover_words "--dry-run --reason --mode --memory --vcpus --vm --to --avoid --max-moves --parallel --detailed-exitcode $follow $global" ;;
+        balance) _drover_words "--dry-run --reason --mode --memory --vcpus --vm --to --avoid --max-moves --parallel --forget-failures --detailed-exitcode $follow $global" ;;
         resume) _drover_words "--bring-home --reason $follow $global" ;;
         cancel) _drover_words "--reason $follow $global" ;;
         apply) _drover_words "$follow $global" ;;

@@ -78,6 +78,7 @@
     X(R_COOLDOWN, "cooldown", "it moved a short while ago")                                        \
     X(R_BUDGET, "budget", "it was moved today as much as policy allows")                           \
     X(R_LEFT_LATELY, "left_lately", "a balance run moved it away from there within a day")         \
+    X(R_FAILED_LATELY, "failed_lately", "it failed a short while ago")                             \
     X(R_CONTESTED, "contested", "somebody moves it away from where Drover puts it")                \
     X(R_WINDOW, "window", "the window in which moves may start has closed")                        \
     X(R_SUSPENDED, "suspended", "scheduled balance was suspended")

@@ -105,6 +105,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "  --avoid HOST         not there (may be repeated)\n"                                         \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
     "  --parallel N         moves in flight at once\n"                                             \
+    "  --forget-failures    plan what is left out because it failed, too; from now on\n"           \
     "  -m, --reason TEXT    why\n"                                                                 \
     "  --detailed-exitcode  with a dry run: 2 when there is something to do\n" FOLLOW_HELP
 

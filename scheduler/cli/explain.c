@@ -151,6 +151,7 @@ static int print(struct cli *c, const struct explain_view *v, const json_t *j)
     vm_head(c, &v->vm);
     int code = hosts_table(c, v);
     ways(c, v);
+    left_out_print(c->out, v->left_out, v->n_left_out, 0);
     history(c, v);
     return code;
 }

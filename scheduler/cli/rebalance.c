@@ -26,6 +26,7 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
         O_MODE = 256,
         O_MOVES,
         O_PARALLEL,
+        O_FORGET,
         O_DETAILED,
         O_DETACH,
         O_TIMEOUT,
@@ -40,6 +41,7 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
                                         {"mode", required_argument, NULL, O_MODE},
                                         {"max-moves", required_argument, NULL, O_MOVES},
                                         {"parallel", required_argument, NULL, O_PARALLEL},
+                                        {"forget-failures", no_argument, NULL, O_FORGET},
                                         {"detailed-exitcode", no_argument, NULL, O_DETAILED},
                                         {"detach", no_argument, NULL, O_DETACH},
                                         {"timeout", required_argument, NULL, O_TIMEOUT},
@@ -73,6 +75,9 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
         case O_PARALLEL:
             if (parse_int(optarg, 1, 1000, &r->parallel, &e) < 0)
                 return cli_usage(c, "--parallel: %s", e.msg);
+            break;
+        case O_FORGET:
+            r->forget_failures = true;
             break;
         case O_MEMORY:
             if (parse_bytes(optarg, &r->mem_bytes, &e) < 0)

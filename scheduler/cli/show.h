@@ -64,6 +64,8 @@ int balance_print(struct cli *c, const struct run_view *v);
 void run_why_print(struct cli *c, const struct run_view *v);
 /* "deviation 32.12 → 25.14"; NULL: not known. Gives. */
 char *gain_words(const struct move_gain *g);
+/* What balance leaves out; more: so many beside these. Nothing where there is none. */
+void left_out_print(FILE *f, const struct left_out *list, size_t n, int64_t more);
 /* Per disk, what each host saw before and after. */
 void ceph_print(struct cli *c, const struct run_view *v);
 /* One run, whole. */

@@ -5,6 +5,7 @@
 #include "scheduler/cli/out.h"
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
+#include "scheduler/core/core.h"
 
 /* "2 hosts are of no use here (h3, h7)" by reason: "h3, h7 and 4 more: not enough memory". */
 static void refused_print(FILE *f, const char *pad, const struct refused *list, size_t n)
@@ -79,6 +80,20 @@ static void room_why_print(FILE *f, const struct run *r)
               fmt_bytes(e, r->room.after_bytes));
 }
 
+void left_out_print(FILE *f, const struct left_out *list, size_t n, int64_t more)
+{
+    if (n)
+        fputs("\nleft out, for it failed a short while ago:\n", f);
+    for (size_t i = 0; i < n; i++) {
+        cleanup(freep) char *text = left_out_words(&list[i]);
+        text_line(f, "  %s", text);
+    }
+    if (more)
+        text_line(f, "  and %lld more", (long long)more);
+    if (n)
+        text_line(f, "  drover balance --forget-failures tries it all the same");
+}
+
 void run_why_print(struct cli *c, const struct run_view *v)
 {
     const struct run *r = &v->run;
@@ -95,6 +110,7 @@ void run_why_print(struct cli *c, const struct run_view *v)
         fputc('\n', c->out);
         move_why(c->out, &v->moves[i]);
     }
+    left_out_print(c->out, r->left_out, r->n_left_out, r->left_out_more);
     if (r->n_refused)
         fputs("\nVMs that were not asked:\n", c->out);
     refused_print(c->out, "  ", r->refused, r->n_refused);
@@ -119,6 +135,7 @@ int balance_print(struct cli *c, const struct run_view *v)
     if (v->n_moves)
         text_line(c->out, "after:  %s", after);
     plan_total_print(c->out, v);
+    left_out_print(c->out, v->run.left_out, v->run.n_left_out, v->run.left_out_more);
     cli_note(c, "nothing was changed · drover balance --mode %s does it · drover runs %lld --why",
              balance_mode_names[v->run.mode], (long long)v->run.id);
     return X_DONE;

@@ -73,6 +73,7 @@ void balance_hold_back(const struct core *c, struct run_slot *r)
                 vm_not_back(c, v, r);
             shape_done(&reason_shape, &why);
         }
+    failures_refuse(c, r);
 }
 
 static void count_refused(struct refused **list, size_t *n, int code, const char *name)
@@ -89,13 +90,16 @@ static void count_refused(struct refused **list, size_t *n, int code, const char
         *(char **)vec_add(&at->some, &at->n_some) = xstrdup(name);
 }
 
-/* host NULL: of the VM itself. */
+/* host NULL: of the VM itself, which is on `from`. */
 static const struct refusal *refusal_of(const struct run_slot *r, const char *uuid,
-                                        const char *host)
+                                        const char *from, const char *host)
 {
-    for (size_t i = 0; i < r->n_refusals; i++)
-        if (str_eq(r->refusals[i].host, host) && str_eq(r->refusals[i].vm, uuid))
-            return &r->refusals[i];
+    for (size_t i = 0; i < r->n_refusals; i++) {
+        const struct refusal *f = &r->refusals[i];
+        bool about = f->vm ? str_eq(f->vm, uuid) : !f->from || str_eq(f->from, from);
+        if (about && str_eq(f->host, host))
+            return f;
+    }
     return NULL;
 }
 
@@ -105,7 +109,7 @@ static void note_vms(const struct core *c, struct run_slot *r, const struct snap
     for (size_t i = 0; i < s->n_vms; i++) {
         const struct vm *v = s->vms[i].v;
         struct reason why;
-        const struct refusal *no = refusal_of(r, v->uuid, NULL);
+        const struct refusal *no = refusal_of(r, v->uuid, NULL, NULL);
         shape_init(&reason_shape, &why);
         if (!vm_active(v->state))
             continue;
@@ -126,7 +130,7 @@ static void note_hosts(const struct run_slot *r, struct move_slot *m, const stru
         if (h == p->to || h == s->vms[p->vm].host)
             continue;
         const char *host = s->hosts[h].h->name;
-        const struct refusal *no = refusal_of(r, m->m.vm, host);
+        const struct refusal *no = refusal_of(r, m->m.vm, m->m.from, host);
         shape_init(&reason_shape, &why);
         if (!plan_allows_from(x, p->vm, h, &why))
             count_refused(&m->m.refused, &m->m.n_refused, why.code, host);
@@ -184,6 +188,7 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
     r->run.vms = (int64_t)p->n_moves;
     r->dirty = true;
     note_vms(c, r, s);
+    failures_note(c, r);
     if (room_wanted(&r->run) && room_settle(c, r, s, p))
         return;
     if (!p->n_moves) {
@@ -419,9 +424,10 @@ void balance_failed(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     if (try_again(c, r, m))
         return;
+    cleanup(freep) char *then = failures_after(c, &m->m);
     m->handled = r->dirty = true;
-    say(c, (struct about){.m = m}, "move.left", "vm/%s stays on %s: %s", m->m.vm_name, m->m.from,
-        m->m.error ? m->m.error : "unknown error");
+    say(c, (struct about){.m = m}, "move.left", "vm/%s stays on %s: %s%s", m->m.vm_name, m->m.from,
+        m->m.error ? m->m.error : "unknown error", then);
 }
 
 /* ---- after it ------------------------------------------------------------------------------------------ */
@@ -556,7 +562,8 @@ void balance_request(struct core *c, int64_t id, const struct request *req)
         return;
     const struct run_slot *busy = req->dry_run ? NULL : balance_goes_after(c, NULL);
     const struct run_slot *same = req->dry_run ? NULL : balance_under_way(c);
-    if (!busy && same && same->run.mode == mode && room_same(&same->run.room, &room)) {
+    if (!busy && same && same->run.mode == mode && room_same(&same->run.room, &room) &&
+        !req->forget_failures) {
         answer_joined(c, id, same);
         shape_done(&room_shape, &room);
         return;
@@ -576,10 +583,12 @@ void balance_request(struct core *c, int64_t id, const struct request *req)
     r->run.mode = mode;
     r->run.room = room;
     r->run.max_moves = req->max_moves > 0 ? req->max_moves : 0;
+    r->run.forget_failures = req->forget_failures;
     r->run.on_blocked = BLOCKED_LEAVE;
     say(c, (struct about){.r = r, .actor = req->actor}, "run.created",
-        "run/%lld: %s of the fleet (%s) asked for by %s%s%s", (long long)r->run.id,
+        "run/%lld: %s of the fleet (%s) asked for by %s%s%s%s", (long long)r->run.id,
         req->dry_run ? "dry run of a balance" : "balance", balance_mode_names[mode],
-        req->actor ? req->actor : "?", req->reason ? ": " : "", req->reason ? req->reason : "");
+        req->actor ? req->actor : "?", req->forget_failures ? ", what failed before too" : "",
+        req->reason ? ": " : "", req->reason ? req->reason : "");
     answer_text(c, id, 202, 0, "created", r->run.id, "run/%lld", (long long)r->run.id);
 }

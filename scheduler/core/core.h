@@ -133,6 +133,14 @@ struct contested {
 };
 struct contested *core_contested(const struct core *c, size_t *ret_n);
 
+/* What balance runs leave out for now, because it failed. Gives (left_out_done). */
+struct left_out *core_left_out(const struct core *c, size_t *ret_n);
+void left_out_done(struct left_out *list, size_t n);
+/* Is it about this VM, which is on that host? */
+bool left_out_concerns(const struct left_out *x, const char *vm, const char *on);
+/* "vm/a to h4 until ...: failed 2 times since ..., last: ...". Gives. */
+char *left_out_words(const struct left_out *x);
+
 /* When scheduled balance looks next, and whether its moves may begin. */
 struct look_view {
     const char *schedule;   /* as the policy has it, borrowed; NULL: none, and nothing else is known */

@@ -4,8 +4,8 @@
  *       hosts · planned.c plans as data · runplan.c planning · runcheck.c with the real checks · place.c
  *       where a queued move can go · admit.c whose turn it is · waits.c moves that wait · move.c life of
  *       a move · heard.c what is heard of it · settle.c where a VM is, from evidence · drain.c the end of
- *       a drain · balance.c balance runs · room.c those that make room · schedule.c when they begin ·
- *       suspend.c when they do not · request.c operator verbs · label.c one of them · view.c
+ *       a drain · balance.c balance runs · room.c those that make room · cooldown.c, failures.c what they
+ *       leave alone · schedule.c when they begin · suspend.c when they do not · request.c operator verbs · label.c one of them · view.c
  *       queries · core.c dispatch · xml.c texts of the VMs' XML · cephhealth.c
  *       how well Ceph is · pin.c a fleet read in pieces · lists.c
  *       what is found without a search, and what is open.
@@ -123,7 +123,7 @@ struct run_slot {
     bool open;                /* in c->open_runs */
     int64_t closed_us;        /* when it was last taken out of there */
     struct refusal *refusals;
-    size_t n_refusals;
+    size_t n_refusals, n_held; /* held: of a balance run, before anybody was asked */
     struct known *known;
     size_t n_known;
     char **peers; /* hosts whose libvirtd the source was asked to reach */
@@ -362,6 +362,7 @@ void run_stay_after(struct core *c, struct run_slot *r, struct move_slot *m, con
 void run_stay_of_home(struct stay *st); /* only what speaks against home itself */
 /* libvirt's job of a failed try ends; an agent that has just come back reports in a moment. */
 bool run_reason_passes(enum reason_code why);
+bool run_no_answer(enum reason_code why); /* it says nothing of VM or target */
 /* Does the move take a VM of the run's own away from where it was? */
 bool run_owns(const struct run *r, const struct move *m);
 
@@ -515,6 +516,14 @@ int64_t vm_contested_until(const struct core *c, const char *uuid, const char *o
 bool vm_held_back(const struct core *c, const struct vm_slot *v, struct reason *ret);
 /* Hosts that it left by a balance move within a day are refused to the run. */
 void vm_not_back(const struct core *c, const struct vm_slot *v, struct run_slot *r);
+/* failures.c: before the first plan, unless the run forgets them: what failed a short while ago is refused. */
+void failures_refuse(const struct core *c, struct run_slot *r);
+/* What it leaves out: the first three, and how many more; NULL: nothing. Gives. */
+char *run_left_out_words(const struct run *r);
+/* The plan stands: what it leaves out is said, and what the real checks refused is kept. */
+void failures_note(struct core *c, struct run_slot *r);
+/* "; balance leaves out its way to h4 until ...", after this one failed. Gives. */
+char *failures_after(const struct core *c, const struct move *m);
 /* label.c */
 void label_do(struct core *c, int64_t id, const struct request *req);
 void label_answer(struct core *c, const struct ask *a, const struct msg *m);

@@ -298,11 +298,16 @@ static bool retry(struct core *c, struct run_slot *r, struct move_slot *m)
     return true;
 }
 
+bool run_no_answer(enum reason_code why)
+{
+    return why == R_CEPH_TIMEOUT || why == R_CHECK_FAILED || why == R_HOST_UNREACHABLE;
+}
+
 /* A check without an answer says nothing of VM or target; a place that others took first is no try. */
 static bool wait_out(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     enum reason_code code = m->m.code ? reason_from_token(m->m.code) : R_MIGRATE_FAILED;
-    bool silence = code == R_CEPH_TIMEOUT || code == R_CHECK_FAILED || code == R_HOST_UNREACHABLE;
+    bool silence = run_no_answer(code);
     if ((!silence && !m->place_lost) || m->began || m->m.cancel || r->run.state != RUN_RUNNING)
         return false;
     if (!m->blocked_since_us)

@@ -6,7 +6,7 @@
 #include "scheduler/core/internal.h"
 #include "scheduler/plan/rest.h"
 
-#define HOLD_EVERY_US (10 * SEC) /* a waiting plan is looked at again, when the fleet changed */
+#define HOLD_EVERY_US (10 * SEC)  /* a waiting plan is looked at again, when the fleet changed */
 #define VAIN_US       (300 * SEC) /* figures are means of five minutes */
 #define LATE_US       (60 * SEC) /* a look that is later than this, for the clock jumped, is missed */
 
@@ -30,6 +30,8 @@ struct found {
     bool needed, vain; /* vain: not planned anew */
     bool *over;        /* per host, of a plan; NULL: none was made */
     char *room;        /* make-room: where it is, or why none can be made; NULL: not known */
+    char *left_out;    /* of a plan: what failed a short while ago; NULL: nothing */
+    int64_t vain_us;   /* of a plan: so long it stays in vain */
 };
 
 /* A plan led to nothing a short while ago, and since then nothing has changed but figures, by which no
@@ -70,6 +72,12 @@ static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found
         balance_hold_back(c, &r);
         run_sketch(c, &r, &snap.s, ret);
         ret_found->over = take(now.over);
+        ret_found->left_out = run_left_out_words(&r.run);
+        ret_found->vain_us = VAIN_US;
+        for (size_t i = 0; i < r.run.n_left_out; i++) {
+            int64_t rest_us = r.run.left_out[i].until_wall_us - c->wall_us;
+            ret_found->vain_us = rest_us < ret_found->vain_us ? rest_us : ret_found->vain_us;
+        }
     }
     if (room_wanted(&r.run))
         ret_found->room =
@@ -78,6 +86,7 @@ static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found
     plan_index_free(x);
     snapshot_done(&snap);
     run_forget_checks(&r);
+    shape_done(&run_shape, &r.run);
 }
 
 /* ---- a plan that waits --------------------------------------------------------------------------------- */
@@ -225,7 +234,7 @@ static void keep_vain(struct core *c, struct found *x, int64_t waits)
     free(c->look.vain.over);
     c->look.vain.over = take(x->over);
     c->look.vain.version = c->version;
-    c->look.vain.until_us = c->now_us + VAIN_US;
+    c->look.vain.until_us = c->now_us + x->vain_us;
     c->look.vain.waits = waits;
 }
 
@@ -254,12 +263,14 @@ static void look(struct core *c)
     else if (begins)
         begin(c, waits);
     else if (!x.vain && !p.n_moves)
-        look_says(c, "%s",
-                  x.room ? x.room : "there is something to do, and no plan is worth its moves");
+        look_says(c, "%s%s%s",
+                  x.room ? x.room : "there is something to do, and no plan is worth its moves",
+                  x.left_out ? "; left out, for it failed: " : "", x.left_out ? x.left_out : "");
     if (p.n_moves)
         set_str(&c->look.said, NULL);
     free(x.over);
     free(x.room);
+    free(x.left_out);
     plan_done(&p);
 }
 

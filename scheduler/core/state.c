@@ -33,6 +33,15 @@ SHAPE(standing_shape, T, SF_INT(T, min_ppm), SF_INT(T, max_ppm), SF_INT(T, mean_
 #define T struct refused
 SHAPE(refused_shape, T, SF_STR(T, code), SF_INT(T, n), SF_STRS(T, some));
 #undef T
+#define T struct left_out
+SHAPE(left_out_shape, T, SF_STR(T, vm), SF_STR(T, vm_name), SF_STR(T, from), SF_STR(T, host),
+      SF_INT(T, times), SF_INT(T, others), SF_INT(T, since_wall_us), SF_INT(T, until_wall_us),
+      SF_STR(T, error));
+#undef T
+#define T struct told_no
+SHAPE(told_no_shape, T, SF_STR(T, vm), SF_STR(T, vm_name), SF_STR(T, from), SF_STR(T, host),
+      SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
+#undef T
 #define T struct move_gain
 SHAPE(move_gain_shape, T, SF_BOOL(T, judged), SF_BOOL(T, measured_known),
       SF_OBJ(T, before, &standing_shape), SF_OBJ(T, after, &standing_shape),
@@ -72,9 +81,11 @@ SHAPE(run_shape, T, SF_INT_REQ(T, id), SF_ENUM(T, kind, run_kind_names),
       SF_LIST(T, stays, &stay_shape), SF_ENUM(T, mode, balance_mode_names), SF_BOOL(T, scheduled),
       SF_STR(T, approver), SF_INT(T, max_moves), SF_OBJ(T, before, &standing_shape),
       SF_OBJ(T, planned, &standing_shape), SF_OBJ(T, after, &standing_shape),
-      SF_OBJ(T, room, &room_shape), SF_INT(T, dropped), SF_LIST(T, refused, &refused_shape),
-      SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape),
-      SF_OBJ(T, proof, &proof_shape));
+      SF_OBJ(T, room, &room_shape), SF_INT(T, dropped),
+      SF_LIST(T, refused, &refused_shape), SF_BOOL(T, forget_failures),
+      SF_LIST(T, left_out, &left_out_shape), SF_INT(T, left_out_more),
+      SF_LIST(T, told_no, &told_no_shape), SF_BOOL(T, ways_tried), SF_BOOL(T, ways_cut),
+      SF_LIST(T, shortages, &shortage_shape), SF_OBJ(T, proof, &proof_shape));
 #undef T
 #define T struct attempt
 SHAPE(attempt_shape, T, SF_STR(T, to), SF_STR(T, code), SF_STR(T, error), SF_INT(T, wall_us));
@@ -122,7 +133,8 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
 SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
       SF_STR(T, host2), SF_STRS(T, hosts), SF_INT(T, run), SF_BOOL(T, dry_run),
       SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_STR(T, mode),
-      SF_INT(T, mem_bytes), SF_INT(T, vcpus), SF_INT(T, max_moves), SF_INT(T, parallel),
+      SF_INT(T, mem_bytes), SF_INT(T, vcpus), SF_INT(T, max_moves),
+      SF_BOOL(T, forget_failures), SF_INT(T, parallel),
       SF_INT(T, deadline_us), SF_STRS(T, to), SF_STRS(T, avoid), SF_STRS(T, allow_shutdown),
       SF_STR(T, vm), SF_LIST(T, labels, &label_shape), SF_STRS(T, drop_labels), SF_STR(T, confirm),
       SF_STR(T, reason));
@@ -169,8 +181,8 @@ SHAPE(explain_host_shape, T, SF_STR(T, host), SF_BOOL(T, allowed), SF_BOOL(T, he
 #undef T
 #define T struct explain_view
 SHAPE(explain_view_shape, T, SF_OBJ(T, vm, &vm_view_shape), SF_LIST(T, hosts, &explain_host_shape),
-      SF_LIST(T, moves, &move_shape), SF_LIST(T, ways, &way_shape), SF_BOOL(T, ways_cut),
-      SF_LIST(T, shortages, &shortage_shape));
+      SF_LIST(T, moves, &move_shape), SF_LIST(T, left_out, &left_out_shape),
+      SF_LIST(T, ways, &way_shape), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape));
 #undef T
 
 bool request_label(struct request *r, const char *word)

@@ -67,6 +67,23 @@ struct refused {
     char **some;     /* names of the first of them */
     size_t n_some;
 };
+/* What balance runs leave out for a while, because it failed: a VM to a host; the VM, wherever it would go
+ * (host NULL); a host, whoever came (vm NULL), or who came from there. */
+struct left_out {
+    char *vm, *vm_name; /* UUID, name */
+    char *from, *host;
+    int64_t times;      /* runs in which it failed, since it last succeeded */
+    int64_t others;     /* of a VM: hosts, of a host: VMs, with which it did; 0: it is about a pair */
+    int64_t since_wall_us, until_wall_us; /* the first of these failures; left out until */
+    char *error;        /* the last one's */
+};
+/* A real check said no while a balance run was planned: remembered as a failed move is. */
+struct told_no {
+    char *vm, *vm_name; /* NULL: any VM on from */
+    char *from, *host;  /* host NULL: the VM can go nowhere */
+    char *code, *error;
+    int64_t wall_us;
+};
 /* What a move of a balance run is good for. before, after: when it began, with it alone; measured: once it
  * had ended. */
 struct move_gain {
@@ -137,6 +154,12 @@ struct run {
     int64_t dropped;         /* moves that were not made after all */
     struct refused *refused; /* VMs, by reason */
     size_t n_refused;
+    bool forget_failures;    /* what failed before is of no concern any more, for later runs neither */
+    struct left_out *left_out; /* the first of them, when it was planned; more: so many others */
+    size_t n_left_out;
+    int64_t left_out_more;
+    struct told_no *told_no;
+    size_t n_told_no;
     bool ways_tried;         /* the ways of stays[] were looked for; cut: not all that there may be */
     bool ways_cut;
     struct shortage *shortages; /* what keeps VMs from leaving whatever goes where */
@@ -244,6 +267,7 @@ struct request {
     char *on_blocked;    /* NULL: policy */
     char *mode;          /* VERB_BALANCE: of balance_mode_names; NULL: policy */
     int64_t max_moves;   /* VERB_BALANCE; 0: policy */
+    bool forget_failures; /* VERB_BALANCE */
     int64_t parallel, deadline_us; /* deadline, or end of a suspension, from now; 0 none */
     char **to, **avoid, **allow_shutdown; /* of VMs: name, UUID or NAME@HOST; no patterns */
     size_t n_to, n_avoid, n_allow_shutdown;
@@ -334,6 +358,8 @@ struct explain_view {
     size_t n_hosts;
     struct move *moves; /* its moves, newest first */
     size_t n_moves;
+    struct left_out *left_out; /* what balance runs do not do with it now, because it failed */
+    size_t n_left_out;
     struct way *ways; /* where no host is allowed */
     size_t n_ways;
     bool ways_cut;
@@ -344,7 +370,7 @@ struct explain_view {
 /* "app=db": to be set, "app-": to be removed. False: neither. */
 bool request_label(struct request *r, const char *word);
 
-extern const struct shape refused_shape, move_gain_shape, standing_shape;
+extern const struct shape refused_shape, left_out_shape, told_no_shape, move_gain_shape, standing_shape;
 extern const struct shape stay_shape, proof_shape, run_host_shape, room_shape, run_forecast_shape, move_forecast_shape, run_shape, attempt_shape,
     move_wait_shape, move_shape,
     host_rec_shape, sample_shape, suspension_shape, entry_shape, request_shape, reply_shape, host_view_shape, vm_view_shape,

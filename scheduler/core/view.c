@@ -255,6 +255,16 @@ int snapshot_explain(const struct snapshot *s, const struct policy *p, const cha
     return id;
 }
 
+static void explain_left_out(const struct core *c, struct explain_view *ret)
+{
+    size_t n;
+    struct left_out *list = core_left_out(c, &n);
+    for (size_t i = 0; i < n; i++)
+        if (left_out_concerns(&list[i], ret->vm.uuid, ret->vm.host))
+            shape_copy(&left_out_shape, vec_add(&ret->left_out, &ret->n_left_out), &list[i]);
+    left_out_done(list, n);
+}
+
 int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
                       struct explain_view *ret, struct err *e)
 {
@@ -272,6 +282,7 @@ int core_view_explain(const struct core *c, const char *vm, int64_t wall_us,
         if (r && !r->run.dry_run)
             shape_copy(&move_shape, vec_add(&ret->moves, &ret->n_moves), &m->m);
     }
+    explain_left_out(c, ret);
     snapshot_done(&snap);
     return 0;
 }

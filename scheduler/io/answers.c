@@ -219,6 +219,22 @@ static void check_contested(const struct corethread *t, struct health *h)
                   list[i].vm, list[i].host, fmt_rfc3339(when, list[i].until_wall_us));
 }
 
+/* Once may be chance. */
+static void check_failing(const struct corethread *t, struct health *h)
+{
+    size_t n;
+    struct left_out *list = core_left_out(t->core, &n);
+    for (size_t i = 0; i < n; i++) {
+        cleanup(freep) char *text = left_out_words(&list[i]);
+        if (list[i].times > 1 || list[i].others)
+            add_check(h, "MOVES_FAIL", 1,
+                      "drover explain VM has the tries; once it is mended: drover balance "
+                      "--forget-failures",
+                      "balance leaves out %s", text);
+    }
+    left_out_done(list, n);
+}
+
 static void check_moves(const struct corethread *t, struct health *h)
 {
     struct runs_view v;
@@ -306,6 +322,7 @@ static char *answer_health(const struct corethread *t)
     check_hosts(t, &h);
     check_moves(t, &h);
     check_contested(t, &h);
+    check_failing(t, &h);
     check_suspended(t, &h);
     int64_t quiet_us, missing = core_xml_lacks(t->core, &quiet_us);
     check_xml(&h, missing, quiet_us);

@@ -203,7 +203,7 @@ static void remember_begun(struct sim *s, int host, const struct migrate *m)
 /* From memory, whatever libvirt does. */
 static void send_xml(struct sim *s, int host, const struct msg *m)
 {
-    const struct fault *f = fault_for(s, host, "xml", NULL);
+    const struct fault *f = fault_for(s, host, "xml", NULL, NULL);
     const char *how = f ? f->d.how : "";
     int times = str_eq(how, "mute") || str_eq(how, "hang") ? 0 : str_eq(how, "twice") ? 2 : 1;
     for (int i = 0; i < times; i++) {

@@ -35,7 +35,8 @@ void deed_copy(struct deed *dst, const struct deed *src)
 }
 
 /* ---- faults ---------------------------------------------------------------------------------------- */
-const struct fault *fault_for(struct sim *s, int host, const char *op, const struct sim_vm *v)
+const struct fault *fault_for(struct sim *s, int host, const char *op, const struct sim_vm *v,
+                              const char *to)
 {
     for (size_t i = 0; i < s->n_faults; i++) {
         struct fault *f = &s->faults[i];
@@ -45,7 +46,7 @@ const struct fault *fault_for(struct sim *s, int host, const char *op, const str
             continue;
         if (f->d.host && !str_eq(f->d.host, s->hosts[host].facts.name))
             continue;
-        if (f->d.vm && (!v || vm_named(s, f->d.vm) != v))
+        if ((f->d.vm && (!v || vm_named(s, f->d.vm) != v)) || (f->d.to && !str_eq(f->d.to, to)))
             continue;
         if (f->left != NEVER)
             f->left--;

@@ -62,6 +62,8 @@ static void add_request(char **text, const struct request *q)
         add(text, " --vcpus %lld", (long long)q->vcpus);
     if (q->vm && q->verb == VERB_BALANCE)
         add(text, " --vm %s", q->vm);
+    if (q->forget_failures)
+        add(text, " --forget-failures");
     add_list(text, " --to ", q->to, q->n_to);
     add_list(text, " --avoid ", q->avoid, q->n_avoid);
     add_list(text, " --allow-shutdown ", q->allow_shutdown, q->n_allow_shutdown);
@@ -88,6 +90,8 @@ static void add_fault(char **text, const struct deed *d)
         add(text, " host=%s", d->host);
     if (d->vm)
         add(text, " vm=%s", d->vm);
+    if (d->to)
+        add(text, " to=%s", d->to);
     if (d->n == 0)
         add(text, " times=all");
     else if (d->n > 1)

@@ -117,6 +117,10 @@ static int option(struct words *w, struct request *r, const char *x, struct err 
         r->dry_run = true;
         return 0;
     }
+    if (str_eq(x, "--forget-failures")) {
+        r->forget_failures = true;
+        return 0;
+    }
     const char *v = word(w);
     if (!v)
         return bad(w, v, "a value after the option", e);
@@ -147,7 +151,8 @@ static int option(struct words *w, struct request *r, const char *x, struct err 
     else
         return bad(w, x,
                    "--on-blocked, --to, --avoid, --allow-shutdown, --parallel, --deadline, "
-                   "--mode, --max-moves, --memory, --vcpus, --vm, --bring-home, --dry-run or -m",
+                   "--mode, --max-moves, --memory, --vcpus, --vm, --forget-failures, --bring-home, "
+                   "--dry-run or -m",
                    e);
     return 0;
 }
@@ -310,12 +315,14 @@ static int fault_complete(struct words *w, const struct deed *d, struct err *e)
         return err_set(e, -EINVAL, "%s: expected fault check refuse code=REASON", w->where);
     if (str_eq(d->what, "xml") && !str_eq(d->how, "mute") && !str_eq(d->how, "twice"))
         return err_set(e, -EINVAL, "%s: expected fault xml mute, or twice", w->where);
+    if (d->to && !str_eq(d->what, "migrate"))
+        return err_set(e, -EINVAL, "%s: to= belongs to migrate, not to %s", w->where, d->what);
     if (d->code && !refuses)
         return err_set(e, -EINVAL, "%s: code= belongs to refuse, not to %s", w->where, d->how);
     return 0;
 }
 
-/* fault OP HOW [code=REASON] [host=H] [vm=V] [times=N] [by=DURATION] */
+/* fault OP HOW [code=REASON] [host=H] [vm=V] [to=H] [times=N] [by=DURATION] */
 static int d_fault(struct words *w, struct deed *d, struct err *e)
 {
     int r =
@@ -329,6 +336,8 @@ static int d_fault(struct words *w, struct deed *d, struct err *e)
             d->host = xstrdup(x + 5);
         else if (str_has_prefix(x, "vm="))
             d->vm = xstrdup(x + 3);
+        else if (str_has_prefix(x, "to="))
+            d->to = xstrdup(x + 3);
         else if (str_eq(x, "times=all"))
             d->n = 0;
         else if (str_has_prefix(x, "times="))
@@ -338,7 +347,7 @@ static int d_fault(struct words *w, struct deed *d, struct err *e)
         else if (str_has_prefix(x, "code="))
             r = reason_code(w, x + 5, &d->code, e);
         else
-            r = bad(w, x, "code=, host=, vm=, times= or by=", e);
+            r = bad(w, x, "code=, host=, vm=, to=, times= or by=", e);
     }
     return r < 0 ? r : fault_complete(w, d, e);
 }

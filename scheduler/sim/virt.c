@@ -153,7 +153,7 @@ static void do_check(struct sim *s, struct sim_op *op)
         struct sim_vm *v = vm_named(s, q->vms[i].uuid);
         struct verdict *o = vec_add(&a->verdicts, &a->n_verdicts);
         o->uuid = xstrdup(q->vms[i].uuid);
-        const struct fault *no = fault_for(s, op->host, REFUSAL, v);
+        const struct fault *no = fault_for(s, op->host, REFUSAL, v, NULL);
         if (no)
             add_reason(o, reason_from_token(no->d.code), v ? v->facts.name : NULL, NULL, NULL);
         else if (q->as_source)
@@ -444,7 +444,8 @@ static void deadline(struct sim *s, void *arg)
 /* What a fault makes of it. Returns the additional time; NEVER: it hangs. */
 static int64_t bend(struct sim *s, struct sim_op *op, const char *name, struct sim_vm *v)
 {
-    const struct fault *f = fault_for(s, op->host, name, v);
+    const struct migrate *m = op->cmd.type == MSG_MIGRATE ? op->cmd.body : NULL;
+    const struct fault *f = fault_for(s, op->host, name, v, m ? m->dst_host : NULL);
     if (!f)
         return 0;
     if (str_eq(f->d.how, "fail"))

@@ -302,8 +302,10 @@ void brain_free(struct brain *b);
 /* deed.c */
 void deed_happen(struct sim *s, struct deed *d);
 #define REFUSAL "refusal" /* as op: what a check is to say of this one VM */
-/* The first fault that applies to this command there, one of its times used up; NULL: none. */
-const struct fault *fault_for(struct sim *s, int host, const char *op, const struct sim_vm *v);
+/* The first fault that applies to this command there, one of its times used up; NULL: none. to: where a
+ * migration goes; NULL: the command is none. */
+const struct fault *fault_for(struct sim *s, int host, const char *op, const struct sim_vm *v,
+                              const char *to);
 
 /* check.c */
 void check_world(struct sim *s);

@@ -172,7 +172,9 @@ static void request(struct making *m, int at)
     case 7: {
         static const char *const modes[] = {"", " --mode relieve", " --mode repair-rules",
                                             " --mode consolidate --max-moves 3",
-                                            " --mode make-room --memory 6GiB"};
+                                            " --mode make-room --memory 6GiB",
+
+                                            " --forget-failures"};
         line(m, "%ds balance%s", at, modes[below(m, (int)ARRAY_LEN(modes))]);
         break;
     }

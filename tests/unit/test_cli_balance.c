@@ -173,6 +173,43 @@ static void no_room_is_told(void **state)
     outcome_done(&o);
 }
 
+#define LEFT                                                                                       \
+    "\"left_out\":[{\"vm\":\"u\",\"vm_name\":\"a\",\"host\":\"h4\",\"times\":2,"                   \
+    "\"since_wall_us\":60000000,\"until_wall_us\":1800000000,\"error\":\"it broke\"},"             \
+    "{\"host\":\"h3\",\"times\":1,\"others\":2,\"since_wall_us\":60000000,"                        \
+    "\"until_wall_us\":600000000,\"error\":\"no\"}]"
+#define LEFT_WORDS                                                                                 \
+    "\nleft out, for it failed a short while ago:\n"                                               \
+    "  vm/a to h4 until 1970-01-01T00:30:00Z: failed 2 times since 1970-01-01T00:01:00Z, last: "   \
+    "it broke\n"                                                                                   \
+    "  any VM to h3 until 1970-01-01T00:10:00Z: failed with 2 VMs since 1970-01-01T00:01:00Z, "    \
+    "last: no\n"
+
+static void what_failed_is_told(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    const struct fake_answer script[] = {
+        {POST, 0, CREATED},
+        {RUN, 0,
+         "{\"run\":{\"id\":42,\"kind\":\"balance\",\"state\":\"planned\",\"left_out_more\":5," LEFT
+         "}}"},
+        {"GET /v1/explain?vm=a", 0,
+         "{\"vm\":{\"uuid\":\"u\",\"name\":\"a\",\"host\":\"h1\",\"state\":\"running\",\"movable\":"
+         "true}"
+         "," LEFT "}"},
+        {0}};
+    fake_run(&o, script, "runs 42 --why", false, NULL);
+    contains(o.out, LEFT_WORDS "  and 5 more\n");
+    fake_run(&o, script, "balance -n --forget-failures", false, NULL);
+    contains(fake_log, "\"forget_failures\":true");
+    contains(o.out, LEFT_WORDS);
+    contains(o.out, "drover balance --forget-failures tries it all the same\n");
+    fake_run(&o, script, "explain a", false, NULL);
+    contains(o.out, LEFT_WORDS);
+    outcome_done(&o);
+}
+
 static void odd_words_are_refused(void **state)
 {
     (void)state;
@@ -203,6 +240,7 @@ int main(void)
         cmocka_unit_test(why_is_told),
         cmocka_unit_test(room_is_asked_for),
         cmocka_unit_test(no_room_is_told),
+        cmocka_unit_test(what_failed_is_told),
         cmocka_unit_test(odd_words_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,7 +188,7 @@ static void test_health_names_runs_that_need_somebody(void **state)
     assert_false(health_has(g, "DRAIN_BLOCKED"));
 }
 
-/* A plan that nobody applied, and a VM that another hand moved back twice. */
+/* A plan that nobody applied, a VM that another hand moved back twice, a move that failed twice. */
 static void test_health_names_what_waits_for_people(void **state)
 {
     struct rig *g = *state;
@@ -227,11 +227,21 @@ static void test_health_names_what_waits_for_people(void **state)
         m.ended_wall_us = now - hour + m.id * SEC;
         store_put_move(s, &m);
     }
+    m.state = JOB_FAILED;
+    for (; m.id <= 4; m.id++) {
+        struct run failed = plan;
+        failed.id = m.run = 6 + m.id;
+        failed.state = RUN_PARTLY;
+        store_put_run(s, &failed);
+        m.copy_wall_us = m.ended_wall_us = now - m.id * SEC;
+        store_put_move(s, &m);
+    }
     assert_int_equal(store_commit(s, &e), 0);
     store_close(s);
     start(g);
     assert_true(health_has(g, "PLAN_WAITS"));
     assert_true(health_has(g, "VM_CONTESTED"));
+    assert_true(health_has(g, "MOVES_FAIL"));
     json_t *j = post(g, "{\"verb\":\"cancel\",\"run\":5}", NULL, 202);
     assert_string_equal(str(j, "message"), "run/5: declined; nothing was moved");
     json_decref(j);

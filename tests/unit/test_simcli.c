@@ -182,7 +182,7 @@ static void faults_half_said(void **state)
     script_says("5s fault check refuse code=cpu_modle\n", 1, "did you mean cpu_model?");
     script_says("5s fault check hang code=memory\n", 1, "code= belongs to refuse, not to hang");
     script_says("5s fault dance fail\n", 1, "expected one of: check peer migrate");
-    script_says("5s fault check fail often\n", 1, "expected code=, host=, vm=, times= or by=");
+    script_says("5s fault check fail often\n", 1, "expected code=, host=, vm=, to=, times= or by=");
 }
 
 static void expectations(void **state)
