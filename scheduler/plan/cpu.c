@@ -48,35 +48,49 @@ bool plan_cpu_measured(const struct plan_world *w)
     return false;
 }
 
-/* What its host uses and nobody there accounts for, shared among those that were never measured: were it
+/* What the host uses and nobody there accounts for, shared among those that were never measured: were it
  * all of their vCPUs, a cool host with a guest that just started would be the hottest. */
-static int64_t guess(const struct plan_world *w, int vm)
+static void guess(struct plan_world *w, int host)
 {
-    int host = w->s->vms[vm].host;
-    int64_t most = w->s->vms[vm].v->vcpus > 0 ? w->s->vms[vm].v->vcpus * 1000 : 0, n = 0;
-    int64_t left = plan_cpu_known(w, host) ? figure(w, w->s->hosts[host].cpu) : -1;
-    int64_t other = plan_cpu_known(w, host) ? figure(w, w->s->hosts[host].other) : -1;
+    int64_t left = plan_cpu_known(w, host) ? figure(w, w->s->hosts[host].cpu) : -1, n = 0;
     if (left < 0)
-        return most;
+        return;
+    int64_t other = figure(w, w->s->hosts[host].other);
     left -= other > 0 ? other : 0;
-    for (size_t i = w->by_host_start[host]; i < w->by_host_start[host + 1]; i++) {
-        int k = w->by_host[i];
-        if (w->s->vms[k].host != host || !plan_counts(w->s, k))
-            continue;
-        int64_t v = figure(w, w->s->vms[k].cpu);
-        n += v < 0;
-        left -= v > 0 ? v : 0;
+    const int *vms = &w->by_host[w->by_host_start[host]];
+    size_t n_vms = w->by_host_start[host + 1] - w->by_host_start[host];
+    for (size_t i = 0; i < n_vms; i++)
+        if (w->s->vms[vms[i]].host == host) { /* and not on its way here */
+            n += w->cpu[vms[i]].guessed;
+            left -= w->cpu[vms[i]].guessed ? 0 : w->cpu[vms[i]].mcpu;
+        }
+    int64_t share = left > 0 && n ? left / n : 0;
+    for (size_t i = 0; n && i < n_vms; i++) {
+        struct plan_cpu *c = &w->cpu[vms[i]];
+        if (w->s->vms[vms[i]].host == host && c->guessed && c->mcpu > share)
+            c->mcpu = share;
     }
-    left = left > 0 && n ? left / n : 0;
-    return left < most ? left : most;
+}
+
+void plan_cpu_init(struct plan_world *w)
+{
+    if (!plan_cpu_measured(w))
+        return;
+    w->cpu = xcalloc(w->s->n_vms, sizeof(*w->cpu));
+    for (size_t i = 0; i < w->s->n_vms; i++) {
+        int64_t v = plan_counts(w->s, (int)i) ? figure(w, w->s->vms[i].cpu) : 0;
+        int64_t vcpus = w->s->vms[i].v->vcpus, most = vcpus > 0 ? vcpus * 1000 : 0;
+        w->cpu[i] = (struct plan_cpu){.mcpu = v >= 0 ? v : most, .guessed = v < 0};
+    }
+    for (size_t h = 0; h < w->s->n_hosts; h++)
+        guess(w, (int)h);
 }
 
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed)
 {
-    int64_t v = plan_counts(w->s, vm) ? figure(w, w->s->vms[vm].cpu) : 0;
     if (ret_guessed)
-        *ret_guessed = v < 0;
-    return v >= 0 ? v : guess(w, vm);
+        *ret_guessed = w->cpu[vm].guessed;
+    return w->cpu[vm].mcpu;
 }
 
 int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm)

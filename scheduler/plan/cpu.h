@@ -10,15 +10,17 @@
 
 #include "scheduler/plan/world.h"
 
-/* A host that is relieved because it is busier than balance.busy goes so far below: else the next small wave brings
+/* A host that is relieved because it is busier than it may be goes so far below the limit: else the next small wave brings
  * it back. Of 0, 5, 10 and 15 points this took the fewest moves for as few minutes of overload
  * (docs/benchmarks.md). */
 enum { PLAN_CPU_MARGIN_PPM = 50000 };
 
 /* Is this a measured plan? Else CPU load is vCPUs. */
 bool plan_cpu_measured(const struct plan_world *w);
+/* Counts each VM once for all plans of an index. */
+void plan_cpu_init(struct plan_world *w);
 bool plan_cpu_known(const struct plan_world *w, int host);
-/* Of a VM that counts; *ret_guessed (may be NULL): it was never measured. */
+/* In a measured plan, of a VM that counts; *ret_guessed (may be NULL): it was never measured. */
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed);
 /* What it rarely exceeds: the 95th percentile of a day, where that is known. */
 int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm);

@@ -4,6 +4,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "scheduler/plan/cpu.h"
 
 bool plan_counts(const struct snapshot *s, int vm)
 {
@@ -179,6 +180,7 @@ struct plan_index *plan_index_new(const struct snapshot *s, const struct policy 
     x->w = (struct plan_world){.s = s, .p = p};
     init_fleet(&x->w);
     init_by_host(&x->w);
+    plan_cpu_init(&x->w);
     init_rules(&x->w);
     init_shared_names(&x->w);
     return x;
@@ -214,6 +216,7 @@ struct plan_index *plan_index_like(const struct plan_index *x, const struct snap
                                .name_shared = x->w.name_shared};
     init_fleet(&y->w);
     init_by_host(&y->w);
+    plan_cpu_init(&y->w);
     if (rule < 0)
         return y;
     y->match = xmemdup(x->w.match, p->n_rules * sizeof(*y->match));
@@ -286,6 +289,7 @@ static void shared_done(struct plan_world *w)
     free(w->name_shared);
     free(w->by_host);
     free(w->by_host_start);
+    free(w->cpu);
     free(w->f.vms);
     free(w->f.hosts);
     free(w->f.at);

@@ -12,6 +12,10 @@
 struct plan_load { /* what counts against a host */
     int64_t mem_bytes, vcpus, huge_bytes;
 };
+struct plan_cpu { /* cpu.h */
+    int64_t mcpu;
+    bool guessed;
+};
 struct plan_world {
     bool shared; /* what no plan changes belongs to an index */
     const struct snapshot *s;
@@ -21,6 +25,7 @@ struct plan_world {
     struct rule_match *match; /* per rule of the policy */
     int *rules;               /* rules by VM, ascending: of vm, ... */
     size_t *rules_start;      /* ... [start[vm], start[vm + 1]) */
+    struct plan_cpu *cpu;     /* per VM; NULL: the plan is no measured one */
     bool *name_shared;        /* per VM: another one of the fleet has its name or UUID */
     struct plan_load *load;   /* per host */
     int64_t *end_bytes;       /* per host: memory once all moves have ended */

@@ -4,6 +4,7 @@
  * Prints a table, then "bench: NAME VALUE UNIT". */
 #include <sys/resource.h>
 
+#include "scheduler/plan/rest.h"
 #include "tests/bench/planfleet.h"
 
 enum { REPEATS = 5 };
@@ -83,6 +84,40 @@ static void drain(struct test_fleet *f, size_t hosts, size_t n)
     plan_done(&p);
 }
 
+/* What a scheduled balance does at each look, of hosts none of which is too busy; of `unknown` percent of
+ * the VMs nothing was ever measured. */
+static void look(struct test_fleet *f, size_t hosts, size_t unknown)
+{
+    static const struct cpu_figures vm = {300, 300, 300, 300, 400, -1, -1},
+                                    host = {8000, 8000, 8000, 8000, 9000, -1, -1},
+                                    other = {200, 200, 200, 200, 200, -1, -1};
+    const struct plan_request req = {.goal = GOAL_RELIEVE, .purpose = PURPOSE_BALANCE};
+    struct plan_rest now;
+    f->p.balance.busy_ppm = 800000;
+    struct plan_index *names = plan_index_new(&f->s, &f->p);
+    for (size_t h = 0; h < hosts; h++) {
+        f->s.hosts[h].cpu = &host;
+        f->s.hosts[h].other = &other;
+    }
+    for (size_t i = 0; i < f->s.n_vms; i++)
+        f->s.vms[i].cpu = i % 100 < unknown ? NULL : &vm;
+    int64_t start = cpu_us();
+    struct plan_index *x = plan_index_again(names, &f->s);
+    plan_rest(x, &req, NULL, 0, &now);
+    double ms = (double)(cpu_us() - start) / 1e3;
+    plan_rest_done(&now);
+    plan_index_free(x);
+    plan_index_free(names);
+    printf("%7zu hosts  look        %8.1f ms  %zu %% of the VMs never measured\n", hosts, ms,
+           unknown);
+    printf("bench: plan_look_%s_%zu_unknown_ms %.1f ms\n", short_number(hosts), unknown, ms);
+    for (size_t h = 0; h < hosts; h++)
+        f->s.hosts[h].cpu = f->s.hosts[h].other = NULL;
+    for (size_t i = 0; i < f->s.n_vms; i++)
+        f->s.vms[i].cpu = NULL;
+    f->p.balance.busy_ppm = 0;
+}
+
 int main(int argc, char **argv)
 {
     static const char *all[] = {"100", "300", "1000", "3000", "10000"};
@@ -96,6 +131,8 @@ int main(int argc, char **argv)
         drain(&f, hosts, 1);
         if (hosts >= 200)
             drain(&f, hosts, hosts / 100);
+        look(&f, hosts, 0);
+        look(&f, hosts, 90);
         balance(&f, hosts);
         getrusage(RUSAGE_SELF, &use);
         printf("bench: plan_rss_%s_mb %.0f MB\n", short_number(hosts),
