@@ -79,19 +79,20 @@ struct translate_goal plan_balance_goal(const struct making *k)
     if (g.relieve_ppm > 1000000)
         g.relieve_ppm = 0; /* fuller than full is TIER_HARD already */
     g.measured = (g.balance || k->r->goal == GOAL_RELIEVE) && plan_cpu_measured(&k->w);
-    if (g.measured)
-        g.relieve_cpu_ppm = k->plan->before.cpu_mean_ppm + p->balance.imbalance_ppm;
-    if (g.measured && p->balance.busy_ppm) {
+    bool busy = g.measured && p->balance.busy_ppm;
+    if (busy)
         g.relieve_cpu_ppm = p->balance.busy_ppm;
-        g.margin = true;
-    }
-    if (g.margin && !g.balance) { /* evenness says which host, and not whether */
+    else if (g.measured)
+        g.relieve_cpu_ppm = k->plan->before.cpu_mean_ppm + p->balance.imbalance_ppm;
+    if (busy && !g.balance) { /* evenness says which host, and not whether */
         g.balance = g.peaks = true;
         g.price_per_move = SOLVE_UNIT * 8 * (p->balance.weight_cpu + p->balance.weight_mem);
         g.price_per_gib = SOLVE_UNIT / 1024;
     }
     if (g.relieve_cpu_ppm > 1000000)
         g.relieve_cpu_ppm = 1000000; /* who uses all of them would use more */
+    int64_t most = p->balance.imbalance_ppm / 4; /* by the mean: not down to the mean itself */
+    g.margin_ppm = busy || most > PLAN_CPU_MARGIN_PPM ? PLAN_CPU_MARGIN_PPM : most;
     return g;
 }
 

@@ -65,6 +65,10 @@ static void judge(struct judging *j, struct plan_rest *ret)
 {
     struct translate_goal g = plan_balance_goal(&j->k);
     g.handed = true; /* an order in which there is room has been planned */
+    cleanup(freep) bool *relieved = xcalloc(j->k.w.s->n_hosts + 1, sizeof(*relieved));
+    for (size_t i = 0; i < j->n; i++)
+        relieved[j->k.w.f.at[j->moves[i].vm]] = true;
+    g.relieved = relieved; /* else it would rest at the limit after the first of its moves */
     translate(&j->k.w, j->k.list, j->k.n, &g, &j->t);
     j->t.p.max_moves = -1;
     solve_init(&j->s, &j->t.p);

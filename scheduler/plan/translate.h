@@ -38,7 +38,8 @@ struct translate_goal {
     int64_t relieve_ppm; /* memory of a host above it is overload; 0: none is */
     bool measured;       /* CPU load as measured (cpu.h), and no load to hosts that are not known */
     int64_t relieve_cpu_ppm; /* measured: CPU above it is overload; 0: none is */
-    bool margin; /* who is above it is to come down by PLAN_CPU_MARGIN_PPM more; no other comes up so far */
+    int64_t margin_ppm; /* who is above it is to come down by so much more; no other comes up so far */
+    const bool *relieved; /* per host: it was above it, and is still to come down; NULL: none */
     bool peaks;  /* measured: evenness is that of what VMs rarely exceed, not of what they use now */
     int room_cell;       /* of room: the cell that "any" stands for, -1: none is */
     bool room; /* one VM is to have room later: both ends of a move do not count at once for it */

@@ -12,13 +12,18 @@ static int64_t *above(struct work *k, const int64_t *level, int64_t ppm)
     return high;
 }
 
-/* Where a busy host is to end: below the limit by the margin. One that is between the two is let be as it is. */
-static int64_t *with_margin(struct work *k, const int64_t *busy, int64_t ppm)
+/* Where a busy host is to end: below the limit by the margin. One that is between the two is let be as it is,
+ * but for one that is being relieved. */
+static int64_t *with_margin(struct work *k, const int64_t *busy)
 {
-    int64_t *level = above(k, busy, ppm), *low = above(k, busy, ppm - PLAN_CPU_MARGIN_PPM);
+    const struct translate_goal *g = k->g;
+    int64_t *level = above(k, busy, g->relieve_cpu_ppm);
+    int64_t *low = above(k, busy, g->relieve_cpu_ppm - g->margin_ppm);
     cleanup(freep) int64_t *now = plan_cpu_end(k->w);
-    for (size_t h = 0; h < n_hosts(k); h++)
-        level[h] = now[h] > level[h] || now[h] < low[h] ? low[h] : now[h];
+    for (size_t h = 0; h < n_hosts(k); h++) {
+        bool between = now[h] >= low[h] && now[h] <= level[h];
+        level[h] = between && !(g->relieved && g->relieved[h]) ? now[h] : low[h];
+    }
     return level;
 }
 
@@ -63,8 +68,7 @@ static size_t add_overload(struct work *k, const int64_t *mem, const int64_t *cp
                                 .tier = TIER_LOAD,
                                 .res = k->res_cpu,
                                 .weight = k->w->p->balance.weight_cpu * pages_per_cpu(k, mem),
-                                .level = k->g->margin ? with_margin(k, busy, k->g->relieve_cpu_ppm)
-                                                      : above(k, busy, k->g->relieve_cpu_ppm)};
+                                .level = with_margin(k, busy)};
     return n;
 }
 

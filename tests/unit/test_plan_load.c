@@ -281,6 +281,29 @@ static void busy_is_a_limit(void **state)
     fleet_done(&f);
 }
 
+/* Relieved by the mean, a host comes down by a quarter of `imbalance` more, and then rests. */
+static void the_mean_has_a_margin(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    hot_cold(&f);
+    for (int i = 0; i < 4; i++) {
+        used[i] = ALIKE(1000);
+        add(&f, 0, 1000);
+    }
+    struct plan p = make(&f, GOAL_RELIEVE); /* h0 at 53 %, the limit 41.5 %, and 6.25 % to a VM */
+    assert_int_equal(p.n_moves, 3);
+    for (size_t i = 1; i < p.n_moves; i++)
+        f.s.vms[p.moves[i].vm].host = p.moves[i].to;
+    int last = p.moves[0].vm;
+    plan_done(&p);
+    used[last] = ALIKE(1100); /* 41.2 %: between the two */
+    p = make(&f, GOAL_RELIEVE);
+    assert_int_equal(p.n_moves, 0);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 /* Of two hosts that are idle now, the one that is idle all day. */
 static void busy_hosts_choose_by_peaks(void **state)
 {
@@ -349,6 +372,7 @@ int main(void)
         cmocka_unit_test(the_policy_names_the_figure),
         cmocka_unit_test(the_forecast_weighs_as_told),
         cmocka_unit_test(busy_is_a_limit),
+        cmocka_unit_test(the_mean_has_a_margin),
         cmocka_unit_test(busy_hosts_choose_by_peaks),
         cmocka_unit_test(any_fleet),
     };

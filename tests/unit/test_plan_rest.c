@@ -101,12 +101,10 @@ static void without_moves_all_that_may_move_counts(void **state)
     fleet_done(&f);
 }
 
-/* Memory is even, one host burns. */
-static void measured_load_is_load(void **state)
+/* Memory is even; h0 has 78 % of its CPUs busy, h1 4 %. */
+static void one_burns(void)
 {
-    (void)state;
     static struct cpu_figures host[2], vm[4];
-    struct plan_rest x;
     fleet_init(&f, 2, 64, 20);
     fill(0, 2, 4);
     fill(1, 2, 4);
@@ -119,10 +117,37 @@ static void measured_load_is_load(void **state)
         host[h] = (struct cpu_figures){500, 500, 500, 500, 500, -1, -1};
         f.s.hosts[h].cpu = f.s.hosts[h].other = &host[h];
     }
+}
+
+static void measured_load_is_load(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    one_burns();
     const struct plan_move m = {.vm = 0, .from = 0, .to = 1};
     judge(GOAL_BALANCE, &m, 1, &x);
     assert_true(x.now.measured && x.needed && x.gains && x.helps[0]);
     assert_true(x.after.cpu_deviation_ppm < x.now.cpu_deviation_ppm);
+    plan_rest_done(&x);
+    fleet_done(&f);
+}
+
+/* Below its limit, and not yet by the margin: a host that is being relieved is relieved to the end. */
+static void the_second_move_is_for_the_margin(void **state)
+{
+    (void)state;
+    struct plan_rest x;
+    one_burns();
+    f.p.balance.busy_ppm = 800000;
+    judge(GOAL_RELIEVE, NULL, 0, &x);
+    assert_false(x.needed || x.over[0]);
+    plan_rest_done(&x);
+    const struct plan_move m[] = {{.vm = 0, .from = 0, .to = 1}, {.vm = 1, .from = 0, .to = 1}};
+    judge(GOAL_RELIEVE, m, 1, &x);
+    assert_true(x.needed && x.gains && x.helps[0]);
+    plan_rest_done(&x);
+    judge(GOAL_RELIEVE, m, 2, &x); /* one of them is enough for that */
+    assert_false(x.helps[0] && x.helps[1]);
     plan_rest_done(&x);
     fleet_done(&f);
 }
@@ -204,6 +229,7 @@ int main(void)
         cmocka_unit_test(enough_is_enough),
         cmocka_unit_test(without_moves_all_that_may_move_counts),
         cmocka_unit_test(measured_load_is_load),
+        cmocka_unit_test(the_second_move_is_for_the_margin),
         cmocka_unit_test(a_host_is_emptied_by_all_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
