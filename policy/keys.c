@@ -135,7 +135,7 @@ static const struct key balance_keys[] = {
     {"busy", KT_PERCENT, AT(balance.busy_ppm), .zero = "none", .min = 100000, .max = 1000000,
      .doc = "CPU use above which a host is relieved, instead of imbalance."},
     {"forecast", KT_PERCENT, AT(balance.forecast_ppm), .min = 0, .max = 1000000,
-     .doc = "Share of the same hour of former days in it."},
+     .doc = "So much of what the same hour of former days had more than now counts, too."},
 };
 static const struct keyset balance_set = SET(balance_keys);
 

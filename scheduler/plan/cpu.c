@@ -16,14 +16,14 @@ static int64_t pick(const struct cpu_figures *f, int by)
     return v < 0 ? f->now_mcpu : v; /* so young that it has no mean yet */
 }
 
-/* The forecast counts for its share, less the more it was wrong. */
+/* So much of what the same hour of former days had more than now, less how far that was wrong lately. What is
+ * now counts in any case: a figure that is lowered because it will be quiet soon leaves hosts overloaded. */
 static int64_t with_forecast(const struct cpu_figures *f, int64_t v, int64_t share_ppm)
 {
-    if (v < 0 || share_ppm <= 0 || f->forecast_mcpu < 0 || f->forecast_error_mcpu < 0)
+    int64_t more = f->forecast_mcpu - f->forecast_error_mcpu - v;
+    if (v < 0 || f->forecast_mcpu < 0 || f->forecast_error_mcpu < 0 || more <= 0)
         return v;
-    int64_t both = f->forecast_mcpu + f->forecast_error_mcpu;
-    double q = (double)share_ppm / 1e6 * (both ? (double)f->forecast_mcpu / (double)both : 1);
-    return (int64_t)((1 - q) * (double)v + q * (double)f->forecast_mcpu + 0.5);
+    return v + (int64_t)((__int128)more * share_ppm / 1000000);
 }
 
 static int64_t figure(const struct plan_world *w, const struct cpu_figures *f)
@@ -38,7 +38,7 @@ bool plan_cpu_known(const struct plan_world *w, int host)
     return snap_measured(&w->s->hosts[host]);
 }
 
-bool plan_cpu_measured(const struct plan_world *w)
+static bool any_known(const struct plan_world *w)
 {
     if (w->p->balance.load == LOAD_RESERVED)
         return false;
@@ -74,7 +74,7 @@ static void guess(struct plan_world *w, int host)
 
 void plan_cpu_init(struct plan_world *w)
 {
-    if (!plan_cpu_measured(w))
+    if (!any_known(w))
         return;
     w->cpu = xcalloc(w->s->n_vms, sizeof(*w->cpu));
     for (size_t i = 0; i < w->s->n_vms; i++) {
@@ -84,6 +84,11 @@ void plan_cpu_init(struct plan_world *w)
     }
     for (size_t h = 0; h < w->s->n_hosts; h++)
         guess(w, (int)h);
+}
+
+bool plan_cpu_measured(const struct plan_world *w)
+{
+    return w->cpu != NULL;
 }
 
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed)

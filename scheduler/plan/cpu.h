@@ -10,7 +10,7 @@
 
 #include "scheduler/plan/world.h"
 
-/* A host that is relieved because it is busier than it may be goes so far below the limit: else the next small wave brings
+/* A host that is relieved because it is busier than it may be goes so far below: else the next small wave brings
  * it back. Of 0, 5, 10 and 15 points this took the fewest moves for as few minutes of overload
  * (docs/benchmarks.md). */
 enum { PLAN_CPU_MARGIN_PPM = 50000 };

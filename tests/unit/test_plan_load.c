@@ -39,10 +39,11 @@ static struct plan make(struct test_fleet *f, int goal)
     return p;
 }
 
-/* 16 CPUs each. Memory is even; h0 burns. */
+/* 16 CPUs each. Memory is even; h0 burns. Too busy is who is busier than the mean. */
 static void hot_cold(struct test_fleet *f)
 {
     fleet_init(f, 3, 64, MAX);
+    f->p.balance.busy_ppm = 0;
     for (int h = 0; h < 3; h++) {
         know(f, h, 500);
         for (int i = 0; i < 4; i++)
@@ -244,7 +245,8 @@ static void the_forecast_weighs_as_told(void **state)
     } cases[] = {{0, 0, 1000},
                  {500000, 0, 2000},
                  {1000000, 0, 3000},
-                 {1000000, 3000, 2000},
+                 {1000000, 500, 2500},
+                 {1000000, 3000, 1000}, /* it was wrong by so much: what is now is known */
                  {500000, -1, 1000}};
     for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
         f.p.balance.forecast_ppm = cases[c].share_ppm;
@@ -254,6 +256,11 @@ static void the_forecast_weighs_as_told(void **state)
         assert_int_equal(p.before.cpu_max_ppm, (500 + 4 * cases[c].want) * 1000 / 16);
         plan_done(&p);
     }
+    for (int i = 0; i < 4; i++) /* that it will be quiet soon makes nobody idle now */
+        used[i] = (struct cpu_figures){1000, 1000, 1000, 1000, 1000, 100, 0};
+    struct plan p = make(&f, GOAL_REPAIR);
+    assert_int_equal(p.before.cpu_max_ppm, 4500 * 1000 / 16);
+    plan_done(&p);
     fleet_done(&f);
 }
 
@@ -334,6 +341,7 @@ static void any_fleet(void **state)
         struct test_fleet f;
         int n = 3 + (int)(test_rand(&seed) % 4);
         fleet_init(&f, (size_t)n, 64, MAX);
+        f.p.balance.busy_ppm = round % 3 ? 0 : 500000;
         for (int h = 0; h < n; h++)
             if (test_rand(&seed) % 4)
                 know(&f, h, test_rand(&seed) % 2000);
