@@ -57,6 +57,7 @@ void policy_default(struct policy *p)
                     .approve = APPROVE_MANUAL,
                     .ceph_pause = CEPH_PAUSE_SLOW,
                     .load = LOAD_5M,
+                    .busy_ppm = 800000, /* docs/balancing.md */
                     .forecast_ppm = 0, /* two days of measuring before it says anything */
                     .mode = BALANCE_EVEN},
     };

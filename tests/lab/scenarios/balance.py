@@ -5,7 +5,7 @@ from lablib.env import wait_until
 from lablib.scenario import ENDED
 
 RELIEF = """version: 1
-balance: {schedule: "* * * * *", mode: relieve, imbalance: 10%, sustained: 1, approve: auto, max_moves: 3, cooldown: 30m}
+balance: {schedule: "* * * * *", mode: relieve, busy: none, imbalance: 10%, sustained: 1, approve: auto, max_moves: 3, cooldown: 30m}
 """
 EVEN = """version: 1
 balance: {mode: balance, imbalance: 1%, min_gain: 1%, weights: {cpu: 0, memory: 1}, cooldown: none}
