@@ -68,7 +68,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
 .PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo demo-balance lab-up lab-down lab-shell layers mutate-core mutate-verify lint format deps \
-        clean bench-agents bench-balance bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-replay bench-roadef bench-sim bench-tdsc bench-ucc15 bench-vmr2l \
+        clean bench-agents bench-balance bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-planetlab bench-replay bench-roadef bench-sim bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
 
@@ -238,11 +238,16 @@ bench-agents: all $(B)/bench/agents ## CPU and memory of a scheduler with N=2000
 	@tests/bench/agents --agents $(N) --xml $(or $(XML),0)
 $(B)/bench/agents: $(B)/tests/bench/agents.o $(call lib,net wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_NET) $(LIBS_BASE)
-bench-replay: $(B)/bin/drover-sim ## two hours of 200 hosts in daily waves, balanced by the core's own schedule in the simulator: BENCH_HOSTS=200 HOURS=2 RUNS=3
-	@tests/bench/replay $< "$(or $(BENCH_HOSTS),200)" "$(or $(HOURS),2)" "$(or $(RUNS),3)"
+bench-replay: $(B)/bench/replay ## two hours of daily waves in the simulator, Drover's core beside the rules of others: SEED=1 RUNS=5 FIRST=9 HOURS=2 HEAT=0.56
+	@$< "$(or $(SEED),1)" "$(or $(RUNS),5)" "$(or $(FIRST),9)" "$(or $(HOURS),2)" "$(or $(HEAT),0.56)"
+bench-planetlab: $(B)/bench/replay ## the same with a day of PlanetLab's traces: DATA=FOLDER SEED=1 RUNS=1 FIRST=9 HOURS=6
+	@if [ -f "$(DATA)/cpu_percent.csv" ]; then $< "$(or $(SEED),1)" "$(or $(RUNS),1)" "$(or $(FIRST),9)" "$(or $(HOURS),6)" 0 "$(DATA)/cpu_percent.csv"; \
+	else echo "SKIPPED: bench-planetlab needs DATA=FOLDER, where cpu_percent.csv is" >&2; fi
+$(B)/bench/replay: $(patsubst %,$(B)/tests/bench/%.o,replay table waves seen rivals ours) $(call lib,sim agentcore core snap plan solve policy wire model base)
+	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) $(LIBS_SNAP) -lcmocka
 bench-balance: $(B)/bench/balance ## waves of load, Drover's planner beside the rules of others: RUNS=5 FIRST=0 HOURS=24 HEAT=0.56 DATA=FOLDER
 	@$< "$(or $(RUNS),5)" "$(or $(FIRST),0)" "$(or $(HOURS),24)" "$(or $(HEAT),0.56)" $(if $(DATA),"$(DATA)/cpu_percent.csv")
-$(B)/bench/balance: $(patsubst %,$(B)/tests/bench/%.o,balance waves rivals ours) $(call lib,core plan solve policy wire model base)
+$(B)/bench/balance: $(patsubst %,$(B)/tests/bench/%.o,balance table waves seen flights rivals ours) $(call lib,core plan solve policy wire model base)
 	@mkdir -p $(@D); echo "  LD $@"; $(CC) $(LDFLAGS_$(V)) -pthread -o $@ $^ $(LIBS_BASE) $(LIBS_POLICY) -lcmocka
 bench-drain: all ## drain speed against virsh and the link's bound
 	@tests/bench/drain

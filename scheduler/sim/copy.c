@@ -109,8 +109,12 @@ void copy_abort(struct sim *s, struct sim_copy *c, const char *error)
 static void finished(struct sim *s, struct sim_copy *c)
 {
     struct sim_vm *v = c->vm;
-    if (!c->offline)
+    if (!c->offline) {
         qemu_end(s, v, c->from, false);
+        s->copied.n++;
+        s->copied.bytes += c->sent_bytes;
+        s->copied.pause_us += c->pause_us;
+    }
     if (c->persist)
         define_on(s, v, c->to, true);
     if (c->undefine)

@@ -198,6 +198,9 @@ struct sim {
     size_t n_deeds_left;
     struct brain brain;
     bool loads; /* agents measure */
+    struct sim_copied { /* live copies that ended well, by whoever's hand */
+        int64_t n, bytes, pause_us;
+    } copied;
     char *log;
     size_t log_len, log_room;
     char *violation;

@@ -7,7 +7,7 @@ struct figures {
     struct cpu_figures *vm, *host, *other;
 };
 
-static void fill(struct run *r, struct figures *f)
+static void fill(struct trial *r, struct figures *f)
 {
     const struct waves *w = r->w;
     int64_t at = (int64_t)r->tick * TICK_S;
@@ -34,7 +34,7 @@ struct may {
     size_t n_back;
 };
 
-static void may_move(const struct run *r, const struct reason *why, struct may *ret)
+static void may_move(const struct trial *r, const struct reason *why, struct may *ret)
 {
     const struct waves *w = r->w;
     int64_t cooldown = r->f.p.balance.cooldown_us / SEC / TICK_S;
@@ -51,8 +51,8 @@ static void may_move(const struct run *r, const struct reason *why, struct may *
     }
 }
 
-/* The policy is the default one but for `busy`; state[0]: looks in a row that found something. */
-size_t look_drover(struct run *r, struct wanted *ret, size_t most)
+/* state[0]: looks in a row that found something. */
+size_t look_drover(struct trial *r, struct wanted *ret, size_t most)
 {
     struct figures f;
     struct may may = {0};
@@ -61,11 +61,11 @@ size_t look_drover(struct run *r, struct wanted *ret, size_t most)
     size_t n = 0;
     shape_init(&reason_shape, &why);
     why.code = R_MIGRATE_FAILED;
-    r->f.p.balance.busy_ppm = r->way->busy_percent * 10000;
     fill(r, &f);
     may_move(r, &why, &may);
     plan_make(&r->f.s, &r->f.p,
-              &(struct plan_request){.goal = GOAL_RELIEVE,
+              &(struct plan_request){.goal = r->f.p.balance.mode == BALANCE_EVEN ? GOAL_BALANCE
+                                                                                 : GOAL_RELIEVE,
                                      .purpose = PURPOSE_BALANCE,
                                      .vms = may.vms,
                                      .n_vms = may.n,
@@ -73,7 +73,7 @@ size_t look_drover(struct run *r, struct wanted *ret, size_t most)
                                      .n_refusals = may.n_back},
               1, &p);
     r->state[0] = p.n_moves ? r->state[0] + 1 : 0;
-    for (size_t i = 0; r->state[0] >= r->way->sustained && i < p.n_moves && n < most; i++)
+    for (size_t i = 0; r->state[0] >= r->f.p.balance.sustained && i < p.n_moves && n < most; i++)
         ret[n++] = (struct wanted){p.moves[i].vm, p.moves[i].to};
     plan_done(&p);
     free(may.vms);

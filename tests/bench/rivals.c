@@ -8,7 +8,7 @@
 
 /* Hosts and VMs of one look, as a rule changes them in its head. Loads are parts of a host. */
 struct head {
-    const struct run *r;
+    const struct trial *r;
     size_t n_hosts, n_vms;
     double *cpu, *mem;       /* per host */
     double *vm_cpu, *vm_mem; /* per VM */
@@ -16,7 +16,7 @@ struct head {
     int *at;
 };
 
-static void head_make(struct head *k, const struct run *r, int host_s, int vm_s)
+static void head_make(struct head *k, const struct trial *r, int host_s, int vm_s)
 {
     const struct waves *w = r->w;
     *k = (struct head){.r = r, .n_hosts = w->n_hosts, .n_vms = w->n_vms};
@@ -114,7 +114,7 @@ static int by_sd(const void *a, const void *b)
 }
 
 /* Every VM with one host chosen at random: those that would lower the sum of the deviations. */
-static size_t watcher_options(struct run *r, const struct head *k, struct option *ret)
+static size_t watcher_options(struct trial *r, const struct head *k, struct option *ret)
 {
     struct sums c = sums_of(k->cpu, 0, k->n_hosts), m = sums_of(k->mem, 0, k->n_hosts);
     double now = deviation(c) + deviation(m);
@@ -132,7 +132,7 @@ static size_t watcher_options(struct run *r, const struct head *k, struct option
     return n;
 }
 
-static size_t look_watcher(struct run *r, struct wanted *ret, size_t most)
+static size_t look_watcher(struct trial *r, struct wanted *ret, size_t most)
 {
     struct head k;
     size_t n = 0;
@@ -220,14 +220,14 @@ static double crs_best(const struct head *k, const double *load, size_t from_h, 
 }
 
 /* Rounds in a row in which a cluster was uneven: a byte of the state for each. */
-static int crs_rounds(struct run *r, size_t cluster, bool over)
+static int crs_rounds(struct trial *r, size_t cluster, bool over)
 {
     uint8_t *rounds = (uint8_t *)r->state + cluster % sizeof(r->state);
     *rounds = (uint8_t)(over ? *rounds + (*rounds < 255) : 0);
     return *rounds;
 }
 
-static size_t look_crs(struct run *r, struct wanted *ret, size_t most)
+static size_t look_crs(struct trial *r, struct wanted *ret, size_t most)
 {
     struct head k;
     size_t n = 0, group = r->way->group ? r->way->group : r->w->n_hosts;
@@ -276,7 +276,7 @@ static int largest_first(const void *a, const void *b)
     return (x->vm > y->vm) - (x->vm < y->vm);
 }
 
-static size_t look_proxlb(struct run *r, struct wanted *ret, size_t most)
+static size_t look_proxlb(struct trial *r, struct wanted *ret, size_t most)
 {
     struct head k;
     size_t n = 0, to;
@@ -302,7 +302,7 @@ static size_t look_proxlb(struct run *r, struct wanted *ret, size_t most)
 
 #define DRS_SLIDER       3   /* the middle: moves of priority 1 to 3 are made */
 #define DRS_STABLE_S     600 /* for which a gain is believed to last */
-#define DRS_MOVES_HOST   8   /* from one host in one look */
+#define DRS_MOVES_HOST   8   /* from one host in one look, and at once */
 #define DRS_LEAST_BETTER 0.005
 
 /* Of one cluster the move that lowers the deviation most, if it is worth its price. */
@@ -343,7 +343,7 @@ static bool drs_acts(const struct head *k, size_t first, size_t end)
     return priority <= DRS_SLIDER;
 }
 
-static size_t look_drs(struct run *r, struct wanted *ret, size_t most)
+static size_t look_drs(struct trial *r, struct wanted *ret, size_t most)
 {
     struct head k;
     size_t n = 0, group = r->way->group ? r->way->group : r->w->n_hosts;
@@ -361,21 +361,29 @@ static size_t look_drs(struct run *r, struct wanted *ret, size_t most)
     return n;
 }
 
+/* At once: Watcher's planner makes chunks of two, Proxmox moves when nothing else does, ProxLB one after the
+ * other, vSphere up to eight from a host. */
 #define MINUTES(n) ((n)*60 / TICK_S)
-#define DROVER(percent, looks)                                                                     \
-    .every_ticks = MINUTES(5), .look = look_drover, .series = true, .busy_percent = (percent),     \
-    .sustained = (looks)
-const struct way ways[] = {
+#define DROVER(minutes, text)                                                                      \
+    .every_ticks = MINUTES(minutes), .look = look_drover, .series = true,                          \
+    .balance = "mode: relieve, sustained: 1, " text
+const struct method ways[] = {
     {.name = "nothing", .every_ticks = 1},
-    {.name = "Watcher", .every_ticks = MINUTES(10), .look = look_watcher},
-    {.name = "Proxmox CRS", .every_ticks = 1, .look = look_crs},
+    {.name = "Watcher", .every_ticks = MINUTES(10), .look = look_watcher, .at_once = 2},
+    {.name = "Proxmox CRS", .every_ticks = 1, .look = look_crs, .at_once = 1},
     {.name = "Proxmox CRS, by 20", .every_ticks = 1, .look = look_crs, .group = 20},
-    {.name = "ProxLB, hourly", .every_ticks = MINUTES(60), .look = look_proxlb},
-    {.name = "DRS", .every_ticks = MINUTES(5), .look = look_drs},
-    {.name = "DRS, by 20", .every_ticks = MINUTES(5), .look = look_drs, .group = 20},
-    {.name = "Drover, busy 80 %", DROVER(80, 2)},
-    {.name = "Drover, busy 70 %", DROVER(70, 2)},
-    {.name = "Drover, 70 %, once", DROVER(70, 1)},
-    {.name = "Drover, busy 60 %", DROVER(60, 2)},
+    {.name = "ProxLB, hourly", .every_ticks = MINUTES(60), .look = look_proxlb, .at_once = 1},
+    {.name = "DRS", .every_ticks = MINUTES(5), .look = look_drs, .at_once_host = DRS_MOVES_HOST},
+    {.name = "DRS, by 20",
+     .every_ticks = MINUTES(5),
+     .look = look_drs,
+     .group = 20,
+     .at_once_host = DRS_MOVES_HOST},
+    {.name = "Drover, 80 %", DROVER(5, "busy: 80%")},
+    {.name = "Drover, 80 %, 1 min", DROVER(1, "busy: 80%")},
+    {.name = "Drover, 70 %", DROVER(5, "busy: 70%")},
+    {.name = "Drover, 70 %, 1 min", DROVER(1, "busy: 70%")},
+    {.name = "Drover, forecast", DROVER(5, "busy: 80%, forecast: 100%"), .days = true},
+    {.name = "Drover, by the mean", DROVER(5, "busy: none")},
 };
 const size_t n_ways = ARRAY_LEN(ways);

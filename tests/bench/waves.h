@@ -4,8 +4,8 @@
  * Time     ticks of TICK_S seconds from midnight of the first day. What a tick used is known in the next one.
  * Demand   of a VM: what it would use on a host of its own. A host whose VMs want more than it has gives each
  *          the same share of what it wants, and that is what is measured.
- * Moves    last as long as the product's forecast says for all moves ordered at once, take memory on both
- *          ends, and one CPU on each while they copy.
+ * Moves    take memory on both ends. In flights.c they last as long as the product's forecast says for all
+ *          moves ordered at once, and take one CPU on each end while they copy; replay.c has the simulator's.
  * Owner    waves_done, run_done release.   Thread one. */
 #pragma once
 
@@ -33,15 +33,17 @@ void waves_done(struct waves *w);
 struct wanted {
     int vm, to;
 };
-struct run;
-struct way { /* of balancing */
+struct trial;
+struct method { /* of balancing */
     const char *name;
     int every_ticks;
     bool series;  /* needs figures of the product's kind */
+    bool days;    /* learns from former days: not where there are none (replay.c) */
     size_t group; /* hosts to a cluster; 0: all. Ways that know no clusters ignore it */
-    int64_t busy_percent, sustained; /* of the product's policy */
+    size_t at_once, at_once_host; /* moves in flight, and those from one host; 0: any (replay.c) */
+    const char *balance; /* of the product's policy, beside the defaults; NULL: another's rules */
     /* What it would move now; at most `most` into ret. NULL: nothing, ever. */
-    size_t (*look)(struct run *r, struct wanted *ret, size_t most);
+    size_t (*look)(struct trial *r, struct wanted *ret, size_t most);
 };
 struct flying {
     int vm, from, to;
@@ -54,9 +56,9 @@ struct tally {
     int64_t moves, looks, refused, back,
         most_of_one; /* back: to a host that was left within a day */
 };
-struct run {
+struct trial {
     const struct waves *w;
-    const struct way *way;
+    const struct method *way;
     struct test_fleet f; /* what the planner sees; kept as things are */
     size_t tick;
     int *at;            /* per VM */
@@ -74,14 +76,23 @@ struct run {
     struct tally tally;
 };
 /* Replays the ticks [from, to), in which the way may move; before them nothing does. */
-void run_make(struct run *r, const struct waves *w, const struct way *way, size_t from, size_t to);
-void run_done(struct run *r);
+void run_make(struct trial *r, const struct waves *w, const struct method *way, size_t from,
+              size_t to);
+void run_done(struct trial *r);
+
+/* ---- seen.c, for worlds --------------------------------------------------------------------------------- */
+/* None of the others counts vCPUs, or keeps memory for the host. */
+void policy_of(const char *balance, struct policy *ret);
+void run_begin(struct trial *r, const struct waves *w, const struct method *way);
+void run_arrived(struct trial *r, int vm, int to);
+/* wants: mCPU per host, in this tick. Keeps what each VM got. counts: of the tally. */
+void run_used(struct trial *r, const int64_t *wants, bool counts);
 
 /* ---- what a way may ask: means of the last seconds, up to RING * TICK_S ----------------------------- */
-double seen_vm_mcpu(const struct run *r, size_t vm, int seconds);
-double seen_host_mcpu(const struct run *r, size_t host, int seconds);
-bool room_for(const struct run *r, size_t vm, size_t host);
+double seen_vm_mcpu(const struct trial *r, size_t vm, int seconds);
+double seen_host_mcpu(const struct trial *r, size_t host, int seconds);
+bool room_for(const struct trial *r, size_t vm, size_t host);
 
-extern const struct way ways[];
+extern const struct method ways[];
 extern const size_t n_ways;
-size_t look_drover(struct run *r, struct wanted *ret, size_t most);
+size_t look_drover(struct trial *r, struct wanted *ret, size_t most);
