@@ -76,7 +76,8 @@ static void note_balance(struct cli *c, const json_t *x)
     cleanup(freep) char *plan =
         waits ? xasprintf("; the plan of run/%lld waits for an operator", (long long)waits)
               : xstrdup("");
-    cli_note(c, "%s%s%s", look, window, plan);
+    const char *said = text_of(x, "last_look");
+    cli_note(c, "%s%s%s%s%s", look, window, plan, *said ? "; the last look: " : "", said);
 }
 
 static int print(struct cli *c, const json_t *j)

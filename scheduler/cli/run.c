@@ -27,7 +27,10 @@ static void run_row(struct table *t, const struct run *r, int64_t now)
     table_fmt(t, C_NONE, "%s%s", run_kind_names[r->kind], r->dry_run ? " (dry run)" : "");
     cleanup(freep) char *hosts = run_host_list(r, ",");
     table_text(t, C_NONE, hosts);
-    table_text(t, run_colour(r->state), run_state_names[r->state]);
+    if (run_waits(r))
+        table_text(t, C_WARN, "waiting");
+    else
+        table_text(t, run_colour(r->state), run_state_names[r->state]);
     table_fmt(t, C_NONE, "%lld/%lld", (long long)r->moved, (long long)r->vms);
     table_int(t, r->blocked);
     table_text(t, C_NONE, time_date(b, r->created_wall_us));

@@ -144,10 +144,11 @@ static void runs_print(const struct top *t)
         if (!any)
             fputc('\n', t->c->out);
         any = true;
-        text_line(t->c->out, "run/%lld %s %s: %lld moved, %lld moving, %lld queued, %lld blocked",
-                  (long long)r->id, run_kind_names[r->kind], r->host ? r->host : "",
-                  (long long)r->moved, (long long)r->moving, (long long)r->queued,
-                  (long long)r->blocked);
+        text_line(
+            t->c->out, "run/%lld %s%s%s: %lld moved, %lld moving, %lld queued, %lld blocked%s%s",
+            (long long)r->id, run_kind_names[r->kind], r->host ? " " : "", r->host ? r->host : "",
+            (long long)r->moved, (long long)r->moving, (long long)r->queued, (long long)r->blocked,
+            run_waits(r) ? "; " : "", run_waits(r) ? r->message : "");
     }
 }
 

@@ -181,16 +181,9 @@ static const char *why_on(const struct core *c)
     return "Ceph is well enough again";
 }
 
-/* In the message alone, so that a restart does not lose it. */
-bool core_run_waits(const struct run *r)
-{
-    return r->kind == RUN_BALANCE && r->state == RUN_RUNNING && r->message &&
-           str_has_prefix(r->message, "waits: ");
-}
-
 bool ceph_holds(struct core *c, struct run_slot *r)
 {
-    bool held = core_run_waits(&r->run);
+    bool held = run_waits(&r->run);
     if (c->policy.balance.ceph_pause != CEPH_PAUSE_NEVER && awaited(c))
         return true;
     cleanup(freep) char *why = ceph_pauses(c);

@@ -108,6 +108,8 @@ void core_restore_policy(struct core *c, struct policy *p);
 void core_take_policy(struct core *c, struct policy *ret);
 
 void core_step(struct core *c, const struct core_event *ev, struct core_effects *fx);
+/* Before an orderly end: FX_SAVE_LOAD of all, as steps do in turn. */
+void core_keep_load(struct core *c, struct core_effects *fx);
 
 /* What FX_SAVE_* name; borrowed until the next step; NULL if unknown. */
 const struct host_rec *core_host_rec(const struct core *c, const char *name);
@@ -148,14 +150,14 @@ struct look_view {
     bool open;              /* the window, or there is none */
     int64_t change_wall_us; /* of the window; 0: it has none, or never changes */
     int64_t waits;          /* the run whose plan waits for an operator; 0: none */
+    const char *said;       /* of the last look, borrowed; NULL: nothing, or it began a run */
+    bool held;              /* it waited until Ceph is well */
 };
 void core_view_look(const struct core *c, int64_t wall_us, struct look_view *ret);
 
 /* Queries. Give (release by shape_done with the view's shape). */
 void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *ret);
 void core_view_vms(const struct core *c, int64_t wall_us, struct vms_view *ret);
-/* A balance run that waits until Ceph is well: its message says of what. */
-bool core_run_waits(const struct run *r);
 void core_view_runs(const struct core *c, int64_t wall_us, struct runs_view *ret);
 /* -ENOENT with a sentence that helps. */
 int core_view_run(const struct core *c, int64_t id, int64_t wall_us, struct run_view *ret, struct err *e);

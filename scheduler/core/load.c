@@ -203,6 +203,17 @@ void load_keep(struct core *c)
     }
 }
 
+void core_keep_load(struct core *c, struct core_effects *fx)
+{
+    c->fx = fx;
+    for (size_t h = 0; h < c->n_hosts; h++) {
+        keep(c, c->hosts[h], NULL);
+        for (size_t i = 0; i < c->hosts[h]->n_vms; i++)
+            keep(c, c->hosts[h], c->hosts[h]->vms[i]);
+    }
+    c->fx = NULL;
+}
+
 bool core_sample(const struct core *c, const char *host, const char *vm, struct sample *ret)
 {
     const struct host_slot *h = host_find(c, host);

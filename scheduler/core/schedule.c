@@ -10,7 +10,12 @@
 #define VAIN_US       (300 * SEC) /* figures are means of five minutes */
 #define LATE_US       (60 * SEC) /* a look that is later than this, for the clock jumped, is missed */
 
-/* Said once, not at each look. */
+static bool waits_for_ceph(const char *said)
+{
+    return said && str_has_prefix(said, "waits: ");
+}
+
+/* Said once, not at each look; for what Ceph is waited for changes by the second. */
 static void look_says(struct core *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void look_says(struct core *c, const char *fmt, ...)
 {
@@ -18,10 +23,11 @@ static void look_says(struct core *c, const char *fmt, ...)
     va_start(ap, fmt);
     cleanup(freep) char *text = xvasprintf(fmt, ap);
     va_end(ap);
-    if (str_eq(c->look.said, text))
-        return;
+    bool news =
+        !str_eq(c->look.said, text) && !(waits_for_ceph(c->look.said) && waits_for_ceph(text));
     set_str(&c->look.said, text);
-    say(c, (struct about){0}, "balance.look", "scheduled balance: %s", text);
+    if (news)
+        say(c, (struct about){0}, "balance.look", "scheduled balance: %s", text);
 }
 
 /* ---- what a look finds --------------------------------------------------------------------------------- */
@@ -260,14 +266,14 @@ static void look(struct core *c)
     else if (row < least)
         look_says(c, "%s; a run begins when %lld looks in a row say so",
                   x.room ? x.room : "there is something to do", least);
-    else if (begins)
-        begin(c, waits);
-    else if (!x.vain && !p.n_moves)
+    else if (p.n_moves || waits)
+        set_str(&c->look.said, NULL); /* there is a run to show */
+    else if (!x.vain || waits_for_ceph(c->look.said))
         look_says(c, "%s%s%s",
                   x.room ? x.room : "there is something to do, and no plan is worth its moves",
                   x.left_out ? "; left out, for it failed: " : "", x.left_out ? x.left_out : "");
-    if (p.n_moves)
-        set_str(&c->look.said, NULL);
+    if (begins)
+        begin(c, waits);
     free(x.over);
     free(x.room);
     free(x.left_out);
@@ -280,6 +286,7 @@ void schedule_tick(struct core *c)
     int64_t next;
     if (!s->text) {
         c->look.next_wall_us = 0;
+        set_str(&c->look.said, NULL);
         return;
     }
     if (c->now_us - c->start_us < STARTUP_GRACE_US && c->n_reported < c->n_hosts)
@@ -331,7 +338,9 @@ void core_view_look(const struct core *c, int64_t wall_us, struct look_view *ret
     const struct run_slot *waits = waiting_plan(c);
     int64_t next, change;
     *ret = (struct look_view){.schedule = p->balance.schedule.text,
-                              .waits = waits ? waits->run.id : 0};
+                              .waits = waits ? waits->run.id : 0,
+                              .said = c->look.said,
+                              .held = waits_for_ceph(c->look.said)};
     if (schedule_next(&p->balance.schedule, wall_us, &next))
         ret->next_wall_us = next;
     ret->open = windows_open(p->balance.windows, p->balance.n_windows, wall_us, &change);

@@ -185,6 +185,12 @@ SHAPE(explain_view_shape, T, SF_OBJ(T, vm, &vm_view_shape), SF_LIST(T, hosts, &e
       SF_LIST(T, ways, &way_shape), SF_BOOL(T, ways_cut), SF_LIST(T, shortages, &shortage_shape));
 #undef T
 
+bool run_waits(const struct run *r)
+{
+    return r->kind == RUN_BALANCE && r->state == RUN_RUNNING && r->message &&
+           str_has_prefix(r->message, "waits: ");
+}
+
 bool request_label(struct request *r, const char *word)
 {
     const char *eq = strchr(word, '=');

@@ -166,6 +166,8 @@ struct run {
     size_t n_shortages;
     struct proof proof;      /* of all hosts[] together */
 };
+/* A balance run that waits until Ceph is well. In the message alone, so that a restart does not lose it. */
+bool run_waits(const struct run *r);
 
 struct attempt { /* one try that ended without the VM having moved */
     char *to, *code, *error;

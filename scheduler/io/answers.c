@@ -235,6 +235,19 @@ static void check_failing(const struct corethread *t, struct health *h)
     left_out_done(list, n);
 }
 
+static const char pauses_cure[] =
+    "ceph health detail; what balancing waits for is balance.ceph_pause";
+
+static void check_look(const struct corethread *t, struct health *h)
+{
+    struct look_view x;
+    char when[FMT_BYTES];
+    core_view_look(t->core, clock_wall_us(), &x);
+    if (x.held)
+        add_check(h, "CEPH_PAUSES", 1, pauses_cure, "scheduled balance %s; it looks again at %s",
+                  x.said, fmt_rfc3339(when, x.next_wall_us));
+}
+
 static void check_moves(const struct corethread *t, struct health *h)
 {
     struct runs_view v;
@@ -242,10 +255,9 @@ static void check_moves(const struct corethread *t, struct health *h)
     for (size_t i = 0; i < v.n_runs; i++) {
         struct run_view run;
         check_left(t, h, &v.runs[i]);
-        if (core_run_waits(&v.runs[i]))
-            add_check(h, "CEPH_PAUSES", 1,
-                      "ceph health detail; what balancing waits for is balance.ceph_pause",
-                      "run/%" PRId64 " %s", v.runs[i].id, v.runs[i].message);
+        if (run_waits(&v.runs[i]))
+            add_check(h, "CEPH_PAUSES", 1, pauses_cure, "run/%" PRId64 " %s", v.runs[i].id,
+                      v.runs[i].message);
         check_waiting(h, &v.runs[i]);
         if (run_ended(v.runs[i].state) ||
             core_view_run(t->core, v.runs[i].id, clock_wall_us(), &run, NULL) < 0)
@@ -321,6 +333,7 @@ static char *answer_health(const struct corethread *t)
     check_self(t, &h);
     check_hosts(t, &h);
     check_moves(t, &h);
+    check_look(t, &h);
     check_contested(t, &h);
     check_failing(t, &h);
     check_suspended(t, &h);
@@ -352,6 +365,8 @@ static json_t *look_encode(const struct corethread *t)
         json_object_set_new(j, "window_change_wall_us", json_integer(x.change_wall_us));
     if (x.waits)
         json_object_set_new(j, "waiting_run", json_integer(x.waits));
+    if (x.said)
+        json_object_set_new(j, "last_look", json_string(x.said));
     return j;
 }
 

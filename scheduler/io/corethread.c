@@ -404,14 +404,23 @@ void corethread_start(struct corethread *t)
     t->started = true;
 }
 
-/* A clean end gives back the time that was reserved ahead. */
-static void save_time(struct corethread *t)
+/* A clean end loses nothing of what was measured, and gives back the time that was reserved ahead. */
+static void save_last(struct corethread *t)
 {
     struct err e = {0};
-    if (!t->store || t->failed.code || store_begin(t->store, &e) < 0)
+    if (!t->store || t->failed.code)
         return;
-    store_put_time(t->store, ct_now(t));
-    store_commit(t->store, &e);
+    if (t->started)
+        core_keep_load(t->core, &t->fx);
+    int r = ct_commit(t, &e);
+    if (r == 0)
+        r = store_begin(t->store, &e);
+    if (r == 0) {
+        store_put_time(t->store, ct_now(t));
+        r = store_commit(t->store, &e);
+    }
+    if (r < 0)
+        log_error("msg=\"not stored at the end: load of the last half hour\" error=\"%s\"", e.msg);
 }
 
 void corethread_free(struct corethread *t)
@@ -420,7 +429,7 @@ void corethread_free(struct corethread *t)
         return;
     if (t->started)
         pthread_join(t->thread, NULL);
-    save_time(t);
+    save_last(t);
     batch_done(t);
     for (size_t k = 0; k < t->n_pending; k++)
         pending_done(&t->pending[k]);

@@ -453,12 +453,13 @@ static void shows(void **state)
         {"GET /v1/policy", 0,
          "{\"state\": \"in-force\", \"balance\": {\"schedule\": \"* * * * *\", \"next_wall_us\": "
          "1700000040000000, \"window_open\": false, \"window_change_wall_us\": 1700003600000000, "
-         "\"waiting_run\": 7}}"},
+         "\"waiting_run\": 7, \"last_look\": \"the window is closed\"}}"},
         {0}};
     fake_run(&o, three, "policy show", false, NULL);
     contains(o.err, "balance looks next at 2023-11-1");
     contains(o.err, "; the window is closed until 2023-11-1");
-    contains(o.err, "; the plan of run/7 waits for an operator\n");
+    contains(o.err, "; the plan of run/7 waits for an operator; the last look: the window is "
+                    "closed\n");
     const struct fake_answer four[] = {
         {"GET /v1/policy", 0,
          "{\"state\": \"in-force\", \"balance\": {\"schedule\": \"0 0 30 2 *\", \"window_open\": "

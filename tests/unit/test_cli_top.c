@@ -23,6 +23,8 @@ static const struct fake_answer script[] = {
     {"GET /v1/runs", 0,
      "{\"schema\":\"drover.runs/1\",\"runs\":[{\"id\":7,\"kind\":\"drain\",\"state\":\"running\","
      "\"host\":\"h3\",\"moved\":3,\"moving\":1,\"queued\":2},"
+     "{\"id\":8,\"kind\":\"balance\",\"state\":\"running\",\"moved\":1,\"queued\":2,"
+     "\"message\":\"waits: Ceph is HEALTH_ERR: 1 full osd(s)\"},"
      "{\"id\":6,\"kind\":\"drain\",\"state\":\"done\",\"host\":\"h2\"}]}"},
     {"GET /v1/vms", 0,
      "{\"schema\":\"drover.vms/1\",\"wall_us\":100000000,\"vms\":["
@@ -51,7 +53,9 @@ static void one_look(void **state)
                "  1 MiB/s        2  -\n"
                "h2    no agent  ?                ?       ?     95 %     ?        ?        ?       ?"
                "        ?        1  -\n"
-               "\nrun/7 drain h3: 3 moved, 1 moving, 2 queued, 0 blocked\n");
+               "\nrun/7 drain h3: 3 moved, 1 moving, 2 queued, 0 blocked\n"
+               "run/8 balance: 1 moved, 0 moving, 2 queued, 0 blocked; waits: Ceph is HEALTH_ERR: "
+               "1 full osd(s)\n");
     fake_run(&o, script, "top --columns host,source,cpu-1h --no-headers", false, NULL);
     assert_non_null(strstr(o.out, "h3  cgroup     ?\n"));
     assert_non_null(strstr(o.out, "h2  -       50 %\n"));
@@ -96,6 +100,8 @@ static void columns_of_lists(void **state)
 {
     (void)state;
     struct outcome o = {0};
+    fake_run(&o, script, "runs --columns run,state", false, NULL);
+    assert_string_equal(o.out, "RUN    STATE\nrun/7  running\nrun/8  waiting\nrun/6  done\n");
     fake_run(&o, script, "hosts --columns host,cpu,cpu-5m,cpu-p95", false, NULL);
     assert_string_equal(o.out, "HOST   CPU  CPU-5M  CPU-P95\n"
                                "h1    10 %    11 %        ?\n"

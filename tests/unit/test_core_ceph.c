@@ -79,7 +79,7 @@ static void waits(const char *why)
     cleanup(freep) char *text = xasprintf("waits: %s", why);
     assert_int_equal(r->state, RUN_RUNNING);
     assert_string_equal(r->message, text);
-    assert_true(core_run_waits(r));
+    assert_true(run_waits(r));
     assert_int_equal(moved(), 0);
     assert_int_equal(said("run/1 waits: Ceph"), 1);
     assert_true(f.ceph_asked >= 19 && f.ceph_asked <= 22);
@@ -145,11 +145,11 @@ static void over_a_restart(void **state)
     fleet_restart_core(&f);
     fleet_run(&f, 300 * SEC);
     assert_int_equal(moved(), 0);
-    assert_true(core_run_waits(core_run(f.core, run)));
+    assert_true(run_waits(core_run(f.core, run)));
     assert_int_equal(said("run/1 waits"), 1);
     told = (struct ceph_told){.ok = true, .status = ok};
     fleet_run(&f, 31 * SEC);
-    assert_false(core_run_waits(core_run(f.core, run)));
+    assert_false(run_waits(core_run(f.core, run)));
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);
     assert_int_equal(said("run/1 goes on: Ceph is well enough again"), 1);
 }
@@ -187,6 +187,49 @@ static void a_drain_does_not_wait(void **state)
     int64_t drain = fleet_drain(&f, "h2", NULL);
     assert_int_equal(fleet_until_end(&f, drain, 300 * SEC), RUN_DONE);
     assert_int_equal(f.ceph_asked, 0); /* and nobody asked */
+}
+
+/* A look each minute: what it waits for is shown as it is now, and is journalled once. */
+static void a_look_waits_and_says_so_once(void **state)
+{
+    (void)state;
+    struct policy p;
+    struct err e = {0};
+    char texts[2][40];
+    struct look_view x;
+    const struct policy_file file = {
+        .name = (char *)(uintptr_t) "a.yaml",
+        .text =
+            (char *)(uintptr_t) "version: 1\nbalance: {schedule: \"* * * * *\", sustained: 1}\n"};
+    assert_int_equal(policy_load_texts(&file, 1, &p, &e), 0);
+    fleet_policy(&f, &p);
+    for (int i = 0; i < 6; i++) {
+        snprintf(texts[i % 2], sizeof(texts[0]), "3 slow ops, blocked for %d sec", 60 * i);
+        told = (struct ceph_told){.ok = true, .status = warn, .slow = texts[i % 2]};
+        fleet_run(&f, 60 * SEC);
+    }
+    core_view_look(f.core, f.now_us, &x);
+    assert_true(x.held);
+    assert_string_equal(x.said, "waits: Ceph is slow: 3 slow ops, blocked for 300 sec");
+    assert_int_equal(said("scheduled balance: waits: Ceph is slow"), 1);
+    assert_int_equal(said("run/1"), 0);
+    told = (struct ceph_told){.ok = true, .status = ok};
+    fleet_run(&f, 120 * SEC);
+    core_view_look(f.core, f.now_us, &x);
+    assert_false(x.held);
+    assert_int_equal(x.waits, 1); /* its plan, for an operator */
+    told = (struct ceph_told){.ok = true, .status = err, .cause = full};
+    fleet_run(&f, 120 * SEC);
+    assert_int_equal(said("scheduled balance: waits: Ceph is HEALTH_ERR"), 1);
+    told = (struct ceph_told){.ok = true, .status = ok};
+    fleet_run(&f, 120 * SEC); /* the plan waits as before: nothing to say, and nothing is held */
+    core_view_look(f.core, f.now_us, &x);
+    assert_false(x.held);
+    assert_null(x.said);
+    policy(CEPH_PAUSE_SLOW); /* no schedule any more */
+    fleet_run(&f, SEC);
+    core_view_look(f.core, f.now_us, &x);
+    assert_null(x.said);
 }
 
 static void what_is_not_known_holds_nothing_and_is_said_once(void **state)
@@ -243,6 +286,7 @@ int main(void)
         T(another_policy_lets_it_go_on),
         T(it_stops_between_two_moves),
         T(a_drain_does_not_wait),
+        T(a_look_waits_and_says_so_once),
         T(what_is_not_known_holds_nothing_and_is_said_once),
         T(an_old_word_is_none),
         T(agents_that_do_not_tell_are_not_asked),

@@ -142,6 +142,60 @@ static void test_restart_remembers(void **state)
     json_decref(j);
 }
 
+static void newest_sample(void *arg, const struct sample *x)
+{
+    *(int64_t *)arg = x->wall_us;
+}
+static void no_host(void *arg, const struct host_rec *h)
+{
+    (void)arg;
+    (void)h;
+}
+
+static int64_t sampled_wall_us(const struct rig *g)
+{
+    struct store *s;
+    int64_t seq, wall_us = -1;
+    struct store_sink sink = {.arg = &wall_us, .host = no_host, .sample = newest_sample};
+    assert_int_equal(store_open(&(struct store_options){.path = g->db}, &s, NULL), 0);
+    assert_int_equal(store_load(s, &sink, &seq, NULL), 0);
+    store_close(s);
+    return wall_us;
+}
+
+/* Rows of load are written in turn, each half an hour: an orderly stop writes them all. */
+static void test_stop_keeps_load(void **state)
+{
+    struct rig *g = *state;
+    stop(g);
+    int64_t now = clock_wall_us();
+    char name[] = "h9";
+    const struct host_rec rec = {.name = name, .state = HOST_UP, .last = {.name = name}};
+    struct sample old = {.host = name, .name = name, .wall_us = 5};
+    struct series cpu;
+    series_init(&cpu);
+    for (int64_t ago = 15; ago >= 0; ago--)
+        series_add(&cpu, (struct series_time){now - ago * 60 * SEC, now - ago * 60 * SEC}, 700,
+                   60 * SEC);
+    series_keep(&cpu, &old.kept);
+    struct store *s;
+    assert_int_equal(store_open(&(struct store_options){.path = g->db}, &s, NULL), 0);
+    assert_int_equal(store_begin(s, NULL), 0);
+    store_put_host(s, &rec);
+    store_put_sample(s, &old);
+    assert_int_equal(store_commit(s, NULL), 0);
+    store_close(s);
+    shape_done(&series_kept_shape, &old.kept);
+    start(g);
+    stop(g);
+    assert_true(sampled_wall_us(g) >= now);
+    start(g);
+    json_t *j = get(g, "/v1/hosts", 200);
+    json_t *load = json_object_get(first(j, "hosts"), "cpu");
+    assert_int_equal(json_integer_value(json_object_get(load, "h1_mcpu")), 700);
+    json_decref(j);
+}
+
 static bool health_has(const struct rig *g, const char *code)
 {
     json_t *j = get(g, "/v1/health", 200), *item;
@@ -319,6 +373,7 @@ int main(void)
         T(test_actor_is_not_from_the_body),
         T(test_same_key_same_reply),
         T(test_restart_remembers),
+        T(test_stop_keeps_load),
         T(test_health_names_runs_that_need_somebody),
         T(test_health_names_what_waits_for_people),
         T(test_suspended_is_never_green),
