@@ -4,6 +4,7 @@
 #include "scheduler/cli/cli.h"
 #include "scheduler/cli/follow.h"
 #include "scheduler/cli/offline.h"
+#include "scheduler/core/request.h"
 #include "scheduler/core/state.h"
 
 struct drain_opts {

@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "scheduler/cli/cli.h"
-#include "scheduler/core/state.h"
+#include "scheduler/core/views.h"
 
 struct follow_opts {
     int64_t timeout_us; /* 0: as long as it takes */

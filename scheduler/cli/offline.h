@@ -9,7 +9,8 @@
 
 #include "policy/policy.h"
 #include "scheduler/cli/cli.h"
-#include "scheduler/core/state.h"
+#include "scheduler/core/request.h"
+#include "scheduler/core/views.h"
 #include "scheduler/plan/plan.h"
 #include "scheduler/snap/snap.h"
 

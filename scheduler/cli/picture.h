@@ -7,7 +7,7 @@
 #pragma once
 
 #include "scheduler/cli/cli.h"
-#include "scheduler/core/state.h"
+#include "scheduler/core/views.h"
 #include "scheduler/plan/snapshot.h"
 
 enum { PICTURE_HOSTS = 200 };

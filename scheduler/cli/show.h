@@ -6,6 +6,7 @@
 #include "scheduler/cli/cli.h"
 #include "scheduler/core/planned.h"
 #include "scheduler/core/runhosts.h"
+#include "scheduler/core/views.h"
 
 /* "not enough memory: needs 4.2 GiB, has 1.1 GiB". Gives. */
 char *reason_words(const struct reason *r);

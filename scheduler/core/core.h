@@ -10,7 +10,8 @@
 #pragma once
 
 #include "policy/policy.h"
-#include "scheduler/core/state.h"
+#include "scheduler/core/request.h"
+#include "scheduler/core/views.h"
 #include "scheduler/plan/snapshot.h"
 
 struct core;

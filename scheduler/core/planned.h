@@ -4,6 +4,7 @@
 #pragma once
 
 #include "policy/policy.h"
+#include "scheduler/core/request.h"
 #include "scheduler/core/state.h"
 #include "scheduler/plan/forecast.h"
 #include "scheduler/plan/ways.h"

@@ -2,6 +2,7 @@
  * Owner    everything copies; what is given is freed by the caller.   Thread any. */
 #pragma once
 
+#include "scheduler/core/request.h"
 #include "scheduler/core/state.h"
 
 /* Names from hosts[], or else the one of host; each once. */

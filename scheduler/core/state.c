@@ -2,7 +2,8 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
-#include "scheduler/core/state.h"
+#include "scheduler/core/request.h"
+#include "scheduler/core/views.h"
 
 #include "policy/policy.h"
 #include "scheduler/plan/snapshot.h"

@@ -13,6 +13,7 @@
 
 #include "policy/git.h"
 #include "policy/policy.h"
+#include "scheduler/core/request.h"
 #include "scheduler/core/state.h"
 #include "scheduler/io/xml.h"
 
