@@ -80,6 +80,9 @@ char *room_why_none(const struct policy *p, const struct run *r, const struct sn
                          fmt_bytes(b, m->bound_bytes), s->hosts[m->bound_on].h->name);
     if (m->total_bytes < r->room.mem_bytes)
         return xasprintf("%s, and %s on all hosts together", most, fmt_bytes(b, m->total_bytes));
+    if (m->few_bytes < r->room.mem_bytes)
+        return xasprintf("%s, and by %lld move%s %s (%s)", most, moves, moves == 1 ? "" : "s",
+                         fmt_bytes(b, m->few_bytes), s->hosts[m->few_on].h->name);
     if (m->bound_vcpus < r->room.vcpus)
         return xasprintf("%s, and %lld vCPUs beside what may not move", most,
                          (long long)m->bound_vcpus);

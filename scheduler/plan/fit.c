@@ -120,6 +120,20 @@ static struct plan_load *what_stays(const struct making *k)
     return sum;
 }
 
+/* What the largest that may move give up on each host, so many of each. The list is sorted by size. Gives. */
+static int64_t *largest(const struct making *k, int64_t most)
+{
+    const struct snapshot *s = k->w.s;
+    int64_t *sum = xcalloc(s->n_hosts, sizeof(*sum));
+    cleanup(freep) int64_t *n = xcalloc(s->n_hosts, sizeof(*n));
+    for (size_t i = 0; i < k->n; i++) {
+        int vm = k->list[i].vm, at = k->w.f.at[vm];
+        if (vm != k->r->room_for && at >= 0 && n[at]++ < most)
+            sum[at] += plan_need(s->vms[vm].v).mem_bytes;
+    }
+    return sum;
+}
+
 static bool may_be_on(const struct making *k, size_t host)
 {
     for (size_t i = 0; i < k->n; i++)
@@ -135,8 +149,10 @@ static void count_most(const struct making *k, struct plan_room_most *ret)
     const struct plan_world *w = &k->w;
     struct plan_load need = plan_need(w->s->vms[k->r->room_for].v);
     cleanup(freep) struct plan_load *stays = what_stays(k);
+    cleanup(freep) int64_t *gone =
+        largest(k, k->r->max_moves ? k->r->max_moves : w->p->balance.max_moves);
     bool any = false;
-    *ret = (struct plan_room_most){.free_on = -1, .bound_on = -1};
+    *ret = (struct plan_room_most){.free_on = -1, .bound_on = -1, .few_on = -1};
     for (size_t h = 0; h < w->s->n_hosts; h++) {
         int64_t cap = plan_mem_capacity(w, (int)h), cpus = plan_vcpu_capacity(w, (int)h);
         if (w->s->hosts[h].state == HOST_UP && cap > w->end_bytes[h])
@@ -145,7 +161,12 @@ static void count_most(const struct making *k, struct plan_room_most *ret)
             continue;
         int64_t is_free = cap - w->load[h].mem_bytes, bound = cap - stays[h].mem_bytes;
         int64_t vcpus = cpus < 0 ? INT64_MAX : cpus - stays[h].vcpus;
-        any = any || (bound >= need.mem_bytes && vcpus >= need.vcpus);
+        int64_t few = cap - w->end_bytes[h] + gone[h];
+        any = any || (bound >= need.mem_bytes && few >= need.mem_bytes && vcpus >= need.vcpus);
+        if (ret->few_on < 0 || few > ret->few_bytes) {
+            ret->few_on = (int)h;
+            ret->few_bytes = few;
+        }
         if (ret->free_on < 0 || is_free > ret->free_bytes) {
             ret->free_on = (int)h;
             ret->free_bytes = is_free;
@@ -230,7 +251,7 @@ void plan_fit(struct making *k)
     struct way best = {.room_on = -1};
     int cells = count_cells(k);
     k->plan->room_on = -1;
-    k->plan->most = (struct plan_room_most){.free_on = -1, .bound_on = -1};
+    k->plan->most = (struct plan_room_most){.free_on = -1, .bound_on = -1, .few_on = -1};
     k->was_bytes = xmemdup(k->w.end_bytes, k->w.s->n_hosts * sizeof(*k->was_bytes));
     plan_measure(&k->w, &(struct solve_score){0}, &k->plan->before);
     k->plan->after = k->plan->before;

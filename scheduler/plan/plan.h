@@ -93,10 +93,11 @@ struct plan_standing {
 /* How much room there is, and how much there can be at most, over the hosts that may take the VM in
  * question by what they have. Hosts -1: there is none. */
 struct plan_room_most {
-    int free_on, bound_on;
+    int free_on, bound_on, few_on;
     int64_t free_bytes;  /* on the host where most is, as it is */
     int64_t bound_bytes; /* on a host if all that may move were gone from it */
     int64_t bound_vcpus; /* likewise; INT64_MAX: not limited */
+    int64_t few_bytes;   /* on a host by as many moves as the plan may have */
     int64_t total_bytes; /* free on all hosts that take VMs: moves make that no more */
     bool proven;         /* by these numbers: whatever moves where, it is too little */
 };

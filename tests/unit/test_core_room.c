@@ -83,7 +83,7 @@ static void what_cannot_be_is_refused_and_proven(void **state)
     assert_int_equal(r->stays[0].n_reasons, 3);
     run = make_room((struct request){.mem_bytes = 15 * GIB, .max_moves = 1});
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_REFUSED);
-    says(run, "9.5 GiB free at most (h3), and no way was found with at most 1 move");
+    says(run, "9.5 GiB free at most (h3), and by 1 move 12.5 GiB (h3)");
     char *to[] = {(char *)(uintptr_t) "h1"};
     run = make_room((struct request){.mem_bytes = 8 * GIB, .to = to, .n_to = 1});
     assert_int_equal(fleet_until_end(&f, run, 300 * SEC), RUN_DONE);

@@ -280,8 +280,27 @@ static void none_can_be_made_by_counting(void **state)
     fleet_done(&f);
 }
 
-/* 72 GiB are free and every VM may move, but no seven of them have another place: no proof. */
+/* All that may move could be gone from each, and 58 GiB are free: but neither has a place on the other. */
 static void not_found_is_no_proof(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    fleet_init(&f, 2, 64, 20);
+    fill(&f, 0, 1, 40);
+    fill(&f, 1, 1, 30);
+    int vm = fresh(&f, "new", 45);
+    make(&f, vm, &p);
+    assert_int_equal(p.room_on, -1);
+    assert_false(p.most.proven);
+    assert_int_equal(p.most.free_bytes, 34 * GIB);
+    assert_int_equal(p.most.total_bytes, 58 * GIB);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
+/* Each VM of 8 GiB could go, but four of five leave 56 GiB. */
+static void too_few_moves_are_counted(void **state)
 {
     (void)state;
     struct test_fleet f;
@@ -293,9 +312,13 @@ static void not_found_is_no_proof(void **state)
     f.r.max_moves = 4;
     make(&f, vm, &p);
     assert_int_equal(p.room_on, -1);
-    assert_false(p.most.proven);
-    assert_int_equal(p.most.free_bytes, 24 * GIB);
-    assert_int_equal(p.most.total_bytes, 72 * GIB);
+    assert_true(p.most.proven);
+    assert_int_equal(p.most.few_bytes, 56 * GIB);
+    assert_int_equal(p.most.bound_bytes, 64 * GIB);
+    plan_done(&p);
+    f.r.max_moves = 5;
+    make(&f, vm, &p);
+    assert_true(p.room_on >= 0 && p.n_moves == 5);
     plan_done(&p);
     fleet_done(&f);
 }
@@ -328,6 +351,7 @@ int main(void)
         cmocka_unit_test(verifier_looks_again),
         cmocka_unit_test(none_can_be_made_by_counting),
         cmocka_unit_test(not_found_is_no_proof),
+        cmocka_unit_test(too_few_moves_are_counted),
         cmocka_unit_test(room_for_one_that_waits_for_maintenance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
