@@ -90,6 +90,13 @@ int parse_bytes(const char *s, int64_t *ret, struct err *e)
     return parse_one(s, units, ARRAY_LEN(units), "a size such as 512MiB or 4GiB", ret, e);
 }
 
+int parse_size(const char *s, int64_t *ret, struct err *e)
+{
+    if (*s && strspn(s, "0123456789") == strlen(s))
+        return err_set(e, -EINVAL, "'%s' has no unit: %sGiB, %sMiB?", s, s, s);
+    return parse_bytes(s, ret, e);
+}
+
 int parse_bitrate(const char *s, int64_t *ret_bps, struct err *e)
 {
     static const struct unit units[] = {

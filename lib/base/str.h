@@ -25,6 +25,7 @@ bool str_in(const char *s, char *const *list, size_t n);
 bool str_glob(const char *pattern, const char *s);
 
 int parse_bytes(const char *s, int64_t *ret, struct err *e);    /* "4GiB" "512MiB" "1024" (bytes) "2GB" */
+int parse_size(const char *s, int64_t *ret, struct err *e);     /* the same, but never without a unit */
 int parse_duration(const char *s, int64_t *ret_us, struct err *e); /* "250ms" "90s" "10m" "6h" "2d" "1h30m" */
 int parse_bitrate(const char *s, int64_t *ret_bps, struct err *e); /* "400Mbit" "25Gbit" ("/s" allowed) */
 int parse_int(const char *s, int64_t min, int64_t max, int64_t *ret, struct err *e);

@@ -80,7 +80,7 @@ static int parse(struct cli *c, int argc, char **argv, struct rebalance *b)
             r->forget_failures = true;
             break;
         case O_MEMORY:
-            if (parse_bytes(optarg, &r->mem_bytes, &e) < 0)
+            if (parse_size(optarg, &r->mem_bytes, &e) < 0)
                 return cli_usage(c, "--memory: %s", e.msg);
             break;
         case O_VCPUS:

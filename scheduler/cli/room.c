@@ -80,12 +80,12 @@ enum {
     O_NUMA
 };
 
-static int parse_size(struct cli *c, int o, struct room_opts *ret)
+static int parse_wanted(struct cli *c, int o, struct room_opts *ret)
 {
     struct err e;
     if (o == O_MOVES && parse_int(optarg, 1, OFFLINE_MOVES, &ret->max_moves, &e) < 0)
         return cli_usage(c, "--max-moves: %s", e.msg);
-    if (o == O_MEMORY && parse_bytes(optarg, &ret->fresh.mem_bytes, &e) < 0)
+    if (o == O_MEMORY && parse_size(optarg, &ret->fresh.mem_bytes, &e) < 0)
         return cli_usage(c, "--memory: %s", e.msg);
     if (o == O_VCPUS && parse_int(optarg, 1, LIM_VCPUS, &ret->fresh.vcpus, &e) < 0)
         return cli_usage(c, "--vcpus: %s", e.msg);
@@ -117,7 +117,7 @@ static int parse_option(struct cli *c, int o, struct room_opts *ret)
         ret->fresh.name = xstrdup(optarg);
         ret->named = true;
     } else
-        return parse_size(c, o, ret);
+        return parse_wanted(c, o, ret);
     return X_DONE;
 }
 

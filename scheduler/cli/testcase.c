@@ -260,8 +260,7 @@ COUNT(fresh_vcpus, struct vm, vcpus, 1)
 static int fresh_memory(const struct reading *r, const struct ynode *n, const char *path, void *obj)
 {
     struct vm *v = obj;
-    if (n->kind != Y_SCALAR || strspn(n->text, "0123456789") == strlen(n->text) ||
-        parse_bytes(n->text, &v->mem_bytes, NULL) < 0)
+    if (n->kind != Y_SCALAR || parse_size(n->text, &v->mem_bytes, NULL) < 0)
         return fail_value(r, n, path, "a size such as 4GiB");
     return 0;
 }

@@ -136,6 +136,10 @@ static void room_is_asked_for(void **state)
     contains(o.out, "balance of the fleet (make-room) done: there is room");
     fake_run(&o, done, "balance --vm vm/oracle-1", false, NULL);
     contains(fake_log, "\"vm\":\"oracle-1\"");
+    const struct fake_answer none[] = {{0}};
+    fake_run(&o, none, "balance --memory 96", false, NULL);
+    assert_int_equal(o.code, X_USAGE);
+    contains(o.err, "--memory: '96' has no unit: 96GiB, 96MiB?");
     const struct fake_answer why[] = {{RUN, 0, ROOM("done", "there is room", ON_H2, "")}, {0}};
     fake_run(&o, why, "runs 42 --why", false, NULL);
     contains(o.out, "room     for a VM of 96 GiB and 16 vCPUs on host/h2: 40 GiB free at first, "
