@@ -111,7 +111,8 @@ static json_t *scalar_schema(const struct key *k)
         return json_pack("{s:s,s:f,s:f}", "type", "number", "minimum", (double)k->min / 1e6,
                          "maximum", (double)k->max / 1e6);
     case KT_PERCENT:
-        return text("^(100(\\.0+)?|[1-9][0-9]?(\\.[0-9]+)?)%$");
+        return text(k->min > 0 ? "^(100(\\.0+)?|[1-9][0-9]?(\\.[0-9]+)?)%$"
+                               : "^(100(\\.0+)?|[0-9]{1,2}(\\.[0-9]+)?)%$");
     case KT_BITRATE:
         return text("^" NUMBER " ?(bit|kbit|Mbit|Gbit)(/s)?$");
     case KT_DURATION:
