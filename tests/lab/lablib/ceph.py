@@ -1,6 +1,7 @@
 """A small real Ceph: monitors, one manager, OSDs on memstore. Cluster 2 is a stranger to cluster 1
 that has the same pool name, user and key: the case of two hosts that only seem to share storage."""
 import base64
+import contextlib
 import os
 import signal
 import struct
@@ -186,6 +187,15 @@ osd class update on start = false
         log = self.lab.log(self.daemon("mon.a"))
         wait_until("Ceph HEALTH_OK", seconds, lambda: "HEALTH_OK" in self.ceph(
             "health", check=False, timeout=15).stdout, log, pause=0.5)
+
+    @contextlib.contextmanager
+    def stopped(self, osd):
+        """One OSD stands still: it is not down, it does not answer."""
+        self.lab.signal_daemon(self.daemon(f"osd.{osd}"), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.lab.signal_daemon(self.daemon(f"osd.{osd}"), signal.SIGCONT)
 
     def pause(self, on):
         """Stop or continue the OSDs: all I/O of the cluster stands still and is not lost."""

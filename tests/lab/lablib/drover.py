@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 
 from .env import CORE_IP, REPO, LabError, has_ended, run, tail, wait_until, write
 from .host import Host
@@ -75,7 +76,10 @@ migration: {{address: {host.ip}, uri: "qemu+{config['transport']}://{host.name}/
 
 def start_scheduler(lab):
     if lab.daemon_pid("drover-scheduler") is None:
-        lab.spawn("drover-scheduler", [program("drover-scheduler"), "--config",
+        wall_ahead(lab, wall_ahead_us(lab))
+        lab.spawn("drover-scheduler", ["env", f"LD_PRELOAD={lab.path('image', 'wall.so')}",
+                                       f"LAB_WALL={lab.path('drover', 'wall')}",
+                                       program("drover-scheduler"), "--config",
                                        lab.path("drover", "scheduler.yaml")])
     lab.wait_daemon("drover-scheduler", 20, lambda: accepts(socket_path(lab)))
 
@@ -90,11 +94,27 @@ def accepts(path):
             return False
 
 
-def kill_scheduler(lab):
+def wall_ahead_us(lab):
+    """By how much the scheduler's wall clock is ahead of the machine's."""
+    try:
+        with open(lab.path("drover", "wall"), "rb") as f:
+            return struct.unpack("=q", f.read(8))[0]
+    except FileNotFoundError:
+        return 0
+
+
+def wall_ahead(lab, us):
+    """Set that clock, at once; the file is mapped by the scheduler, so it is written in place."""
+    fd = os.open(lab.path("drover", "wall"), os.O_WRONLY | os.O_CREAT, 0o644)
+    os.pwrite(fd, struct.pack("=q", us), 0)
+    os.close(fd)
+
+
+def kill_scheduler(lab, sig=signal.SIGKILL):
     pid = lab.daemon_pid("drover-scheduler")
     if pid is None:
         raise LabError("drover-scheduler does not run")
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, sig)
     wait_until("drover-scheduler to die", 10, lambda: has_ended(pid))
 
 

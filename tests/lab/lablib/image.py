@@ -14,8 +14,8 @@ CMDLINE = ("console=ttyS0 quiet panic=1 nokaslr mitigations=off audit=0 ipv6.dis
            "random.trust_cpu=on cryptomgr.notests no_timer_check 8250.nr_uarts=1")
 
 
-def compile_c(source, target):
-    run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target,
+def compile_c(source, target, *kind):
+    run(["gcc", *(kind or ("-static",)), "-O2", "-Wall", "-Wextra", "-Werror", "-o", target,
          os.path.join(HERE, source)], timeout=120)
 
 
@@ -63,6 +63,7 @@ def build(lab):
     os.makedirs(d, exist_ok=True)
     compile_c("host/pid1.c", f"{d}/pid1")
     compile_c("host/qemu.c", f"{d}/qemu")
+    compile_c("core/wall.c", f"{d}/wall.so", "-shared", "-fPIC")
     compile_c("guest/init.c", f"{d}/init")
     run(["strip", f"{d}/init"])
     root, kernel = newest_kernel()

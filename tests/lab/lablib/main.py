@@ -3,6 +3,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -249,7 +250,10 @@ def cmd_agent(lab, a):
 
 def cmd_scheduler(lab, a):
     need_drover(lab)
-    drover.start_scheduler(lab) if a.what == "start" else drover.kill_scheduler(lab)
+    if a.what == "start":
+        drover.start_scheduler(lab)
+    else:
+        drover.kill_scheduler(lab, signal.SIGTERM if a.what == "stop" else signal.SIGKILL)
     return 0
 
 
@@ -405,8 +409,8 @@ def fault_parser(add):
         p = add(name, run, f"start {name} again in a host")
         p.add_argument("host")
         p.add_argument("what", choices=("start",))
-    p = add("scheduler", cmd_scheduler, "start or SIGKILL the scheduler")
-    p.add_argument("what", choices=("start", "kill"))
+    p = add("scheduler", cmd_scheduler, "start, SIGTERM or SIGKILL the scheduler")
+    p.add_argument("what", choices=("start", "stop", "kill"))
     p = add("ceph", cmd_ceph, "stop and continue all I/O of the cluster")
     p.add_argument("what", choices=("pause", "resume"))
     p.add_argument("--seconds", type=float)

@@ -77,6 +77,11 @@ class Scene:
         """Start the command and let it run; see Command."""
         return Command(self.lab, args)
 
+    def begin_core(self, *cmd):
+        """Start a program in the core, with Ceph's configuration, and let it run; a Popen."""
+        return subprocess.Popen(self.lab.core_cmd(list(cmd)), env=self.lab.core_env(),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
     def json(self, *args):
         return json.loads(self.drover(*args, "-o", "json").stdout)
 
@@ -218,6 +223,13 @@ class Scene:
             return any(e["kind"] in ("policy.loaded", "policy.refused") for e in news)
         wait_until("the scheduler to look at the policy", 15, looked_at, pause=0.2)
 
+    def next_minute(self, ahead=3, step=1):
+        """The scheduler's wall clock jumps to shortly before its next full minute (or the next that `step` divides)."""
+        us = drover.wall_ahead_us(self.lab)
+        now, every = time.time() + us / 1e6, 60 * step
+        jump = (now // every + 1) * every - ahead - now
+        drover.wall_ahead(self.lab, us + max(0, int(jump * 1e6)))
+
     def reset(self):
         for run_id in [r["id"] for r in self.json("runs").get("runs", []) if r["state"] not in ENDED]:
             self.drover("cancel", str(run_id), expect=None)
@@ -229,6 +241,7 @@ class Scene:
         for name, h in self.hosts().items():
             if h["state"] != "up":
                 self.drover("resume", name)
+        drover.wall_ahead(self.lab, 0)
 
     def lab_do(self, *args):
         """A command of `lab`: kill h1 agent, link h2 down, …"""

@@ -1,6 +1,7 @@
 """Balance runs: a hot host is relieved by schedule, and nothing moves when nothing is gained; drains and other hands go first."""
 import time
 
+from lablib.ceph import Ceph
 from lablib.env import wait_until
 from lablib.scenario import ENDED
 
@@ -10,11 +11,29 @@ balance: {schedule: "* * * * *", mode: relieve, busy: none, imbalance: 10%, sust
 EVEN = """version: 1
 balance: {mode: balance, imbalance: 1%, min_gain: 1%, weights: {cpu: 0, memory: 1}, cooldown: none}
 """
+PROPOSE = EVEN.replace("{mode", '{schedule: "* * * * *", sustained: 1, approve: manual, mode') + "migration: {parallel: 1}\n"
 INTERVAL = 60
 
 
 def balance_runs(s):
     return [r for r in s.json("runs")["runs"] if r["kind"] == "balance"]
+
+
+def look_says(s):
+    return s.json("policy").get("balance", {}).get("last_look", "")
+
+
+def wait_look(s, words):
+    """The next look is near, with time to ask Ceph before it, and says so."""
+    s.next_minute(ahead=21)
+    wait_until(f"a look to say '{words}'", 50, lambda: words in look_says(s), pause=0.3)
+
+
+def wait_plan(s, ahead=3):
+    """The next look is near, and proposes a plan; the run."""
+    s.next_minute(ahead)
+    found = wait_until("a plan that waits", 30 + ahead, lambda: [r for r in balance_runs(s) if r["state"] == "proposed"], pause=0.3)
+    return found[0]["id"]
 
 
 def scenario_relieves_by_schedule(s):
@@ -27,6 +46,7 @@ def scenario_relieves_by_schedule(s):
         "now_mcpu" in v.get("cpu", {}) for v in s.vms().values()), pause=0.5)
     known = {r["id"] for r in balance_runs(s)}
     s.policy(RELIEF)
+    s.next_minute(ahead=8)
     start = time.monotonic()
 
     def new():
@@ -37,6 +57,7 @@ def scenario_relieves_by_schedule(s):
     wait_until("a run to have ended", 2 * INTERVAL + 60, ended, pause=0.5)
     took = time.monotonic() - start
     s.expect(took < 2 * INTERVAL + 45, f"it took {took:.0f} s")
+    s.next_minute(ahead=8)
 
     # Looks go on: what moved is left alone, and soon one finds nothing that is worth a move.
     def fruitless():
@@ -88,4 +109,81 @@ def scenario_others_go_first(s):
     s.expect(state.pop(waits) == "cancelled" and "done" in state.values(), s.moves_text(view))
     place = s.place(*names)
     s.expect(len(set(place.values())) >= 3, f"{place}")
+    s.beats(*names)
+
+
+def ceph_says(s, needle):
+    wait_until(f"Ceph to say '{needle}'", 60, lambda: needle in Ceph(s.lab).ceph("health").stdout, pause=0.5)
+
+
+def scenario_waits_for_ceph(s):
+    """An OSD stands still: the look waits for Ceph and says why; when it goes on, the next one proposes, and the plan is carried out."""
+    names, ceph = [f"vm-{i}" for i in range(4)], Ceph(s.lab)
+    ceph.ceph(stdin="osd pool create two 4 4\nosd pool application enable two rbd\nosd pool set two size 2\n"
+                    "tell osd.0 config set osd_op_complaint_time 1\n", timeout=60)
+    s.guests(*[{"name": n, "host": "h1", "fill": 24} for n in names])
+    with ceph.stopped(1):  # what osd.0 writes waits for its copy
+        writer = s.begin_core("rados", "-p", "two", "bench", "3", "write", "-t", "16", "-b", "4096")
+        ceph_says(s, "slow ops")
+        s.policy(PROPOSE)
+        wait_look(s, "waits: Ceph is slow: ")
+        s.expect_in("scheduled balance waits: Ceph is slow: ", s.drover("health", expect=1).stdout, "health")
+        s.expect_in("osd.0 has slow ops", look_says(s))
+    writer.wait(60)
+    ceph_says(s, "HEALTH_OK")
+    run_id = wait_plan(s, ahead=31)  # Ceph is asked twice a minute at most
+    s.expect("CEPH_PAUSES" not in s.drover("health", expect=1).stdout, "it says that it waits for Ceph")
+    s.drover("apply", str(run_id), "--detach")
+    s.wait_run(run_id, "done", 90)
+    s.drover("health")
+    s.beats(*names)
+
+
+def scenario_plan_waits(s):
+    """A plan waits for an operator over a restart; a VM leaves, it expires; the next one is applied, the scheduler killed between two moves."""
+    names = [f"vm-{i}" for i in range(5)]
+    s.guests(*[{"name": n, "host": "h1", "mem": 256, "fill": 180} for n in names])
+    s.policy(PROPOSE)
+    first = wait_plan(s)
+    s.lab_do("scheduler", "stop")
+    s.lab_do("scheduler", "start")
+    s.all_connected()
+    view = s.run_view(first)
+    s.expect(view["run"]["state"] == "proposed", f"after a restart: {view['run']}")
+    s.expect_in(f"drover apply {first}", s.drover("health", expect=1).stdout, "health")
+    gone = view["moves"][0]["vm_name"]
+    s.virsh("h1", f"migrate --live --p2p --persistent --undefinesource --tls {gone} qemu+tls://h4/system")
+    view = s.wait_run(first, "expired", 30)
+    s.expect_in(f"vm/{gone} is not on h1 any more; nothing was moved", view["run"]["message"])
+    refused = s.drover("apply", str(first), expect=6)
+    s.expect_in(f"vm/{gone} is not on h1 any more", refused.stderr)
+
+    second = wait_plan(s)
+    s.drover("apply", str(second), "--detach")
+    wait_until("the first move to end", 60, lambda: s.run_view(second)["run"]["moved"], pause=0.1)
+    s.lab_do("scheduler", "kill")
+    s.lab_do("scheduler", "start")
+    view = s.wait_run(second, "done")
+    s.expect(view["run"]["moved"] == view["run"]["vms"] >= 2 and view["run"]["approver"], s.moves_text(view))
+    for m in view["moves"]:
+        times = s.journal(second).count(f"vm/{m['vm_name']} copying ")
+        s.expect(times == 1 and m["attempt"] == 1, f"vm/{m['vm_name']} was copied {times} times")
+        s.assert_on(m["vm_name"], m["to"])
+    s.beats(*names)
+
+
+def scenario_link_cut(s):
+    """The source's link is cut for ten seconds in the middle of a move: the move ends, and the run goes on."""
+    names = [f"vm-{i}" for i in range(4)]
+    s.guests(*[{"name": n, "host": "h1", "mem": 256, "fill": 180} for n in names])
+    s.policy(EVEN)
+    run_id = s.json("balance", "--parallel", "1", "--detach")["run"]
+    s.wait_copying(run_id)
+    s.lab_do("link", "h1", "cut", 10)
+    view = s.wait_run(run_id, ("done", "partly"))
+    s.all_connected()
+    s.expect(all(m["state"] in ("done", "failed", "cancelled") for m in view["moves"]), s.moves_text(view))
+    s.expect(view["run"]["moved"] >= 1, s.moves_text(view))
+    for n, h in s.place(*names).items():
+        s.assert_on(n, h)
     s.beats(*names)

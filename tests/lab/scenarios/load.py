@@ -1,4 +1,6 @@
 """Measured load: what guests burn is what the scheduler says, and what is not measured is not known."""
+import contextlib
+import sqlite3
 import time
 
 from lablib import drover, guest
@@ -79,4 +81,39 @@ def scenario_goes_with_the_vm(s):
     s.expect(past.get("h1_mcpu", 0) > 200, f"its past was left behind: {past}")
     wait_until("h2 to be busy", 30, lambda: cpu(s.hosts()["h2"]).get("now_mcpu", 0) > 350, pause=0.5)
     wait_until("h1 to be idle", 30, lambda: 0 <= cpu(s.hosts()["h1"]).get("now_mcpu", -1) < 250, pause=0.5)
+    s.beats()
+
+
+def stored(s):
+    """{name: mean of an hour} of the table."""
+    with contextlib.closing(sqlite3.connect(f"file:{s.lab.path('drover', 'drover.db')}?mode=ro", uri=True)) as db:
+        return dict(db.execute("SELECT name, h1_mcpu FROM samples"))
+
+
+def scenario_kept_over_a_restart(s):
+    """Five minutes of the wall clock, of which a third is measured: an orderly stop stores it, the next scheduler knows it."""
+    s.guests(wish("hot", "h1", 60))
+    wait_until("its load to be known", 30, lambda: cpu(s.vms()["hot"]).get("now_mcpu", 0) > 300, pause=0.5)
+    s.next_minute(0, step=5)
+    for jump in ({}, {"step": 5}):
+        time.sleep(20)
+        guest.burn(s.lab, "hot", 20)  # what changes is reported at once
+        time.sleep(5)
+        s.next_minute(0, **jump)
+        guest.burn(s.lab, "hot", 60)
+    time.sleep(5)
+    known = cpu(s.vms()["hot"])["h1_mcpu"]
+    s.lab_do("scheduler", "stop")
+    rows = stored(s)
+    s.expect(rows.keys() >= {"hot", "h1"}, f"{rows}")
+    near(s, "the row of hot", rows["hot"], known)
+    for how in ("stop", "kill"):
+        s.lab_do("scheduler", "start")
+        near(s, f"hot after {how}", cpu(s.vms()["hot"]).get("h1_mcpu"), rows["hot"])
+        top = s.drover("top", "--columns", "host,cpu-1h", "--no-headers").stdout
+        s.expect(any(line.startswith("h1") and line.endswith("%") for line in top.splitlines()), top)
+        if how == "stop":
+            s.lab_do("scheduler", "kill")
+    s.all_connected()
+    wait_until("it to be measured again", 30, lambda: "now_mcpu" in cpu(s.vms()["hot"]), pause=0.5)
     s.beats()
