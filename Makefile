@@ -67,7 +67,7 @@ LIBS_NET := -levent_openssl -levent_pthreads -levent -lssl -lcrypto
 
 PROGS := $(B)/bin/drover-scheduler $(B)/bin/drover-agent $(B)/bin/drover-agent-ceph $(B)/bin/drover $(B)/bin/drover-sim
 
-.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-lab demo demo-balance lab-up lab-down lab-shell layers mutate-core mutate-verify lint format deps \
+.PHONY: all help check check-sim sim-soak golden-update tests check-unit check-unit-planner check-unit-rest check-lab demo demo-balance lab-up lab-down lab-shell layers mutate-core mutate-verify lint format deps \
         clean bench-agents bench-balance bench-calibrate bench-drain bench-events bench-fleet bench-hbal bench-idle bench-plan bench-plan-long bench-planetlab bench-replay bench-roadef bench-sim bench-tdsc bench-ucc15 bench-vmr2l \
         fuzz install man
 all: $(PROGS)
@@ -146,6 +146,11 @@ check: ## install what is missing, build, run every test: unit (plain, asan), la
 tests: $(TESTS)
 check-unit: $(TESTS) ## unit tests of this variant
 	@tests/run-unit $(TESTS)
+PLANNER := $(filter $(B)/tests/test_plan_% $(B)/tests/test_solve_%,$(TESTS))
+check-unit-planner: $(PLANNER) ## of these the planner's: they look at no clock, and take most of the time
+	@tests/run-unit $(PLANNER)
+check-unit-rest: $(filter-out $(PLANNER),$(TESTS)) ## and all others
+	@tests/run-unit $(filter-out $(PLANNER),$(TESTS))
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
 mutate-verify: $(addprefix $(B)/tests/test_plan_,verify sound rules consolidate failover room numa waits) ## each check of the plans' verifier switched off: a test must notice
