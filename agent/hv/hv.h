@@ -1,7 +1,7 @@
 /* agent/hv/hv.h: the hypervisor as Drover needs it; hv_*.c do it with libvirt.
  * Purpose  Facts about domains and the host, checks of a placement, and the closed list of things
  *          Drover ever does to a domain.
- * Blocking every function but hv_new, hv_free, hv_up and hv_expect may block for as long as libvirtd
+ * Blocking every function but hv_new, hv_up and hv_expect may block for as long as libvirtd
  *          lets it: callers run them in workers with a deadline and may abandon them. Nothing here
  *          holds a lock while libvirt is asked.
  * Errors   -ENOTCONN no connection; -ENOENT no such domain; -ECANCELED the job was aborted;
@@ -31,7 +31,7 @@ struct hv_config {
 };
 /* Starts libvirt's event thread (one per process, it is never ended). Copies. */
 int hv_new(const struct hv_config *cfg, struct hv **ret, struct err *e);
-/* No call may be under way. */
+/* No call may be under way, and not from a callback: waits for one that runs. */
 void hv_free(struct hv *hv);
 
 /* Open the connection and ask for events. Returns 0 also when another call has connected meanwhile. */

@@ -69,11 +69,43 @@ int hv_new(const struct hv_config *cfg, struct hv **ret, struct err *e)
     return 0;
 }
 
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool open;
+};
+
+static void open_gate(int timer, void *arg)
+{
+    struct gate *g = arg;
+    virEventRemoveTimeout(timer);
+    pthread_mutex_lock(&g->lock);
+    g->open = true;
+    pthread_cond_signal(&g->opened);
+    pthread_mutex_unlock(&g->lock);
+}
+
+/* Events are told in libvirt's thread, one after the other: one may be under way when what asked for it
+ * is deregistered. */
+static void wait_for_events_under_way(void)
+{
+    struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
+    if (virEventAddTimeout(0, open_gate, &g, NULL) < 0)
+        return;
+    pthread_mutex_lock(&g.lock);
+    while (!g.open)
+        pthread_cond_wait(&g.opened, &g.lock);
+    pthread_mutex_unlock(&g.lock);
+    pthread_cond_destroy(&g.opened);
+    pthread_mutex_destroy(&g.lock);
+}
+
 void hv_free(struct hv *hv)
 {
     if (!hv)
         return;
     hv_drop(hv);
+    wait_for_events_under_way();
     pthread_cond_destroy(&hv->stats_came);
     pthread_mutex_destroy(&hv->lock);
     free(hv->cpu_xml);
