@@ -7,10 +7,11 @@
 
 bool move_active(const struct move_slot *m)
 {
-    /* in doubt, but as far as is known libvirt is still copying: after a restart of ours, or of its
-     * agent */
+    /* in doubt, but as far as is known libvirt is still copying, or about to: after a restart of
+     * ours, or of its agent */
     bool copies =
-        m->m.state == JOB_UNCERTAIN && (!m->src_heard || m->src.vm_job == VM_JOB_MIGRATING_OUT);
+        m->m.state == JOB_UNCERTAIN &&
+        (!m->src_heard || m->src.vm_job == VM_JOB_MIGRATING_OUT || m->src.ordered);
     return copies || m->m.state == JOB_PREPARING || m->m.state == JOB_STOPPING ||
            m->m.state == JOB_COPYING;
 }

@@ -109,13 +109,15 @@ static void answer_probe(struct fleet *f, int host, const struct msg *m)
     a->vm = xstrdup(q->vm);
     a->job = q->job;
     a->attempt = q->attempt;
-    a->seen = v->on == host           ? SEEN_RUNNING
-              : v->off_on == host     ? SEEN_SHUTOFF
-              : v->copying_to == host ? SEEN_PAUSED
-                                      : SEEN_ABSENT;
-    a->vm_job = v->on == host && v->copying_to >= 0      ? VM_JOB_MIGRATING_OUT
-                : v->on != host && v->copying_to == host ? VM_JOB_MIGRATING_IN
-                                                         : VM_JOB_NONE;
+    bool copies = v->copying_to >= 0 && f->now_us >= v->copy_begins_us;
+    a->seen = v->on == host                     ? SEEN_RUNNING
+              : v->off_on == host               ? SEEN_SHUTOFF
+              : copies && v->copying_to == host ? SEEN_PAUSED
+                                                : SEEN_ABSENT;
+    a->vm_job = copies && v->on == host           ? VM_JOB_MIGRATING_OUT
+                : copies && v->copying_to == host ? VM_JOB_MIGRATING_IN
+                                                  : VM_JOB_NONE;
+    a->ordered = v->on == host && v->copying_to >= 0;
     if (f->hosts[host].libvirt_down)
         a->seen = SEEN_ERROR;
     facts(f, host, v, &a->images, &a->n_images);
@@ -161,6 +163,7 @@ static void begin_copy(struct fleet *f, const struct msg *m)
     struct fleet_vm *v = vm_no(f, q->vm);
     v->fail_next = v->fail_next || (v->fail_live && !q->offline);
     v->copying_to = host_no(f, q->dst_host);
+    v->copy_begins_us = f->now_us + f->order_us;
     v->copy_ends_us = f->now_us + f->copy_us;
     v->job = q->job;
     v->attempt = q->attempt;

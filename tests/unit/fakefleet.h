@@ -14,7 +14,7 @@ struct fleet_vm {
     int on;             /* host index where QEMU runs; -1 nowhere */
     int off_on;         /* host index where it is defined and shut off; -1 nowhere */
     int copying_to;     /* -1 none */
-    int64_t copy_ends_us, job, attempt, cmd;
+    int64_t copy_begins_us, copy_ends_us, job, attempt, cmd;
     int64_t pass, pause_us; /* told by fleet_progress; what the core last allowed */
     bool fail_next;     /* the next migration ends with an error, VM stays */
     bool fail_live;     /* every live one does */
@@ -37,6 +37,7 @@ struct fleet {
     struct fleet_vm vms[FLEET_MAX];
     int n_hosts, n_vms;
     int64_t now_us, copy_us;
+    int64_t order_us;         /* from an order until libvirt has it */
     struct ceph_told *ceph;   /* how well Ceph is; NULL: agents of a version that does not tell */
     int ceph_asked;
     bool late_news;           /* destinations are silent about arrivals until fleet_report */

@@ -142,6 +142,16 @@ class Scene:
         wait_until(f"{count} moves of run/{run_id} to copy", seconds, flowing, pause=0.1)
         return found
 
+    def copied(self, host, name):
+        """When QEMU on `host` began to send `name` away for the last time, and was done; as its log has them."""
+        lines = read(f"{Host(self.lab, self.lab.host_number(host)).dir}/var/log/libvirt/qemu/{name}.log").splitlines()
+
+        def last(text):
+            found = [" ".join(line.split()[:2]) for line in lines if text in line]
+            self.expect(found, f"the log of {name} on {host} has no '{text}'")
+            return found[-1]
+        return last(": initiating migration"), last(": shutting down, reason=migrated")
+
     # Guests.
 
     def guests(self, *wishes):
