@@ -70,7 +70,9 @@ static json_t *text(const char *s)
     return j;
 }
 
-static json_t *encode(const struct shape *s, const void *obj, bool public);
+enum how { WHOLE, PUBLIC, SPARSE };
+
+static json_t *encode(const struct shape *s, const void *obj, enum how how);
 
 /* An embedded struct that says nothing is left out: it may have required members. */
 static bool is_blank(const struct shape *s, const void *obj)
@@ -82,7 +84,7 @@ static bool is_blank(const struct shape *s, const void *obj)
     return shape_equal(s, obj, blank);
 }
 
-static json_t *encode_list(const struct shape_field *f, const void *obj, bool public)
+static json_t *encode_list(const struct shape_field *f, const void *obj, enum how how)
 {
     size_t n = count(f, obj);
     if (!n)
@@ -92,7 +94,7 @@ static json_t *encode_list(const struct shape_field *f, const void *obj, bool pu
     assert(j && list);
     for (size_t i = 0; i < n; i++) {
         json_t *item = f->kind == SK_LIST
-                           ? encode(f->sub, (const char *)list + i * f->sub->size, public)
+                           ? encode(f->sub, (const char *)list + i * f->sub->size, how)
                            : text(((char *const *)list)[i]);
         int r = json_array_append_new(j, item);
         assert(r == 0);
@@ -101,44 +103,45 @@ static json_t *encode_list(const struct shape_field *f, const void *obj, bool pu
 }
 
 /* NULL: the member is left out. */
-static json_t *encode_field(const struct shape_field *f, const void *obj, bool public)
+static json_t *encode_field(const struct shape_field *f, const void *obj, enum how how)
 {
     const void *p = at(f, obj);
+    bool sparse = how == SPARSE && !f->required;
     switch (f->kind) {
     case SK_INT: {
         int64_t v = *(const int64_t *)p;
-        return f->absent != 0 && v == f->absent ? NULL : json_integer(v);
+        return v == f->absent && (sparse || f->absent != 0) ? NULL : json_integer(v);
     }
     case SK_BOOL:
-        return json_boolean(*(const bool *)p);
+        return sparse && !*(const bool *)p ? NULL : json_boolean(*(const bool *)p);
     case SK_ENUM: {
         int v = *(const int *)p;
         assert(v >= 0 && (size_t)v < f->n_names);
-        return text(f->names[v]);
+        return sparse && !v ? NULL : text(f->names[v]);
     }
     case SK_STR: {
         const char *s = *(char *const *)p;
         return s ? text(s) : NULL;
     }
     case SK_OBJ:
-        return is_blank(f->sub, p) ? NULL : encode(f->sub, p, public);
+        return is_blank(f->sub, p) ? NULL : encode(f->sub, p, how);
     case SK_LIST:
     case SK_STRS:
-        return encode_list(f, obj, public);
+        return encode_list(f, obj, how);
     }
     assert(!"shape kind");
     return NULL;
 }
 
-static json_t *encode(const struct shape *s, const void *obj, bool public)
+static json_t *encode(const struct shape *s, const void *obj, enum how how)
 {
     json_t *j = json_object();
     assert(j);
     for (size_t k = 0; k < s->n; k++) {
         const struct shape_field *f = &s->fields[k];
-        if (public && f->secret)
+        if (how == PUBLIC && f->secret)
             continue;
-        json_t *v = encode_field(f, obj, public);
+        json_t *v = encode_field(f, obj, how);
         if (!v)
             continue;
         int r = json_object_set_new_nocheck(j, f->name, v);
@@ -149,12 +152,17 @@ static json_t *encode(const struct shape *s, const void *obj, bool public)
 
 json_t *codec_encode(const struct shape *s, const void *obj)
 {
-    return encode(s, obj, false);
+    return encode(s, obj, WHOLE);
 }
 
 json_t *codec_encode_public(const struct shape *s, const void *obj)
 {
-    return encode(s, obj, true);
+    return encode(s, obj, PUBLIC);
+}
+
+json_t *codec_encode_sparse(const struct shape *s, const void *obj)
+{
+    return encode(s, obj, SPARSE);
 }
 
 /* ---- decode ---------------------------------------------------------------------------------- */

@@ -15,6 +15,9 @@
  * Members marked secret are written as is; use codec_encode_public for journal, recorder, API. */
 json_t *codec_encode(const struct shape *s, const void *obj);
 json_t *codec_encode_public(const struct shape *s, const void *obj);
+/* Required members and those that differ from their default: for a reader that refuses what it does
+ * not know, and so must not be sent what nobody has asked for. */
+json_t *codec_encode_sparse(const struct shape *s, const void *obj);
 int codec_decode(const struct shape *s, const json_t *j, void *ret_obj, struct err *e);
 
 /* Has the object only members of s (those of `more`, or NULL, at its top too)? For what people write:

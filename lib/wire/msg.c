@@ -160,8 +160,10 @@ const char *msg_name(enum msg_type type)
 char *msg_encode(const struct msg *m)
 {
     json_t *body = codec_encode(msg_shape(m->type), m->body);
+    /* the oldest protocol that can read it: a peer that does not speak our newest must be able to read
+     * the hello or welcome that finds a common one */
     cleanup(json_decrefp) json_t *j =
-        json_pack("{s:i,s:I,s:I,s:s,s:o}", "v", WIRE_PROTO_MAX, "id", (json_int_t)m->id, "re",
+        json_pack("{s:i,s:I,s:I,s:s,s:o}", "v", WIRE_PROTO_MIN, "id", (json_int_t)m->id, "re",
                   (json_int_t)m->re, "type", msg_name(m->type), "body", body);
     assert(j);
     return codec_text(j);

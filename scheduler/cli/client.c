@@ -168,27 +168,6 @@ static int transport_error(struct client *c, CURLcode rc, const struct body *b, 
                       : curl_easy_strerror(rc));
 }
 
-static const char *member(const json_t *j, const char *key)
-{
-    const char *s = json_string_value(json_object_get(j, key));
-    return s && *s ? s : NULL;
-}
-
-/* An answer of schema drover.error/1, or of no schema at all. */
-static int api_error(long http, const json_t *j, struct err *e)
-{
-    int code = http == 401 || http == 403 ? -EACCES
-               : http == 404              ? -ENOENT
-               : http == 409              ? -EEXIST
-               : http == 503              ? -EAGAIN
-                                          : -EREMOTEIO;
-    const char *message = member(j, "message"), *cure = member(j, "cure");
-    if (!message)
-        return err_set(e, code, "the scheduler answered with HTTP status %ld and no explanation",
-                       http);
-    return err_set(e, code, "%s%s%s", message, cure ? "\n  " : "", cure ? cure : "");
-}
-
 static int understand(struct client *c, const struct body *b, json_t **ret, struct err *e)
 {
     long http = 0;
@@ -196,9 +175,9 @@ static int understand(struct client *c, const struct body *b, json_t **ret, stru
     json_error_t je;
     cleanup(json_decrefp) json_t *j =
         b->text ? json_loadb(b->text, b->len, JSON_REJECT_DUPLICATES, &je) : NULL;
-    const char *schema = member(j, "schema");
+    const char *schema = json_string_value(json_object_get(j, "schema"));
     if (str_has_prefix(schema, "drover.error/") || (!schema && http >= 400))
-        return api_error(http, j, e);
+        return client_refused(http, j, e);
     if (!json_is_object(j))
         return err_set(e, -EBADMSG,
                        "what answers at %s is no drover-scheduler: HTTP status %ld without JSON",
@@ -248,7 +227,7 @@ int client_get_text(struct client *c, const char *path, char **ret, struct err *
     if (r == 0 && (http != 200 || !str_has_prefix(b.text, "{"))) { /* an error, or no scheduler */
         cleanup(json_decrefp) json_t *j = NULL;
         r = understand(c, &b, &j, e);
-        r = r ? r : api_error(http, j, e);
+        r = r ? r : client_refused(http, j, e);
     }
     if (r == 0)
         *ret = take(b.text);

@@ -3,6 +3,7 @@
  *          -EAGAIN    it answers 503: it is up but cannot work now (its store); worth a retry
  *          -EACCES    not allowed: the socket's permissions, 401, 403 (exit 6)
  *          -ENOENT    404   -EBADMSG answer not understood   -EINTR Ctrl-C   -EREMOTEIO other errors
+ *          -EPROTONOSUPPORT  it does not know what was asked: of another version (exit 6)
  *          The message carries the API's own words and cure, the cure on a line of its own.
  * Owner    answers are given (json_decref).   Thread one at a time. */
 #pragma once
@@ -12,6 +13,8 @@
 
 #include "lib/base/err.h"
 #include "lib/model/shape.h"
+
+#define SKEW_HINT "drover and drover-scheduler may differ in version: drover version shows both"
 
 struct client;
 struct client_config {
@@ -36,6 +39,10 @@ int client_post(struct client *c, const char *path, const json_t *body, json_t *
 /* Percent-encode for a query. Gives. */
 char *client_escape(const char *s);
 
+/* The error of an answer of schema drover.error/1, or of none at all. */
+int client_refused(long http, const json_t *j, struct err *e);
+/* Decode an answer; members that s has not are those of a newer scheduler, and ignored. */
+int client_understand(const json_t *j, const struct shape *s, void *ret_obj, struct err *e);
 /* GET and decode into an owned struct; *ret_json (may be NULL) also gives the answer as it came. */
 int client_view(struct client *c, const char *path, const struct shape *s, void *ret_obj,
                 json_t **ret_json, struct err *e);

@@ -256,6 +256,7 @@ int cli_fail(struct cli *c, const struct err *e)
 {
     int code = e->code == -ENOTCONN                                             ? X_UNREACHABLE
                : e->code == -EACCES || e->code == -ENOENT || e->code == -EEXIST ? X_DENIED
+               : e->code == -EPROTONOSUPPORT                                    ? X_DENIED
                : e->code == -EINTR                                              ? X_DETACHED
                : e->code == -EINVAL                                             ? X_USAGE
                                                                                 : X_FAILED;

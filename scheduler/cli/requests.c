@@ -1,5 +1,6 @@
 /* Requests and their replies; the short verbs: resume, cordon, cancel, attach. */
 #include <errno.h>
+#include <string.h>
 
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
@@ -12,17 +13,65 @@
 #include "scheduler/cli/show.h"
 #include "scheduler/cli/text.h"
 
+/* The word of the command line behind a member. Gives; NULL: it is none. */
+static char *word_of(const char *member, size_t len)
+{
+    static const struct {
+        const char *member, *word;
+    } other[] = {
+        {"verb", "this command"},  {"hosts", "several hosts in one request"},
+        {"mem_bytes", "--memory"}, {"deadline_us", "--deadline (--for, --until)"},
+        {"labels", "KEY=VALUE"},   {"drop_labels", "KEY-"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        if (strlen(other[i].member) == len && !strncmp(other[i].member, member, len))
+            return xstrdup(other[i].word);
+    for (size_t i = 0; i < request_shape.n; i++) {
+        const char *name = request_shape.fields[i].name;
+        if (strlen(name) != len || strncmp(name, member, len) != 0)
+            continue;
+        char *word = xasprintf("--%s", name);
+        for (char *p = word; *p; p++)
+            *p = *p == '_' ? '-' : *p;
+        return word;
+    }
+    return NULL;
+}
+
+/* *e begins with a member that the scheduler does not know, or not so: it is of another version. */
+static void explain_skew(struct client *cl, struct err *e)
+{
+    cleanup(freep) char *word = word_of(e->msg, strcspn(e->msg, ":.["));
+    cleanup(json_decrefp) json_t *j = NULL;
+    struct err ignored;
+    if (!word || client_get(cl, "/v1/version", &j, &ignored) < 0)
+        return;
+    const char *theirs = json_string_value(json_object_get(j, "version"));
+    err_set(e, e->code,
+            "the scheduler (%s) does not know %s; nothing was done\n  this drover is of "
+            "version " DROVER_VERSION ": upgrade the scheduler first, or leave it out",
+            theirs ? theirs : "of another version", word);
+}
+
 int request_post(struct cli *c, const struct request *req, struct reply *ret, struct err *e)
 {
     struct client *cl = cli_client(c, e);
     if (!cl)
         return e->code;
-    cleanup(json_decrefp) json_t *body = codec_encode(&request_shape, req);
+    cleanup(json_decrefp) json_t *body = codec_encode_sparse(&request_shape, req);
     cleanup(json_decrefp) json_t *answer = NULL;
     int r = client_post(cl, "/v1/requests", body, &answer, e);
-    if (r == 0 && codec_decode(&reply_shape, answer, ret, e) < 0)
-        return err_wrap(e, "the scheduler's answer is not understood");
-    return r;
+    if (r == -EPROTONOSUPPORT)
+        explain_skew(cl, e);
+    return r < 0 ? r : client_understand(answer, &reply_shape, ret, e);
+}
+
+static void reply_data(struct cli *c, const struct reply *r)
+{
+    cleanup(json_decrefp) json_t *j = json_pack("{s:s}", "schema", "drover.reply/1");
+    cleanup(json_decrefp) json_t *body = codec_encode_public(&reply_shape, r);
+    json_object_update(j, body);
+    out_data(c, j, NULL);
 }
 
 int reply_print(struct cli *c, const struct reply *r)
@@ -32,8 +81,7 @@ int reply_print(struct cli *c, const struct reply *r)
     if (code != X_DONE)
         return cli_error(c, code > 0 && code < 256 ? code : X_FAILED, "%s", message);
     if (out_is_data(c)) {
-        cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
-        out_data(c, j, NULL);
+        reply_data(c, r);
     } else if (c->format != OUT_NAME) {
         text_line(c->out, "%s", message);
     }
@@ -45,8 +93,7 @@ int run_left_alone(struct cli *c, const struct reply *r)
     cli_note(c, "drover attach %lld follows it · drover cancel %lld stops it", (long long)r->run,
              (long long)r->run);
     if (out_is_data(c)) {
-        cleanup(json_decrefp) json_t *j = codec_encode_public(&reply_shape, r);
-        out_data(c, j, NULL);
+        reply_data(c, r);
     } else {
         text_line(c->out, "run/%lld", (long long)r->run);
     }
@@ -178,7 +225,8 @@ int cmd_label(struct cli *c, int argc, char **argv)
         return X_USAGE;
     for (int i = optind + 1; i < argc && code == X_DONE; i++)
         if (!request_label(&req, argv[i]))
-            code = cli_usage(c, "'%s' is no label: expected KEY=VALUE, or KEY- to remove one", argv[i]);
+            code = cli_usage(c, "'%s' is no label: expected KEY=VALUE, or KEY- to remove one",
+                             argv[i]);
     if (code == X_DONE && optind + 1 == argc)
         code = cli_usage(c, "no label: expected KEY=VALUE, or KEY- to remove one");
     req.vm = xstrdup(vm);

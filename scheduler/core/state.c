@@ -131,7 +131,7 @@ SHAPE(entry_shape, T, SF_INT_REQ(T, seq), SF_INT(T, wall_us), SF_INT(T, run), SF
       SF_STR(T, detail));
 #undef T
 #define T struct request
-SHAPE(request_shape, T, SF_ENUM(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
+SHAPE(request_shape, T, SF_ENUM_REQ(T, verb, verb_names), SF_STR(T, actor), SF_STR(T, host),
       SF_STR(T, host2), SF_STRS(T, hosts), SF_INT(T, run), SF_BOOL(T, dry_run),
       SF_BOOL(T, bring_home), SF_BOOL(T, make_room), SF_STR(T, on_blocked), SF_STR(T, mode),
       SF_INT(T, mem_bytes), SF_INT(T, vcpus), SF_INT(T, max_moves),

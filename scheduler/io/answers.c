@@ -14,6 +14,7 @@
 
 static const int64_t CERT_WARN_US = 14 * 86400 * SEC;
 static const int64_t XML_QUIET_US = 600 * SEC;
+enum { AGENTS_NAMED = 5 };
 
 /* Every answer while the store is out of order says so: what it shows may be ahead of the disk. */
 static json_t *begin_answer(const struct corethread *t, const char *schema)
@@ -181,6 +182,42 @@ static void check_hosts(const struct corethread *t, struct health *h)
     shape_done(&hosts_view_shape, &v);
 }
 
+/* "2 agents are older than ...", or newer; some names do for many. Gives; NULL: none is. */
+static char *agents_unlike(const struct corethread *t, const struct hosts_view *v, bool older)
+{
+    char *names = xstrdup("");
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_hosts; i++) {
+        const char *name = v->hosts[i].name;
+        const char *agent = core_host_rec(t->core, name)->last.agent_version;
+        int order = agent && v->hosts[i].connected ? strverscmp(agent, DROVER_VERSION) : 0;
+        if ((older ? order >= 0 : order <= 0) || n++ >= AGENTS_NAMED)
+            continue;
+        cleanup(freep) char *before = names;
+        names = xasprintf("%s%s%s (%s)", before, n > 1 ? ", " : "", name, agent);
+    }
+    cleanup(freep) char *list = names;
+    return n ? xasprintf("%zu agent%s %s than this scheduler (" DROVER_VERSION "): %s%s", n,
+                         n == 1 ? " is" : "s are", older ? "older" : "newer", list,
+                         n > AGENTS_NAMED ? ", ..." : "")
+             : NULL;
+}
+
+static void check_versions(const struct corethread *t, struct health *h)
+{
+    struct hosts_view v;
+    core_view_hosts(t->core, clock_wall_us(), &v);
+    cleanup(freep) char *older = agents_unlike(t, &v, true), *newer = agents_unlike(t, &v, false);
+    if (older)
+        add_check(h, "AGENT_OLD", 1,
+                  "install the scheduler's version there, then systemctl restart drover-agent", "%s",
+                  older);
+    if (newer)
+        add_check(h, "SCHEDULER_OLD", 1, "upgrade the scheduler: it goes before its agents", "%s",
+                  newer);
+    shape_done(&hosts_view_shape, &v);
+}
+
 /* The host is closed because a drain could not empty it, and nobody has decided what now. */
 static void check_left(const struct corethread *t, struct health *h, const struct run *r)
 {
@@ -332,6 +369,7 @@ static char *answer_health(const struct corethread *t)
     struct health h = {.checks = json_array()};
     check_self(t, &h);
     check_hosts(t, &h);
+    check_versions(t, &h);
     check_moves(t, &h);
     check_look(t, &h);
     check_contested(t, &h);

@@ -176,30 +176,13 @@ static char *actor_of(const struct http_req *r)
     return xstrdup(r->actor);
 }
 
-/* A member that is not understood could have been the one that says "dry_run": refuse, do not guess.
- * Gives a sentence or NULL. */
-static char *strange_member(const json_t *body)
-{
-    const char *names[64], *key;
-    size_t n = 0;
-    for (; n < request_shape.n && n < ARRAY_LEN(names); n++)
-        names[n] = request_shape.fields[n].name;
-    const json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)body, key, value)
-    {
-        size_t k = 0;
-        while (k < n && !str_eq(names[k], key))
-            k++;
-        if (k < n || str_eq(key, "schema"))
-            continue;
-        const char *near = str_did_you_mean(key, names, n);
-        return xasprintf("%s: unknown member%s%s%s", key, near ? "; did you mean '" : "",
-                         near ? near : "", near ? "'?" : "");
-    }
-    if (!json_object_get(body, "verb"))
-        return xstrdup("verb: missing");
-    return NULL;
-}
+/* A body may say what form it has. */
+struct tagged {
+    char *schema;
+};
+#define T struct tagged
+SHAPE(tagged_shape, T, SF_STR(T, schema));
+#undef T
 
 static void post_request(const struct call *c)
 {
@@ -219,9 +202,11 @@ static void post_request(const struct call *c)
         refuse(c, 400, "bad_json", "the body must be a JSON object", NULL);
         return;
     }
-    cleanup(freep) char *strange = strange_member(body);
-    if (strange) {
-        refuse(c, 400, "bad_member", strange, NULL);
+    /* a member that is not understood could have been the one that says "dry_run": refuse, do not guess */
+    if (codec_known(&request_shape, &tagged_shape, body, &e) < 0) {
+        refuse(c, 400, "unknown_member", e.msg,
+               "nothing was done: this scheduler is of version " DROVER_VERSION
+               "; upgrade it first, or leave the member out");
         return;
     }
     struct request req;

@@ -109,7 +109,9 @@ static void note(struct corethread *t, const char *kind, char *text)
 
 static void do_request(struct corethread *t, struct item *i)
 {
-    cleanup(freep) char *request = codec_encode_text(&request_shape, &i->request);
+    /* sparse: the same text in every version, for a client that asks again after an upgrade */
+    cleanup(json_decrefp) json_t *sparse = codec_encode_sparse(&request_shape, &i->request);
+    cleanup(freep) char *request = codec_text(sparse);
     if (is_repetition(t, i, request))
         return;
     struct pending *p = vec_add(&t->pending, &t->n_pending);

@@ -318,7 +318,10 @@ static int load_rows(struct store *s, sqlite3_stmt *st, const struct shape *shap
         }
         r = codec_decode_text(shape, (const char *)sqlite3_column_text(st, 0), obj, e);
         if (r < 0) {
-            err_wrap(e, "database '%s': a record of kind %s", s->path, shape->name);
+            err_wrap(e,
+                     "database '%s' has a record that drover-scheduler " DROVER_VERSION
+                     " cannot read; install the version that wrote it (%s)",
+                     s->path, shape->name);
             break;
         }
         give(to, st, obj);

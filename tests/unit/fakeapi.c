@@ -53,7 +53,11 @@ static int serve(const char *what, json_t **ret, struct err *e)
     *ret = json_loads(a->json, 0, &je);
     if (!*ret)
         return err_set(e, -EBADMSG, "bad script: %s", je.text);
-    return 0;
+    if (!str_has_prefix(json_string_value(json_object_get(*ret, "schema")), "drover.error/"))
+        return 0;
+    int r = client_refused(400, *ret, e);
+    json_decref(take(*ret));
+    return r;
 }
 
 int client_get(struct client *c, const char *path, json_t **ret, struct err *e)

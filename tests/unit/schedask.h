@@ -70,7 +70,7 @@ static inline void has(const char *text, const char *part)
 }
 
 /* What an agent of h1 with one VM would cause. */
-static inline void agent_reports(const struct rig *g)
+static inline void agent_reports_as(const struct rig *g, const char *version)
 {
     struct item *up = item_new(ITEM_AGENT_UP);
     up->host = xstrdup("h1");
@@ -78,14 +78,21 @@ static inline void agent_reports(const struct rig *g)
     assert_int_equal(queue_push(g->queue, up), 0);
     struct item *m = item_new(ITEM_MSG);
     m->host = xstrdup("h1");
-    static const char text[] =
+    cleanup(freep) char *text = xasprintf(
         "{\"v\":1,\"id\":1,\"re\":0,\"type\":\"report\",\"body\":{\"seq\":1,\"full\":true,"
-        "\"has_host\":true,\"host\":{\"name\":\"h1\",\"mem_bytes\":1000000,\"libvirt_up\":true},"
-        "\"vms\":[{\"uuid\":\"u1\",\"name\":\"web-1\",\"state\":\"running\",\"mem_bytes\":1000}]}}";
+        "\"has_host\":true,\"host\":{\"name\":\"h1\",\"mem_bytes\":1000000,\"libvirt_up\":true,"
+        "\"agent_version\":\"%s\"},"
+        "\"vms\":[{\"uuid\":\"u1\",\"name\":\"web-1\",\"state\":\"running\",\"mem_bytes\":1000}]}}",
+        version);
     struct err e;
     if (msg_decode(text, strlen(text), &m->msg, &e) < 0)
         fail_msg("%s", e.msg);
     assert_int_equal(queue_push(g->queue, m), 0);
+}
+
+static inline void agent_reports(const struct rig *g)
+{
+    agent_reports_as(g, DROVER_VERSION);
 }
 
 static inline json_t *first(const json_t *j, const char *list)

@@ -387,6 +387,33 @@ static void nonsense_ends_the_connection(void **state)
     assert_string_equal(b->code, "protocol");
 }
 
+/* Of a newer scheduler: members besides are ignored, a command that it does not know ends the session. */
+static void a_newer_scheduler(void **state)
+{
+    struct world *w = *state;
+    full_report(w, 0);
+    int from = w->n_got;
+    static const char more[] = "{\"v\":1,\"id\":900,\"re\":0,\"type\":\"census\",\"tomorrow\":[1],"
+                               "\"body\":{\"term\":3,\"politely\":true}}";
+    assert_int_equal(conn_send(w->conn, more, strlen(more), NULL), 0);
+    const struct counted *c = until(w, from, MSG_COUNTED, 900)->body;
+    assert_true(c->ok);
+    static const char levitate[] =
+        "{\"v\":1,\"id\":901,\"re\":0,\"type\":\"levitate\",\"body\":{\"term\":3}}";
+    assert_int_equal(conn_send(w->conn, levitate, strlen(levitate), NULL), 0);
+    const struct bye *b = until(w, from, MSG_BYE, 0)->body;
+    assert_string_equal(b->code, "protocol");
+    assert_string_equal(b->error, "type: unknown message \"levitate\"");
+    static const char next[] = "{\"v\":2,\"id\":1,\"type\":\"census\",\"body\":{\"term\":3}}";
+    from = w->n_got;
+    full_report(w, from);
+    from = w->n_got;
+    assert_int_equal(conn_send(w->conn, next, strlen(next), NULL), 0);
+    b = until(w, from, MSG_BYE, 0)->body;
+    assert_string_equal(b->code, "version");
+    assert_string_equal(b->error, "v: message of protocol 2, this side speaks 1 to 1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_comes_back_and_reports_anew, world_up, world_down),
         cmocka_unit_test_setup_teardown(a_lower_term_is_left, world_up, world_down),
         cmocka_unit_test_setup_teardown(nonsense_ends_the_connection, world_up, world_down),
+        cmocka_unit_test_setup_teardown(a_newer_scheduler, world_up, world_down),
     };
     return cmocka_run_group_tests(tests, fix_setup, fix_teardown);
 }

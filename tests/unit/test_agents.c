@@ -277,6 +277,34 @@ static void rules(void **state)
     done_rig(&g);
 }
 
+/* What a newer agent says besides is ignored, and a range of protocols meets in the middle. */
+static void newer_agent_is_taken(void **state)
+{
+    (void)state;
+    struct rig g = {0};
+    struct peer p;
+    setup_rig(&g, 5 * SEC);
+    dial(&g, &p, "ours/h1");
+    say(&p, "{\"v\":1,\"id\":1,\"type\":\"hello\",\"tomorrow\":1,\"body\":{\"proto_min\":1,\"proto_max\":"
+            "9,\"host\":\"h1\",\"instance\":\"i1\",\"sings\":true}}");
+    until(&g, &p.n_got, 1);
+    assert_int_equal(p.got[0].type, MSG_WELCOME);
+    assert_int_equal(((const struct welcome *)p.got[0].body)->proto, WIRE_PROTO_MAX);
+    say(&p, FRAME("report", "{\"seq\":1,\"full\":true,\"has_host\":true,\"host\":{\"name\":\"h1\","
+                            "\"mood\":{\"now\":\"good\"}},\"songs\":[1]}"));
+    while (g.n_items < 2) {
+        struct timer *t = timer_new(g.loop, (void (*)(void *))loop_stop, g.loop);
+        timer_set(t, MSEC);
+        loop_run(g.loop);
+        timer_free(t);
+        collect(&g);
+    }
+    is_item(&g, 1, ITEM_MSG, "h1");
+    assert_false(p.closed);
+    hang_up(&p);
+    done_rig(&g);
+}
+
 static void newer_connection_replaces(void **state)
 {
     (void)state;
@@ -425,6 +453,7 @@ int main(void)
     log_set_level(LOG_ERROR + 1); /* refusals are provoked here by the dozen */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(welcome_and_frames),        cmocka_unit_test(rules),
+        cmocka_unit_test(newer_agent_is_taken),
         cmocka_unit_test(newer_connection_replaces), cmocka_unit_test(silent_agent_is_down),
         cmocka_unit_test(restart_raises_the_term),   cmocka_unit_test(twin_is_refused),
         cmocka_unit_test(xml_goes_past_the_core),

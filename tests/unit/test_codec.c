@@ -189,6 +189,28 @@ static void absent_means_unknown(void **state)
     shape_done(&host_shape, &h);
 }
 
+/* What a strict reader of another version is sent: nothing that it would fill in itself. */
+static void sparse_says_what_differs(void **state)
+{
+    (void)state;
+    struct host h = {.name = (char *)(uintptr_t) "h1", .mem_bytes = 7};
+    struct probed p = {.vm = (char *)(uintptr_t) "u", .vm_job = 1, .ordered = true}, back;
+    cleanup(json_decrefp) json_t *jh = codec_encode_sparse(&host_shape, &h);
+    assert_int_equal(json_integer_value(json_object_get(jh, "mem_bytes")), 7);
+    assert_non_null(json_object_get(jh, "clock_skew_us")); /* 0 is a measurement, -1 the default */
+    assert_null(json_object_get(jh, "connected"));
+    cleanup(json_decrefp) json_t *jp = codec_encode_sparse(&probed_shape, &p);
+    assert_string_equal(json_string_value(json_object_get(jp, "seen")), "error"); /* required */
+    assert_true(json_is_true(json_object_get(jp, "ordered")));
+    assert_null(json_object_get(jp, "persistent"));
+    assert_int_equal(codec_decode(&probed_shape, jp, &back, NULL), 0);
+    assert_true(shape_equal(&probed_shape, &p, &back));
+    shape_done(&probed_shape, &back);
+    p.vm_job = 0;
+    cleanup(json_decrefp) json_t *none = codec_encode_sparse(&probed_shape, &p);
+    assert_null(json_object_get(none, "vm_job"));
+}
+
 /* A report without a host must not fail for the host's missing name. */
 static void blank_object_is_left_out(void **state)
 {
@@ -263,6 +285,7 @@ int main(void)
         cmocka_unit_test(lists_are_limited),
         cmocka_unit_test(decoded_lists_can_grow),
         cmocka_unit_test(absent_means_unknown),
+        cmocka_unit_test(sparse_says_what_differs),
         cmocka_unit_test(blank_object_is_left_out),
         cmocka_unit_test(broken_utf8_is_mended),
         cmocka_unit_test(secrets_are_left_out),

@@ -79,9 +79,12 @@ static void test_refusals(void **state)
     }
     refused(g, "{\"verb\":", "bad_json", "line 1");
     refused(g, "[]", "bad_json", "object");
-    refused(g, "{}", "bad_member", "verb: missing");
+    refused(g, "{}", "bad_member", "verb: is missing");
     refused(g, "{\"verb\":\"drian\"}", "bad_member", "verb: unknown word");
-    refused(g, "{\"verb\":\"drain\",\"dryrun\":true}", "bad_member", "did you mean 'dry_run'?");
+    refused(g, "{\"verb\":\"drain\",\"dryrun\":true}", "unknown_member",
+            "did you mean \"dry_run\"?");
+    refused(g, "{\"verb\":\"label\",\"labels\":[{\"key\":\"a\",\"value\":\"b\",\"ttl\":1}]}",
+            "unknown_member", "labels[0].ttl: unknown member");
     refused(g, "{\"verb\":\"drain\",\"dry_run\":1}", "bad_member", "dry_run: expected");
     refused(g, "{\"verb\":\"drain\",\"to\":[1]}", "bad_member", "to[0]");
 }
@@ -114,6 +117,16 @@ static void test_same_key_same_reply(void **state)
     assert_string_equal(str(j, "code"), "key_reused");
     json_decref(j);
     stop(g);
+    sqlite3 *db; /* what is kept of a request is the same in each version: what was said */
+    sqlite3_stmt *st;
+    assert_int_equal(sqlite3_open(g->db, &db), SQLITE_OK);
+    static const char kept[] = "SELECT count(*) FROM requests WHERE key = 'k1' AND "
+                               "request NOT LIKE '%dry_run%' AND request LIKE '%cordon%'";
+    assert_int_equal(sqlite3_prepare_v2(db, kept, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(st, 0), 1);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
     start(g);
     again = post(g, cordon, "k1", 200); /* also after a restart */
     assert_true(json_equal(one, again));
@@ -302,6 +315,30 @@ static void test_health_names_what_waits_for_people(void **state)
     assert_false(health_has(g, "PLAN_WAITS"));
 }
 
+/* An upgrade that is not finished is shown; the same version is no news. */
+static void test_health_names_agents_of_another_version(void **state)
+{
+    static const struct {
+        const char *version, *code, *text;
+    } cases[] = {
+        {"0.0.9", "AGENT_OLD",
+         "1 agent is older than this scheduler (" DROVER_VERSION "): h1 (0.0.9)"},
+        {"99.1.0", "SCHEDULER_OLD",
+         "1 agent is newer than this scheduler (" DROVER_VERSION "): h1 (99.1.0)"},
+        {DROVER_VERSION, NULL, NULL},
+    };
+    const struct rig *g = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        agent_reports_as(g, cases[i].version);
+        cleanup(json_decrefp) json_t *j = get(g, "/v1/health", 200);
+        const json_t *only = first(j, "checks");
+        assert_int_equal(json_array_size(json_object_get(j, "checks")), cases[i].code ? 1 : 0);
+        assert_string_equal(str(only, "name"), cases[i].code ? cases[i].code : "");
+        assert_string_equal(str(only, "text"), cases[i].text ? cases[i].text : "");
+        assert_string_equal(str(j, "status"), cases[i].code ? "warning" : "ok");
+    }
+}
+
 static void test_suspended_is_never_green(void **state)
 {
     struct rig *g = *state;
@@ -376,6 +413,7 @@ int main(void)
         T(test_stop_keeps_load),
         T(test_health_names_runs_that_need_somebody),
         T(test_health_names_what_waits_for_people),
+        T(test_health_names_agents_of_another_version),
         T(test_suspended_is_never_green),
         cmocka_unit_test(test_queue_limits),
     };

@@ -82,6 +82,29 @@ static void test_rows_keep_every_member(void **state)
     store_close(s);
 }
 
+/* Written by another version of the same schema: more members are ignored, words are not guessed. */
+static void test_records_of_another_version(void **state)
+{
+    struct fx *f = *state;
+    struct err e = {0};
+    int64_t next;
+    struct whole w = {0};
+    const struct store_sink sink = {&w, see_host, see_vm, see_run, keep_move, NULL};
+    struct store *s = open_ok(f->db, NULL);
+    assert_int_equal(put_generation(s, 1, &e), 0);
+    store_close(s);
+    sql(f->db, "UPDATE runs SET detail = json_set(detail, '$.tomorrow', 1)");
+    s = open_ok(f->db, NULL);
+    assert_int_equal(store_load(s, &sink, &next, &e), 0);
+    store_close(s);
+    sql(f->db, "UPDATE runs SET detail = json_set(detail, '$.kind', 'levitate')");
+    s = open_ok(f->db, NULL);
+    assert_int_equal(store_load(s, &sink, &next, &e), -EBADMSG);
+    has(e.msg, "cannot read; install the version that wrote it");
+    has(e.msg, "kind: unknown word \"levitate\"");
+    store_close(s);
+}
+
 struct sample_sight {
     struct sample *last;
     int n;
@@ -290,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_round_trip),
         T(test_rows_keep_every_member),
+        T(test_records_of_another_version),
         T(test_samples),
         T(test_term_and_time),
         T(test_journal),

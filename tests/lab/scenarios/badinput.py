@@ -142,7 +142,8 @@ def scenario_words(s):
         request(s, b"[]", 400, "bad_json", "JSON object")
         request(s, b'{"host":"h1"}', 400, "bad_member", "verb")
         request(s, b'{"verb":"drian","host":"h1"}', 400, "bad_member", "verb")
-        request(s, b'{"verb":"drain","host":"h1","dryrun":true}', 400, "bad_member", "did you mean 'dry_run'")
+        request(s, b'{"verb":"drain","host":"h1","dryrun":true}', 400, "unknown_member",
+                'did you mean "dry_run"?')
         request(s, b'{"verb":"drain","host":"h1","parallel":"all"}', 400, "bad_member", "parallel")
         request(s, b'{"verb":"drain","host":"h1","allow_shutdown":["*"]}', 404, "unknown_vm", "no such VM")
         request(s, b'{"verb":"drain","host":"h1","reason":"' + b"x" * (2 << 20) + b'"}', 413, None, None)
