@@ -119,7 +119,9 @@ int policy_find(const char *dir, bool (*wanted)(const char *name), struct policy
         if (!ent)
             break;
         if (ent->fts_level == 0 && ent->fts_info == FTS_F)
-            return err_set(e, -ENOTDIR, "%s: not a directory", dir);
+            return err_set(
+                e, -ENOTDIR,
+                "%s: a file, expected a directory of *.yaml files: name the one it is in", dir);
         int rc = visit(f, ent, strlen(root), w, e);
         if (rc < 0)
             return rc;

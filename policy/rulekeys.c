@@ -101,7 +101,9 @@ static int read_body(const struct reading *r, const struct ynode *n, struct rule
     const struct rule_def *def = rule_defs[rule->kind];
     const char *kind = rule_kind_names[rule->kind];
     if (n->kind != Y_MAP)
-        return fail_value(r, n, kind, "a mapping");
+        return fail_value(r, n, kind,
+                          def->hosts_required ? "a mapping, as in {vms: db-*, hosts: h1}"
+                                              : "a mapping, as in {vms: db-*}");
     for (size_t i = 0; i < n->n_items; i++) {
         int rc = body_member(r, def, &n->items[i], kind, rule);
         if (rc < 0)

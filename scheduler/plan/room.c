@@ -27,7 +27,7 @@ static void say_memory(const struct plan_world *w, const struct plan_ask *q, int
     ret->need = xstrdup(fmt_bytes(a, need));
     ret->need_n = need;
     if (cap < 0) {
-        ret->have = xstrdup("its memory is not known");
+        ret->have = xstrdup("an amount that is not known");
         ret->cure = xasprintf("look at the agent on %s: drover check %s", name, name);
         return;
     }

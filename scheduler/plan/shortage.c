@@ -10,7 +10,7 @@
 #include "scheduler/plan/ways.h"
 
 /* Sets of hosts that are looked at; the rest of a request with more kinds of VMs is not counted. */
-enum { SETS_MOST = 64 };
+enum { SETS_MOST = 64, HOSTS_TEXT = 128 };
 
 struct counting {
     struct making k; /* world and list of the VMs that may move */
@@ -26,6 +26,7 @@ struct crowd {
     int *at; /* places in the list */
     size_t n;
     int64_t n_hosts;
+    int64_t n_dark; /* of these the memory is not known: they take nothing until it is */
 };
 
 static bool in(const uint64_t *bits, size_t h)
@@ -102,16 +103,36 @@ static void both_bytes(int64_t a, int64_t b, char *ret[2])
     ret[1] = same ? plan_exact_bytes(b) : xstrdup(y);
 }
 
+static void count_host(const struct counting *c, size_t h, struct crowd *x)
+{
+    x->n_hosts++;
+    x->n_dark += plan_mem_capacity(&c->k.w, (int)h) < 0;
+}
+
 static const char *hosts_text(const struct crowd *x, char *buf, size_t size)
 {
-    snprintf(buf, size, "%lld allowed host%s", (long long)x->n_hosts, x->n_hosts == 1 ? "" : "s");
+    int n = snprintf(buf, size, "%lld allowed host%s", (long long)x->n_hosts,
+                     x->n_hosts == 1 ? "" : "s");
+    if (x->n_dark)
+        snprintf(buf + n, size - (size_t)n, " (of %lld the memory is not known)",
+                 (long long)x->n_dark);
     return buf;
+}
+
+static char *free_at_most(const struct crowd *x, const char *need, const char *have,
+                          const char *best)
+{
+    if (x->n_dark)
+        return xasprintf(
+            "needs %s; %s free at most (%s), and of %lld host%s the memory is not known", need,
+            have, best, (long long)x->n_dark, x->n_dark == 1 ? "" : "s");
+    return xasprintf("needs %s; %s free at most (%s)", need, have, best);
 }
 
 static void say_sum(struct counting *c, int kind, const struct crowd *x, int64_t need, int64_t have)
 {
     struct shortage *s = add(c, kind, x, need, have);
-    char hosts[64], *t[2] = {NULL, NULL};
+    char hosts[HOSTS_TEXT], *t[2] = {NULL, NULL};
     hosts_text(x, hosts, sizeof(hosts));
     if (kind == SHORT_MEMORY) {
         both_bytes(need, have, t);
@@ -136,7 +157,7 @@ static void check_alone(struct counting *c, size_t i)
     for (size_t h = 0; h < w->s->n_hosts; h++) {
         if (!in(set, h))
             continue;
-        x.n_hosts++;
+        count_host(c, h, &x);
         if (most < 0 || c->bytes[h] > c->bytes[most])
             most = (int)h;
         if (most_cpus < 0 || c->cpus[h] < 0 ||
@@ -151,13 +172,15 @@ static void check_alone(struct counting *c, size_t i)
     if (!memory && !cpus)
         return;
     c->alone[i] = true;
+    if (memory && x.n_dark == x.n_hosts)
+        return; /* nothing was counted */
     int64_t want = memory ? need.mem_bytes : need.vcpus;
     int64_t have = memory ? c->bytes[most] : c->cpus[most_cpus];
     struct shortage *s = add(c, memory ? SHORT_MEMORY : SHORT_VCPUS, &x, want, have);
     s->best = xstrdup(w->s->hosts[memory ? most : most_cpus].h->name);
     char *t[2] = {NULL, NULL};
     both_bytes(want, have, t);
-    s->text = memory ? xasprintf("needs %s; %s free at most (%s)", t[0], t[1], s->best)
+    s->text = memory ? free_at_most(&x, t[0], t[1], s->best)
                      : xasprintf("needs %lld vCPUs; %lld free at most (%s)", (long long)want,
                                  (long long)have, s->best);
     free(t[0]);
@@ -184,7 +207,8 @@ static void gather(const struct counting *c, const uint64_t *set, struct crowd *
         ret->at[ret->n++] = (int)i;
     }
     for (size_t h = 0; h < c->k.w.s->n_hosts; h++)
-        ret->n_hosts += in(ret->hosts, h);
+        if (in(ret->hosts, h))
+            count_host(c, h, ret);
 }
 
 static void crowd_done(struct crowd *x)
@@ -235,9 +259,10 @@ static bool check_pieces(struct counting *c, struct crowd *x)
             places += in(x->hosts, h) ? c->bytes[h] / size : 0;
         if (places >= (int64_t)n)
             continue;
-        struct crowd few = {.at = x->at, .n = n, .n_hosts = x->n_hosts};
+        struct crowd few = *x;
+        few.n = n;
         struct shortage *s = add(c, SHORT_PIECES, &few, (int64_t)n, places);
-        char a[FMT_BYTES], hosts[64];
+        char a[FMT_BYTES], hosts[HOSTS_TEXT];
         s->text =
             xasprintf("%zu VMs need %s or more each; room for %lld of them on %s", n,
                       fmt_bytes(a, size), (long long)places, hosts_text(x, hosts, sizeof(hosts)));
@@ -305,7 +330,8 @@ static bool gather_rule(const struct counting *c, const struct rule_match *m, st
         ret->at[ret->n++] = (int)i;
     }
     for (size_t h = 0; h < w->s->n_hosts; h++)
-        ret->n_hosts += in(ret->hosts, h);
+        if (in(ret->hosts, h))
+            count_host(c, h, ret);
     return known && ret->n;
 }
 
@@ -353,7 +379,7 @@ static void check_rule(struct counting *c, const struct rule *r, const struct ru
     int64_t have = known ? places_of(c, r, m, &x) : -1;
     if (have >= 0 && have < (int64_t)x.n) {
         bool apart = r->kind == RULE_ANTI_AFFINITY;
-        char hosts[64];
+        char hosts[HOSTS_TEXT];
         hosts_text(&x, hosts, sizeof(hosts));
         struct shortage *s = add(c, apart ? SHORT_APART : SHORT_NUMBER, &x, (int64_t)x.n, have);
         s->rule = xstrdup(r->name);

@@ -65,6 +65,28 @@ static void test_room(void **state)
     fleet_done(&f);
 }
 
+/* Of a host whose memory is not known nothing is claimed; of the others it is said what was left out. */
+static void test_memory_not_known(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct asked a;
+    fleet_init(&f, 3, 16, 4);
+    fleet_vm(&f, "big", 0, 14);
+    fleet_vm(&f, "c", 1, 9);
+    f.hosts[2].mem_bytes = -1;
+    fleet_drain(&f, 0);
+    ask(&f, &a);
+    assert_true(short_of(
+        &a, "needs 14 GiB; 7 GiB free at most (h1), and of 1 host the memory is not known"));
+    f.hosts[1].mem_bytes = -1;
+    asked_done(&a);
+    ask(&f, &a);
+    assert_int_equal(a.w.n_shortages, 0);
+    asked_done(&a);
+    fleet_done(&f);
+}
+
 static void test_vcpus(void **state)
 {
     (void)state;
@@ -303,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_stays),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_memory_not_known),
         cmocka_unit_test(test_vcpus),
         cmocka_unit_test(test_another_moves),
         cmocka_unit_test(test_words),
