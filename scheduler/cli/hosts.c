@@ -20,17 +20,6 @@ static void agent_cell(struct table *t, const struct host_view *h)
         table_text(t, C_NONE, "ok");
 }
 
-static void moving_cell(struct table *t, const struct host_view *h)
-{
-    char *s = NULL;
-    if (h->moving_in)
-        text_add(&s, "+%lld", (long long)h->moving_in);
-    if (h->moving_out)
-        text_add(&s, "%s-%lld", s ? " " : "", (long long)h->moving_out);
-    table_text(t, C_NONE, s);
-    free(s);
-}
-
 static void host_row(struct table *t, const struct host_view *h, int64_t now)
 {
     char a[FMT_BYTES], b[TIME_BYTES];
@@ -41,7 +30,8 @@ static void host_row(struct table *t, const struct host_view *h, int64_t now)
     table_fmt(t, C_NONE, "%lld", (long long)h->running);
     table_key(t, h->running);
     table_int(t, h->vms);
-    moving_cell(t, h);
+    flow_cell(t, h->moving_in, h->moving_out);
+    flow_cell(t, h->queued_in, h->queued_out);
     table_bytes(t, h->mem_bytes);
     table_bytes(t, h->mem_free_bytes);
     table_text(t, C_NONE, h->mem_reserved_bytes ? fmt_bytes(a, h->mem_reserved_bytes) : "-");
@@ -70,14 +60,14 @@ static void host_row(struct table *t, const struct host_view *h, int64_t now)
 static int hosts_table(struct cli *c, const struct hosts_view *v)
 {
     static const struct column cols[] = {
-        {"HOST", false, false},   {"STATE", false, false},  {"AGENT", false, false},
-        {"RUNNING", false, true}, {"VMS", false, true},     {"MOVING", false, false},
-        {"MEMORY", false, true},  {"FREE", false, true},    {"RESERVED", false, true},
-        {"SINCE", false, true},   {"REASON", false, false}, {"CPUS", true, true},
-        {"VCPUS", true, true},    {"LINK", true, true},     {"CPU", true, true},
-        {"CPU-5M", true, true},   {"CPU-P95", true, true},  {"ZONE", true, false},
-        {"RACK", true, false},    {"SEEN", true, true},     {"BY", true, false},
-        {"RUN", true, false},     {"LABELS", true, false},
+        {"HOST", false, false},    {"STATE", false, false}, {"AGENT", false, false},
+        {"RUNNING", false, true},  {"VMS", false, true},    {"MOVING", false, false},
+        {"QUEUED", false, false},  {"MEMORY", false, true}, {"FREE", false, true},
+        {"RESERVED", false, true}, {"SINCE", false, true},  {"REASON", false, false},
+        {"CPUS", true, true},      {"VCPUS", true, true},   {"LINK", true, true},
+        {"CPU", true, true},       {"CPU-5M", true, true},  {"CPU-P95", true, true},
+        {"ZONE", true, false},     {"RACK", true, false},   {"SEEN", true, true},
+        {"BY", true, false},       {"RUN", true, false},    {"LABELS", true, false},
     };
     struct table t = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     for (size_t i = 0; i < v->n_hosts; i++)
@@ -144,13 +134,15 @@ static void vm_row(struct table *t, const struct vm_view *m, int64_t now)
     table_bytes(t, m->mem_bytes);
     table_int(t, m->vcpus);
     if (m->move && m->moving_to)
-        table_fmt(t, C_GOOD, "→ %s", m->moving_to);
+        table_fmt(t, m->queued ? C_NONE : C_GOOD, "%s→ %s", m->queued ? "queued " : "",
+                  m->moving_to);
     else
         table_text(t, C_NONE, m->run ? "queued" : NULL);
     table_text(t, m->movable || moving ? C_NONE : C_WARN,
-               m->movable ? "yes"
-               : moving   ? "moving"
-                          : "no");
+               m->movable  ? "yes"
+               : !moving   ? "no"
+               : m->queued ? "queued"
+                           : "moving");
     table_text(t, C_NONE, why);
     if (m->dirty_Bps >= 0)
         table_fmt(t, C_NONE, "%s/s", fmt_bytes(b, m->dirty_Bps));

@@ -59,6 +59,17 @@ bool list_filter(struct cli *c, json_t *answer, const char *list, const char *co
     return true;
 }
 
+void flow_cell(struct table *t, int64_t in, int64_t out)
+{
+    char *s = NULL;
+    if (in)
+        text_add(&s, "+%lld", (long long)in);
+    if (out)
+        text_add(&s, "%s-%lld", s ? " " : "", (long long)out);
+    table_text(t, C_NONE, s);
+    free(s);
+}
+
 void load_cell(struct table *t, int64_t mcpu, int64_t cpus)
 {
     if (mcpu < 0 || cpus < 0)

@@ -15,5 +15,7 @@ struct table;
 void load_cell(struct table *t, int64_t mcpu, int64_t cpus);
 /* Read and written, or in and out, together: bytes a second. */
 void rate_cell(struct table *t, int64_t a_Bps, int64_t b_Bps);
+/* VMs that come and go: "+1 -2", "-" when none. */
+void flow_cell(struct table *t, int64_t in, int64_t out);
 /* "a=b,c=d", "" when none. Gives. */
 char *list_labels(const struct label *labels, size_t n);

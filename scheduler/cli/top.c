@@ -105,10 +105,8 @@ static void host_row(struct table *t, const struct host_view *h)
     pressure_cell(t, h->load.psi_io_ppm);
     rate_cell(t, h->load.rx_Bps, h->load.tx_Bps);
     table_int(t, h->running);
-    if (h->moving_in || h->moving_out)
-        table_fmt(t, C_NONE, "+%lld -%lld", (long long)h->moving_in, (long long)h->moving_out);
-    else
-        table_text(t, C_NONE, NULL);
+    flow_cell(t, h->moving_in, h->moving_out);
+    flow_cell(t, h->queued_in, h->queued_out);
     table_int(t, h->cpus);
     table_text(t, C_NONE, h->load.source);
 }
@@ -120,8 +118,8 @@ static int hosts_print(const struct top *t, size_t most)
         {"CPU", false, true},     {"CPU-5M", false, true},  {"CPU-1H", true, true},
         {"CPU-P95", false, true}, {"MEM", false, true},     {"PSI-CPU", false, true},
         {"PSI-MEM", false, true}, {"PSI-IO", false, true},  {"LINK", false, true},
-        {"RUNNING", false, true}, {"MOVING", false, false}, {"CPUS", true, true},
-        {"SOURCE", true, false},
+        {"RUNNING", false, true}, {"MOVING", false, false}, {"QUEUED", false, false},
+        {"CPUS", true, true},     {"SOURCE", true, false},
     };
     struct table table = {.cols = cols, .n_cols = ARRAY_LEN(cols)};
     size_t n = t->hosts.n_hosts < most ? t->hosts.n_hosts : most;

@@ -149,7 +149,8 @@ SHAPE(host_view_shape, T, SF_STR_REQ(T, name), SF_ENUM(T, state, host_state_name
       SF_BOOL(T, connected), SF_BOOL(T, libvirt_up), SF_INT_OR(T, mem_bytes, -1),
       SF_INT_OR(T, mem_free_bytes, -1), SF_INT_OR(T, mem_reserved_bytes, -1),
       SF_INT_OR(T, cpus, -1), SF_INT(T, vcpus), SF_INT(T, vms), SF_INT(T, running),
-      SF_INT(T, moving_in), SF_INT(T, moving_out), SF_STR(T, reason), SF_STR(T, actor),
+      SF_INT(T, moving_in), SF_INT(T, moving_out), SF_INT(T, queued_in), SF_INT(T, queued_out),
+      SF_STR(T, reason), SF_STR(T, actor),
       SF_INT(T, since_wall_us), SF_INT(T, run), SF_INT(T, seen_wall_us), SF_INT_OR(T, link_bps, -1),
       SF_OBJ(T, cpu, &cpu_figures_shape), SF_OBJ(T, load, &host_load_shape), SF_STR(T, zone),
       SF_STR(T, rack), SF_LIST(T, labels, &label_shape));
@@ -160,7 +161,7 @@ SHAPE(vm_view_shape, T, SF_STR_REQ(T, uuid), SF_STR_REQ(T, name), SF_STR(T, host
       SF_INT(T, vcpus), SF_INT_OR(T, dirty_Bps, -1), SF_OBJ(T, cpu, &cpu_figures_shape),
       SF_INT_OR(T, rss_bytes, -1), SF_INT_OR(T, read_Bps, -1), SF_INT_OR(T, write_Bps, -1),
       SF_INT_OR(T, rx_Bps, -1), SF_INT_OR(T, tx_Bps, -1), SF_INT(T, run), SF_INT(T, move),
-      SF_STR(T, moving_to), SF_BOOL(T, movable), SF_OBJ(T, blocker, &reason_shape),
+      SF_BOOL(T, queued), SF_STR(T, moving_to), SF_BOOL(T, movable), SF_OBJ(T, blocker, &reason_shape),
       SF_BOOL(T, unreachable), SF_LIST(T, labels, &label_shape), SF_INT(T, since_wall_us));
 #undef T
 #define T struct hosts_view

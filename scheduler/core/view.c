@@ -10,16 +10,26 @@ static void copy_labels(struct label **dst, size_t *n_dst, const struct label *s
         shape_copy(&label_shape, vec_add(dst, n_dst), &src[i]);
 }
 
-static void add_residents(const struct snapshot *s, struct host_view *hosts, int64_t *used)
+static bool is_queued(const struct move_slot *m)
+{
+    return m && m->m.state == JOB_QUEUED;
+}
+
+static void add_residents(const struct core *c, const struct snapshot *s, struct host_view *hosts,
+                          int64_t *used)
 {
     for (size_t i = 0; i < s->n_vms; i++) {
         const struct snap_vm *sv = &s->vms[i];
         struct host_view *here = &hosts[sv->host];
         struct host_view *next = sv->moving_to >= 0 ? &hosts[sv->moving_to] : NULL;
         here->vms++;
-        here->moving_out += next != NULL;
-        if (next)
+        if (next && is_queued(move_of_vm(c, sv->v->uuid))) {
+            here->queued_out++;
+            next->queued_in++;
+        } else if (next) {
+            here->moving_out++;
             next->moving_in++;
+        }
         if (!vm_active(sv->v->state))
             continue;
         here->running++;
@@ -79,7 +89,7 @@ void core_view_hosts(const struct core *c, int64_t wall_us, struct hosts_view *r
     for (size_t i = 0; i < c->n_hosts; i++)
         fill_host(c, c->hosts[i], wall_us, vec_add(&ret->hosts, &ret->n_hosts));
     cleanup(freep) int64_t *used = xcalloc(c->n_hosts, sizeof(*used));
-    add_residents(&snap.s, ret->hosts, used);
+    add_residents(c, &snap.s, ret->hosts, used);
     for (size_t i = 0; i < c->n_hosts; i++)
         fill_free(c, &ret->hosts[i], used[i]);
     snapshot_done(&snap);
@@ -126,6 +136,7 @@ static void vm_history(const struct core *c, const struct snapshot *s, int id, i
     if (m) {
         v->run = m->m.run;
         v->move = m->m.id;
+        v->queued = is_queued(m);
         v->moving_to = xstrdup(m->m.to);
     }
     v->unreachable = !h->connected;

@@ -10,7 +10,8 @@ struct host_view {
     int state; /* enum host_state */
     bool connected, libvirt_up;
     int64_t mem_bytes, mem_free_bytes, mem_reserved_bytes; /* by Drover's accounting; reserved: moves in */
-    int64_t cpus, vcpus, vms, running, moving_in, moving_out;
+    int64_t cpus, vcpus, vms, running;
+    int64_t moving_in, moving_out, queued_in, queued_out; /* under way; waiting for their turn */
     char *reason, *actor;
     int64_t since_wall_us, run, seen_wall_us, link_bps;
     struct cpu_figures cpu; /* busy CPUs; now and m5 only while fresh */
@@ -27,7 +28,8 @@ struct vm_view {
     int64_t dirty_Bps;  /* what its guest writes to memory; -1 unknown */
     struct cpu_figures cpu;
     int64_t rss_bytes, read_Bps, write_Bps, rx_Bps, tx_Bps; /* -1 unknown */
-    int64_t run, move;  /* in flight, 0 none */
+    int64_t run, move;  /* of the move under way, or else of the first that waits; 0 none */
+    bool queued;        /* it waits */
     char *moving_to;
     bool movable;       /* live, as far as inventory tells */
     struct reason blocker; /* when not movable */

@@ -65,6 +65,35 @@ static int copying(void)
     return flow(0, 0, 0);
 }
 
+/* What waits for its turn is not moving. */
+static void what_waits_is_told_apart(void **state)
+{
+    (void)state;
+    struct hosts_view h;
+    struct vms_view v;
+    int64_t moving_in = 0, queued_in = 0, queued = 0;
+    link_speed(1000000000);
+    drain_of(8, 4 * GIB, 3);
+    assert_int_equal(copying(), 3);
+    core_view_hosts(f.core, 0, &h);
+    assert_int_equal(h.hosts[0].moving_out, 3);
+    assert_int_equal(h.hosts[0].queued_out, 5);
+    for (size_t i = 0; i < h.n_hosts; i++) {
+        moving_in += h.hosts[i].moving_in;
+        queued_in += h.hosts[i].queued_in;
+    }
+    assert_int_equal(moving_in, 3);
+    assert_int_equal(queued_in, 5);
+    shape_done(&hosts_view_shape, &h);
+    core_view_vms(f.core, 0, &v);
+    for (size_t i = 0; i < v.n_vms; i++) {
+        assert_int_not_equal(v.vms[i].move, 0);
+        queued += v.vms[i].queued;
+    }
+    assert_int_equal(queued, 5);
+    shape_done(&vms_view_shape, &v);
+}
+
 static void two_fill_the_link(void **state)
 {
     (void)state;
@@ -209,6 +238,7 @@ static void a_start_that_takes_long_is_learnt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_waits_is_told_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(two_fill_the_link, setup, teardown),
         cmocka_unit_test_setup_teardown(the_next_starts_before_it_runs_dry, setup, teardown),
         cmocka_unit_test_setup_teardown(slow_streams_get_company, setup, teardown),

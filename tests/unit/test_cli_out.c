@@ -20,7 +20,8 @@ static const struct fake_answer hosts[] = {
      "wall_us\":40000000},"
      "{\"name\":\"kvm-10\",\"state\":\"lost\",\"connected\":false,\"running\":12,\"vms\":12,"
      "\"moving_in\":2,"
-     "\"moving_out\":1,\"mem_bytes\":68719476736,\"mem_free_bytes\":2147483648,\"mem_reserved_"
+     "\"moving_out\":1,\"queued_out\":11,\"mem_bytes\":68719476736,\"mem_free_bytes\":2147483648,"
+     "\"mem_reserved_"
      "bytes\":1073741824,"
      "\"reason\":\"no\"}]}"},
     {0},
@@ -34,9 +35,11 @@ static void a_table(void **state)
     assert_int_equal(o.code, X_DONE);
     assert_string_equal(
         o.out,
-        "HOST    STATE  AGENT  RUNNING  VMS  MOVING  MEMORY    FREE  RESERVED  SINCE  REASON\n"
-        "kvm-2   up     ok           3    4  -       64 GiB  10 GiB         -   60 s  -\n"
-        "kvm-10  lost   gone        12   12  +2 -1   64 GiB   2 GiB     1 GiB      -  no\n");
+        "HOST    STATE  AGENT  RUNNING  VMS  MOVING  QUEUED  MEMORY    FREE  RESERVED  SINCE  "
+        "REASON\n"
+        "kvm-2   up     ok           3    4  -       -       64 GiB  10 GiB         -   60 s  -\n"
+        "kvm-10  lost   gone        12   12  +2 -1   -11     64 GiB   2 GiB     1 GiB      -  "
+        "no\n");
     outcome_done(&o);
 }
 

@@ -18,7 +18,8 @@ static const struct fake_answer script[] = {
      "{\"name\":\"h2\",\"state\":\"up\",\"connected\":false,\"cpus\":8,\"running\":1,"
      "\"mem_bytes\":68719476736,\"cpu\":{\"h1_mcpu\":4000,\"p95_mcpu\":7600}},"
      "{\"name\":\"h3\",\"state\":\"draining\",\"connected\":true,\"cpus\":4,\"running\":1,"
-     "\"mem_bytes\":68719476736,\"moving_out\":1,\"cpu\":{\"now_mcpu\":3900,\"m5_mcpu\":3000},"
+     "\"mem_bytes\":68719476736,\"moving_out\":1,\"queued_in\":2,\"cpu\":{\"now_mcpu\":3900,\"m5_"
+     "mcpu\":3000},"
      "\"load\":{\"source\":\"cgroup\",\"cpu_mcpu\":3900}}]}"},
     {"GET /v1/runs", 0,
      "{\"schema\":\"drover.runs/1\",\"runs\":[{\"id\":7,\"kind\":\"drain\",\"state\":\"running\","
@@ -32,7 +33,11 @@ static const struct fake_answer script[] = {
      "\"movable\":true,\"cpu\":{\"now_mcpu\":1250,\"m5_mcpu\":0},\"read_Bps\":1024,"
      "\"write_Bps\":1024},"
      "{\"name\":\"db\",\"uuid\":\"u2\",\"host\":\"h2\",\"state\":\"running\",\"vcpus\":2,"
-     "\"movable\":true,\"unreachable\":true}]}"},
+     "\"movable\":true,\"unreachable\":true},"
+     "{\"name\":\"m1\",\"uuid\":\"u3\",\"host\":\"h3\",\"state\":\"running\",\"vcpus\":2,\"run\":7,"
+     "\"move\":4,\"moving_to\":\"h1\",\"blocker\":{\"code\":\"vm_busy\"}},"
+     "{\"name\":\"m2\",\"uuid\":\"u4\",\"host\":\"h3\",\"state\":\"running\",\"vcpus\":2,\"run\":7,"
+     "\"move\":5,\"queued\":true,\"moving_to\":\"h1\",\"blocker\":{\"code\":\"vm_busy\"}}]}"},
     {0},
 };
 
@@ -46,13 +51,13 @@ static void one_look(void **state)
     assert_non_null(strstr(o.out, "3 hosts, load known of 2: 4.7 of 12 CPUs busy\n"));
     assert_string_equal(
         table, "HOST  STATE     LOAD           CPU  CPU-5M  CPU-P95   MEM  PSI-CPU  PSI-MEM  PSI-IO"
-               "     LINK  RUNNING  MOVING\n"
+               "     LINK  RUNNING  MOVING  QUEUED\n"
                "h3    draining  [##########]  97 %    75 %        ?     ?        ?        ?       ?"
-               "        ?        1  +0 -1\n"
+               "        ?        1  -1      +2\n"
                "h1    up        [#.........]  10 %    11 %        ?  25 %      1 %        ?     0 %"
-               "  1 MiB/s        2  -\n"
+               "  1 MiB/s        2  -       -\n"
                "h2    no agent  ?                ?       ?     95 %     ?        ?        ?       ?"
-               "        ?        1  -\n"
+               "        ?        1  -       -\n"
                "\nrun/7 drain h3: 3 moved, 1 moving, 2 queued, 0 blocked\n"
                "run/8 balance: 1 moved, 0 moving, 2 queued, 0 blocked; waits: Ceph is HEALTH_ERR: "
                "1 full osd(s)\n");
@@ -110,7 +115,13 @@ static void columns_of_lists(void **state)
     fake_run(&o, script, "vms --columns vm,cpu,cpu-5m,disk,net", false, NULL);
     assert_string_equal(o.out, "VM    CPU  CPU-5M     DISK  NET\n"
                                "web  1.25    0.00  2 KiB/s    ?\n"
-                               "db      ?       ?        ?    ?\n");
+                               "db      ?       ?        ?    ?\n"
+                               "m1      ?       ?        ?    ?\n"
+                               "m2      ?       ?        ?    ?\n");
+    fake_run(&o, script, "vms m1 m2 --columns vm,moving,movable,why", false, NULL);
+    assert_string_equal(o.out, "VM  MOVING       MOVABLE  WHY\n"
+                               "m1  → h1         moving   -\n"
+                               "m2  queued → h1  queued   -\n");
     outcome_done(&o);
 }
 
