@@ -140,6 +140,7 @@ EXTRA_test_cli_offline := $(CLI_PARTS)
 EXTRA_test_cli_policy := $(CLI_PARTS)
 EXTRA_test_cli_suspend := $(CLI_PARTS)
 EXTRA_test_cli_skew := $(CLI_PARTS)
+EXTRA_test_cli_exit := $(CLI_PARTS)
 $(foreach v,$(filter EXTRA_test_%,$(.VARIABLES)),$(eval $(B)/tests/$(v:EXTRA_%=%): $(call obj,$($(v)))))
 
 check: ## install what is missing, build, run every test: unit (plain, asan), layers, the real lab

@@ -13,6 +13,8 @@
 
 int plugin_unknown(struct cli *c, const char *subject, const char *why)
 {
+    if (out_is_data(c)) /* the line is no document */
+        return cli_error(c, P_UNKNOWN, "%s: %s", subject, why);
     size_t first =
         strcspn(why, "\n"); /* the cure is on the next line: a plugin's reader shows one */
     text_line(c->out, "DROVER UNKNOWN - %s: %.*s", subject, (int)first, why);
@@ -80,10 +82,9 @@ static int check(struct cli *c, struct request *req, const char *subject)
             json_pack("{s:s, s:O*, s:O*}", "schema", "drover.check/1", "message",
                       json_object_get(body, "message"), "items", json_object_get(body, "items"));
         out_data(c, j, "items");
-        code = r.exit == X_DONE || r.n_items ? P_OK : P_UNKNOWN;
+        code = r.n_items ? P_OK : P_UNKNOWN;
         for (size_t i = 0; i < r.n_items; i++)
-            code = r.items[i].verdict > code ? (int)r.items[i].verdict : code;
-        code = code > P_UNKNOWN ? P_CRITICAL : code;
+            code = verdict_of(&r.items[i]) > code ? verdict_of(&r.items[i]) : code;
     } else if (!r.n_items) {
         code = plugin_unknown(c, subject, r.message ? r.message : "no answer");
     } else {

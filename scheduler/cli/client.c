@@ -248,6 +248,9 @@ static int post_once_or_again(struct client *c, const char *path, json_t **ret, 
     if (r == -ENOTCONN && sent)
         err_wrap(e, "the connection broke before the answer; whether it was accepted is shown by "
                     "drover runs");
+    if (r == -EINTR)
+        err_set(e, r,
+                "interrupted before the answer; whether it was accepted is shown by drover runs");
     return r;
 }
 

@@ -52,8 +52,8 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "fit          where a VM has room as it is, and why not elsewhere\n"                           \
     "failover     HOST...: what would be started where if these hosts were dead\n\n"               \
     "balance, relieve, repair, consolidate and make-room ask the scheduler, or plan for "          \
-    "--snapshot;\nfit and failover want it.\n--policy, --picture and --detailed-exitcode as "      \
-    "below.\n"                                                                                     \
+    "--snapshot;\nfit and failover want it, and so do --policy, --picture, --why-not and "         \
+    "--hosts-free.\n--detailed-exitcode as below.\n"                                               \
     "  --max-moves N        no more moves than this (the policy's balance.max_moves)\n"            \
     "  --why-not VM         of balance, relieve, repair: why this VM is not moved\n"               \
     "  --mode MODE          of balance: repair-rules, relieve, balance, make-room, consolidate\n"  \
@@ -78,7 +78,7 @@ static int run_pki(struct cli *c, int argc, char **argv)
     "resume       they begin again\n"                                                              \
     "schema       JSON Schema of a policy file, for editors\n\n"                                   \
     "  --check              of fmt: write nothing, exit 1 where a file is not in it\n"             \
-    "  -m, --reason TEXT    of suspend: why; it must be said\n"                                    \
+    "  -m, --reason TEXT    of suspend: why; it must be said. Of resume: why\n"                    \
     "  --until TIME         of suspend: 06:00, '2026-03-01 06:00' (local), ...T05:00:00Z\n"        \
     "  --for D              of suspend: for so long (90m, 4h)\n"                                   \
     "  -f, --format F       text, parsable (a line each), github, json, junit\n"                   \
@@ -213,12 +213,13 @@ void command_help(const struct command *cmd, FILE *f)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (!commands[i].real_name)
             fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(f,
-            "\n%s\nExit: 0 done, 1 failed, 3 blocked, 4 partly done, 5 no scheduler, 6 not "
-            "confirmed or "
-            "not allowed,\n64 usage, 124 --timeout passed, 130 detached. "
-            "drover COMMAND --help, drover(1).\n",
-            global_help);
+    fprintf(
+        f,
+        "\n%s\nExit: 0 done, 1 failed, 2 changes (--detailed-exitcode), 3 blocked, 4 partly "
+        "done, 5 no scheduler,\n6 not confirmed or not allowed, 64 usage, 124 --timeout passed, "
+        "130 detached. "
+        "drover COMMAND --help, drover(1).\n",
+        global_help);
 }
 
 int cli_error(struct cli *c, int code, const char *fmt, ...)
@@ -330,6 +331,8 @@ int cmd_version(struct cli *c, int argc, char **argv)
     int got = opt_next(c, argc, argv, NULL, false);
     if (got != OPT_END)
         return opt_exit(got);
+    if (!opt_words(c, argc, argv, 0, 0, ""))
+        return X_USAGE;
     struct err e;
     cleanup(json_decrefp) json_t *j = NULL;
     struct client *cl = cli_client(c, &e);

@@ -111,7 +111,7 @@ int cmd_hosts(struct cli *c, int argc, char **argv)
         out_data(c, j, "hosts");
         return X_DONE;
     }
-    if (codec_decode(&hosts_view_shape, j, &v, &e) < 0)
+    if (client_understand(j, &hosts_view_shape, &v, &e) < 0)
         return cli_fail(c, &e);
     code = hosts_table(c, &v);
     shape_done(&hosts_view_shape, &v);
@@ -222,7 +222,7 @@ int cmd_vms(struct cli *c, int argc, char **argv)
         out_data(c, j, "vms");
         return X_DONE;
     }
-    if (codec_decode(&vms_view_shape, j, &v, &e) < 0)
+    if (client_understand(j, &vms_view_shape, &v, &e) < 0)
         return cli_fail(c, &e);
     code = vms_table(c, &v);
     shape_done(&vms_view_shape, &v);
