@@ -43,7 +43,7 @@ static int read_selector(const struct reading *r, const struct ynode *n, const c
 {
     static const char *const candidates[] = {"names", "labels"};
     if (n->kind != Y_MAP || n->n_items == 0)
-        return fail_value(r, n, path, "a selection: names, labels or both");
+        return fail_value(r, n, path, "a selection such as {names: [db-*]} or {labels: {app: db}}");
     for (size_t i = 0; i < n->n_items; i++) {
         const struct ynode *m = &n->items[i];
         cleanup(freep) char *sub = xasprintf("%s.%s", path, m->key);
@@ -102,8 +102,9 @@ static int read_body(const struct reading *r, const struct ynode *n, struct rule
     const char *kind = rule_kind_names[rule->kind];
     if (n->kind != Y_MAP)
         return fail_value(r, n, kind,
-                          def->hosts_required ? "a mapping, as in {vms: db-*, hosts: h1}"
-                                              : "a mapping, as in {vms: db-*}");
+                          def->hosts_required
+                              ? "a mapping such as {vms: {names: [db-*]}, hosts: {names: [h1]}}"
+                              : "a mapping such as {vms: {names: [db-*]}}");
     for (size_t i = 0; i < n->n_items; i++) {
         int rc = body_member(r, def, &n->items[i], kind, rule);
         if (rc < 0)

@@ -21,13 +21,17 @@ enum { PRICE_PER_MOVE = SOLVE_UNIT / 4096, PRICE_PER_GIB = SOLVE_UNIT / 262144 }
 
 /* ---- how the fleet stands --------------------------------------------------------------------- */
 
-/* Memory in use of capacity, ppm; −1: the host does not count. */
-static int64_t used_ppm(const struct plan_world *w, size_t host, const int64_t *bytes)
+/* Memory in use of capacity, ppm; −1: not known, or there is none to give. */
+static int64_t full_ppm(const struct plan_world *w, size_t host, const int64_t *bytes)
 {
     int64_t cap = plan_mem_capacity(w, (int)host);
-    if (w->s->hosts[host].state != HOST_UP || cap <= 0)
-        return -1;
-    return (int64_t)((__int128)bytes[host] * 1000000 / cap);
+    return cap > 0 ? (int64_t)((__int128)bytes[host] * 1000000 / cap) : -1;
+}
+
+/* The same; −1: the host does not count. */
+static int64_t used_ppm(const struct plan_world *w, size_t host, const int64_t *bytes)
+{
+    return w->s->hosts[host].state == HOST_UP ? full_ppm(w, host, bytes) : -1;
 }
 
 static void measure_load(const struct plan_world *w, struct plan_standing *ret)
@@ -90,7 +94,7 @@ struct translate_goal plan_balance_goal(const struct making *k)
         g.price_per_gib = SOLVE_UNIT / 1024;
     }
     if (g.relieve_cpu_ppm > 1000000)
-        g.relieve_cpu_ppm = 1000000; /* who uses all of them would use more */
+        g.relieve_cpu_ppm = 1000000;             /* who uses all of them would use more */
     int64_t most = p->balance.imbalance_ppm / 4; /* by the mean: not down to the mean itself */
     g.margin_ppm = busy || most > PLAN_CPU_MARGIN_PPM ? PLAN_CPU_MARGIN_PPM : most;
     return g;
@@ -148,11 +152,20 @@ static char *broken_rule(const struct plan_world *w, int vm)
     return text;
 }
 
+/* "h1 56.5 → 50.2 %", and what these are of, where something is known. */
+static char *fullness(const struct making *k, int host, const char *unit)
+{
+    const char *name = k->w.f.hosts[host]->name;
+    int64_t was = full_ppm(&k->w, (size_t)host, k->was_bytes);
+    if (was < 0)
+        return xasprintf("%s: memory not known", name);
+    return xasprintf("%s %.1f → %.1f %%%s", name, (double)was / 1e4,
+                     (double)full_ppm(&k->w, (size_t)host, k->w.end_bytes) / 1e4, unit);
+}
+
 char *plan_fullness(const struct making *k, int host)
 {
-    return xasprintf("%s %.1f → %.1f %% full", k->w.f.hosts[host]->name,
-                     (double)used_ppm(&k->w, (size_t)host, k->was_bytes) / 1e4,
-                     (double)used_ppm(&k->w, (size_t)host, k->w.end_bytes) / 1e4);
+    return fullness(k, host, " full");
 }
 
 /* "; CPU 85 → 61 % and 20 → 44 %": of both hosts, where it is known. */
@@ -181,15 +194,13 @@ static char *cpu_why(const struct making *k, int vm, int to)
 char *plan_balance_why(const struct making *k, int vm, int to)
 {
     const struct plan_world *w = &k->w;
-    int from = w->f.at[vm];
     char *rule = broken_rule(w, vm);
     if (rule)
         return rule;
-    double was = (double)used_ppm(w, (size_t)to, k->was_bytes) / 1e4;
-    cleanup(freep) char *here = plan_fullness(k, from);
+    cleanup(freep) char *here = plan_fullness(k, w->f.at[vm]);
+    cleanup(freep) char *there = fullness(k, to, "");
     cleanup(freep) char *cpu = cpu_why(k, vm, to);
-    return xasprintf("%s, %s %.1f → %.1f %%%s", here, w->f.hosts[to]->name, was,
-                     (double)used_ppm(w, (size_t)to, w->end_bytes) / 1e4, cpu);
+    return xasprintf("%s, %s%s", here, there, cpu);
 }
 
 /* One move after another, each the best of its kind, may spend the limit on the wrong ones. */

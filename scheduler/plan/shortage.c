@@ -330,8 +330,7 @@ static bool gather_rule(const struct counting *c, const struct rule_match *m, st
         ret->at[ret->n++] = (int)i;
     }
     for (size_t h = 0; h < w->s->n_hosts; h++)
-        if (in(ret->hosts, h))
-            count_host(c, h, ret);
+        ret->n_hosts += in(ret->hosts, h);
     return known && ret->n;
 }
 

@@ -150,7 +150,10 @@ static void make_machines(struct work *k)
         b[RES_VCPU] = w->load[h].vcpus - less[h].vcpus;
         b[RES_HUGE] = plan_pages_up(w->load[h].huge_bytes - less[h].huge_bytes);
         b[RES_WEIGHT] = b[RES_MEM];
-        c[RES_MEM] -= plan_pages_up(w->load[h].mem_bytes) - b[RES_MEM];
+        if (mem < 0) /* not known: full, and not too full */
+            c[RES_MEM] = b[RES_MEM];
+        else
+            c[RES_MEM] -= plan_pages_up(w->load[h].mem_bytes) - b[RES_MEM];
         c[RES_VCPU] -= less[h].vcpus;
         c[RES_HUGE] -= plan_pages_up(w->load[h].huge_bytes) - b[RES_HUGE];
         plan_cells_capacity(&k->cells, w->s->hosts[h].h, c + N_RES);
@@ -356,31 +359,63 @@ static uint64_t *empty_set(const struct work *k)
     return xcalloc(plan_set_words(n_hosts(k)) + 1, sizeof(uint64_t));
 }
 
-/* Hosts whose load is not known take nobody for load's sake. */
-static void keep_to_known(struct work *k, int *allow)
+static bool *hosts_where(const struct work *k, bool (*holds)(const struct plan_world *w, int host))
+{
+    bool *ret = xcalloc(n_hosts(k), sizeof(*ret));
+    for (size_t h = 0; h < n_hosts(k); h++)
+        ret[h] = holds(k->w, (int)h);
+    return ret;
+}
+
+/* The set without these hosts; made: per set there was before, what it became; 0: nothing yet. */
+static int set_without(struct work *k, int set, const bool *hosts, int *made)
+{
+    if (made[set])
+        return made[set];
+    uint64_t *bits = empty_set(k);
+    for (size_t x = 0; x < plan_set_words(n_hosts(k)); x++)
+        bits[x] = k->sets[set].bits[x];
+    for (size_t h = 0; h < n_hosts(k); h++)
+        if (hosts[h])
+            bits[h >> 6] &= ~(UINT64_C(1) << (h & 63));
+    return made[set] = add_set(k, bits);
+}
+
+static bool memory_unknown(const struct plan_world *w, int host)
+{
+    return plan_mem_capacity(w, host) < 0;
+}
+
+/* Hosts whose memory is not known take nothing that needs any. */
+static void keep_to_measured_memory(struct work *k, int *allow)
 {
     const struct problem *p = &k->t->p;
-    size_t words = plan_set_words(n_hosts(k)), n_before = k->n_sets;
-    cleanup(freep) int *known =
-        xcalloc(n_before, sizeof(*known)); /* that set, of known hosts; 0: none yet */
+    cleanup(freep) bool *dark = hosts_where(k, memory_unknown);
+    cleanup(freep) int *made = xcalloc(k->n_sets, sizeof(*made));
+    if (!memchr(dark, true, n_hosts(k)))
+        return;
+    for (int i = 0; i < p->n_items; i++)
+        if (p->size[(size_t)i * (size_t)k->n_res + RES_MEM] > 0)
+            allow[i] = set_without(k, allow[i], dark, made);
+}
+
+static bool cpu_unknown(const struct plan_world *w, int host)
+{
+    return !plan_cpu_known(w, host);
+}
+
+/* Hosts whose load is not known take nobody for load's sake. */
+static void keep_to_measured_load(struct work *k, int *allow)
+{
+    const struct problem *p = &k->t->p;
+    cleanup(freep) bool *dark = hosts_where(k, cpu_unknown);
+    cleanup(freep) int *made = xcalloc(k->n_sets, sizeof(*made));
     cleanup(freep) bool *mends = xcalloc((size_t)p->n_items, sizeof(*mends));
     for (size_t i = 0; i < k->n; i++)
         mends[k->item_of[k->list[i].vm]] |= plan_cpu_must_mend(k->w, k->list[i].vm);
-    for (int i = 0; i < p->n_items; i++) {
-        if (mends[i] || p->need[i] || p->home[i] < 0)
-            continue;
-        int was = allow[i];
-        if (!known[was]) {
-            uint64_t *bits = empty_set(k);
-            for (size_t x = 0; x < words; x++)
-                bits[x] = k->sets[was].bits[x];
-            for (size_t h = 0; h < n_hosts(k); h++)
-                if (!plan_cpu_known(k->w, (int)h))
-                    bits[h >> 6] &= ~(UINT64_C(1) << (h & 63));
-            known[was] = add_set(k, bits);
-        }
-        allow[i] = known[was];
-    }
+    for (int i = 0; i < p->n_items; i++)
+        if (!mends[i] && !p->need[i] && p->home[i] >= 0)
+            allow[i] = set_without(k, allow[i], dark, made);
 }
 
 /* Of an item of several VMs: hosts that may take them all. */
@@ -405,8 +440,9 @@ static void make_allowed(struct work *k)
         *a = more;
     }
     p->allow = allow;
+    keep_to_measured_memory(k, allow);
     if (k->g->measured)
-        keep_to_known(k, allow);
+        keep_to_measured_load(k, allow);
 }
 
 static void prefer(struct work *k, int item, int set, int64_t weight)

@@ -32,7 +32,7 @@ static int64_t pages_per_cpu(const struct work *k, const int64_t *mem)
 {
     int64_t pages = 0, mcpu = 0;
     for (size_t h = 0; h < n_hosts(k); h++)
-        if (plan_cpu_known(k->w, (int)h)) {
+        if (plan_cpu_known(k->w, (int)h) && plan_mem_capacity(k->w, (int)h) >= 0) {
             pages += mem[h];
             mcpu += k->w->s->hosts[h].h->cpus * 1000;
         }
@@ -83,7 +83,7 @@ void translate_terms(struct work *k)
     struct solve_term *t = translate_array(k, 6 + (size_t)k->cells.n, sizeof(*t));
     for (size_t h = 0; h < n_hosts(k); h++) {
         int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
-        mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : 1;
+        mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : cap >= 0 ? 1 : INT64_MAX / 4;
         cpus[h] = v > 0 ? v : v < 0 ? INT64_MAX / 4 : 1;
         busy[h] = plan_cpu_known(k->w, (int)h) ? k->w->s->hosts[h].h->cpus * 1000 : INT64_MAX / 4;
         if (cap <= 0 && k->g->leave && k->g->handed) /* not known: as if it were full */

@@ -64,6 +64,26 @@ static void small_differences_are_let_be(void **state)
     fleet_done(&f);
 }
 
+/* A host whose memory is not known is no host that is too full, nor one to be filled. */
+static void memory_that_is_not_known_breaks_nothing(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    fleet_init(&f, 4, 64, 20);
+    for (int h = 0; h < 3; h++)
+        fill(&f, h, h == 2 ? 6 : 2, 8);
+    f.hosts[2].mem_bytes = f.hosts[3].mem_bytes = -1;
+    for (int goal = GOAL_REPAIR; goal <= GOAL_BALANCE; goal++)
+        assert_int_equal(moves(&f, goal, -1), 0);
+    fill(&f, 0, 3, 8);
+    struct plan p;
+    make(&f, GOAL_BALANCE, &p);
+    assert_int_equal(p.n_moves, 1);
+    assert_int_equal(p.moves[0].to, 1);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 static void hot_host_is_evened_out(void **state)
 {
     (void)state;
@@ -296,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(even_fleet_is_left_alone),
         cmocka_unit_test(small_differences_are_let_be),
+        cmocka_unit_test(memory_that_is_not_known_breaks_nothing),
         cmocka_unit_test(hot_host_is_evened_out),
         cmocka_unit_test(relief_moves_less_than_balance),
         cmocka_unit_test(bound_vms_count_one_by_one),
