@@ -194,13 +194,21 @@ static void collect_vms(struct core *c, const struct run_slot *r, const struct s
             *(int *)vec_add(&w->vms, &w->n_vms) = (int)i;
 }
 
+/* It runs there already, but the move that brought it is not settled: drain_finish() waits for it. */
+static bool is_arriving(const struct core *c, const char *uuid, const char *host)
+{
+    const struct move_slot *m = move_of_vm(c, uuid);
+    return m && job_holds_dst((enum job_state)m->m.state) && str_eq(m->m.to, host);
+}
+
 static bool host_has_unplanned(const struct core *c, const struct run_slot *r, const char *host)
 {
     const struct host_slot *h = host_find(c, host);
     for (size_t i = 0; h && i < h->n_vms; i++) {
         const struct vm *v = &h->vms[i]->vm;
         if (vm_active(v->state) && v->job != VM_JOB_MIGRATING_IN && !has_stay(r, v->uuid) &&
-            !has_open_move(r, v->uuid) && !vm_half_here(h->vms[i]))
+            !has_open_move(r, v->uuid) && !vm_half_here(h->vms[i]) &&
+            !is_arriving(c, v->uuid, host))
             return true;
     }
     return false;

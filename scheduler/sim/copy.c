@@ -211,7 +211,11 @@ static void pass_ended(struct sim *s, struct sim_copy *c)
 {
     c->sent_bytes += c->rest_bytes; /* what rounding left */
     if (c->midway) {
-        fail(s, c, "operation failed: migration job: unexpectedly failed");
+        c->midway = false;
+        if (copy_switched(c))
+            copy_break(s, c);
+        else
+            fail(s, c, "operation failed: migration job: unexpectedly failed");
         return;
     }
     if (c->stage == COPY_POSTCOPY) {
