@@ -384,6 +384,11 @@ bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
         balance_drop_all(c, r, code, reason_texts[code]);
         return false;
     }
+    cleanup(freep) char *failed = failures_at_words(c, r, m->m.to);
+    if (failed) {
+        drop(c, r, m, R_FAILED_LATELY, failed);
+        return false;
+    }
     const char *why = "its host or its target is not known any more";
     left_begin(c, r, &l);
     size_t at = 0;

@@ -1,7 +1,8 @@
 /* What failed is left alone by balance runs for a while: a VM's way to a host; the VM, when it failed on
  * several hosts; a host, when several VMs failed to come; longer with each run in which it fails again, and
  * no more once it succeeds. Nothing is kept for that: the moves themselves tell, and what runs were told by
- * the real checks, also after a restart. Failures of drains count; drains are not held back. */
+ * the real checks, also after a restart. Failures of drains count; drains are not held back, but take other
+ * ways first. A run under way leaves a host that two of its VMs failed to reach. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,13 @@ static void remember_run(const struct core *c, struct past *p, const struct run 
     }
 }
 
+static void recall_moves(const struct core *c, struct past *p, struct move_slot *const *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (m[i]->m.state == JOB_FAILED || m[i]->m.n_tried)
+            remember_move(c, p, &m[i]->m);
+}
+
 static void recall(const struct core *c, struct past *p)
 {
     *p = (struct past){.from_wall_us = c->wall_us - REMEMBER_US};
@@ -92,9 +100,7 @@ static void recall(const struct core *c, struct past *p)
             p->from_run = c->runs[i]->run.id;
     for (size_t i = 0; i < c->n_runs; i++)
         remember_run(c, p, &c->runs[i]->run);
-    for (size_t i = 0; i < c->n_moves; i++)
-        if (c->moves[i]->m.state == JOB_FAILED || c->moves[i]->m.n_tried)
-            remember_move(c, p, &c->moves[i]->m);
+    recall_moves(c, p, c->moves, c->n_moves);
 }
 
 /* When a VM last moved so; NULL: any. */
@@ -227,6 +233,17 @@ struct left_out *core_left_out(const struct core *c, size_t *ret_n)
     return list;
 }
 
+struct left_out *failures_in_run(const struct core *c, const struct run_slot *r, size_t *ret_n)
+{
+    struct left_out *list = NULL;
+    struct past p = {.from_wall_us = c->wall_us - REMEMBER_US};
+    *ret_n = 0;
+    recall_moves(c, &p, r->moves, r->n_moves);
+    judge_all(c, &p, A_HOST, &list, ret_n);
+    free(p.list);
+    return list;
+}
+
 void left_out_done(struct left_out *list, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -278,6 +295,20 @@ char *run_left_out_words(const struct run *r)
     return s;
 }
 
+char *failures_at_words(const struct core *c, const struct run_slot *r, const char *host)
+{
+    size_t n;
+    char *s = NULL;
+    struct left_out *list = failures_in_run(c, r, &n);
+    for (size_t i = 0; i < n && !s; i++) {
+        cleanup(freep) char *how = how_it_failed(&list[i]);
+        if (str_eq(list[i].host, host))
+            s = xasprintf("in this run moves to %s %s", host, how);
+    }
+    left_out_done(list, n);
+    return s;
+}
+
 /* ---- in runs ------------------------------------------------------------------------------------------- */
 
 void failures_refuse(const struct core *c, struct run_slot *r)
@@ -302,6 +333,22 @@ void failures_refuse(const struct core *c, struct run_slot *r)
     if (list)
         left_out_done(list, n);
     r->n_held = r->n_refusals;
+}
+
+/* From one libvirtd to another: that is asked anew. */
+void failures_list(const struct core *c, const struct snapshot *s, struct plan_failed **ret,
+                   size_t *ret_n)
+{
+    size_t n;
+    struct left_out *list = core_left_out(c, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct left_out *x = &list[i];
+        int vm = x->vm ? snap_vm_id(c, s, x->vm) : -1;
+        int host = x->host ? snap_host_id(s, x->host) : -1;
+        if (host >= 0 && !x->from && (vm >= 0 || !x->vm))
+            *vec_add(ret, ret_n) = (struct plan_failed){vm, host, how_it_failed(x)};
+    }
+    left_out_done(list, n);
 }
 
 static void keep_told_no(struct core *c, struct run_slot *r, const struct refusal *f)

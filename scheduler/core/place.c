@@ -38,16 +38,43 @@ static bool nothing_new(const struct core *c, const struct move_slot *m)
     return m->held_version == c->version && c->now_us < m->look_again_us;
 }
 
+static void say_elsewhere(struct core *c, const struct move_slot *m, const char *was,
+                          const char *why)
+{
+    if (!str_eq(was, m->m.to))
+        say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s: %s",
+            m->m.vm_name, m->m.to, was, why ? why : "?");
+}
+
 static bool goes_elsewhere(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     cleanup(freep) char *was = xstrdup(m->m.to);
     bool only_there = m->m.parks || r->run.kind == RUN_BALANCE;
     if (nothing_new(c, m) || only_there || !run_replan_move(c, r, m, false))
         return false;
-    if (!str_eq(was, m->m.to))
-        say(c, (struct about){.m = m}, "move.replanned", "vm/%s will go to %s instead of %s: %s",
-            m->m.vm_name, m->m.to, was, m->m.note ? m->m.note : "?");
+    say_elsewhere(c, m, was, m->m.note);
     return true;
+}
+
+/* There is a place, but two VMs failed to get there: is there another one? A run that must end goes there
+ * all the same; balance.c drops it. */
+static void keep_off_failed(struct core *c, struct run_slot *r, struct move_slot *m)
+{
+    cleanup(freep) char *was = xstrdup(m->m.to);
+    cleanup(freep) char *how = failures_at_words(c, r, was);
+    if (!how || m->m.parks || r->run.kind == RUN_BALANCE)
+        return;
+    if (run_replan_off_failed(c, r, m, false)) {
+        say_elsewhere(c, m, was, how);
+        return;
+    }
+    cleanup(freep) char *why = xasprintf("no other host takes it, though %s", how);
+    if (str_eq(m->m.why, why))
+        return;
+    set_str(&m->m.why, why);
+    m->dirty = true;
+    say(c, (struct about){.m = m}, "move.all_the_same", "vm/%s goes to %s all the same: %s",
+        m->m.vm_name, was, why);
 }
 
 static void is_blocked(struct core *c, struct move_slot *m)
@@ -68,6 +95,8 @@ static void is_blocked(struct core *c, struct move_slot *m)
 bool place_found(struct core *c, struct run_slot *r, struct move_slot *m)
 {
     bool holds = !nothing_new(c, m) && target_holds(c, r, m);
+    if (holds)
+        keep_off_failed(c, r, m);
     if (holds || goes_elsewhere(c, r, m))
         return true;
     is_blocked(c, m);

@@ -21,8 +21,9 @@ void run_refuse(struct run_slot *r, const char *vm, const char *host, const stru
 
 struct wanted {
     int *vms, *wish, *to, *avoid;
-    size_t n_vms, n_wish, n_to, n_avoid, n_refusals;
+    size_t n_vms, n_wish, n_to, n_avoid, n_refusals, n_failed;
     struct plan_refusal *refusals;
+    struct plan_failed *failed;
     struct plan_request req; /* borrows the lists */
     bool others;             /* of other hosts may move too, if the run allows it */
 };
@@ -34,6 +35,9 @@ static void wanted_done(struct wanted *w)
     free(w->to);
     free(w->avoid);
     free(w->refusals);
+    for (size_t i = 0; i < w->n_failed; i++)
+        free(w->failed[i].how);
+    free(w->failed);
 }
 
 static void host_ids(const struct snapshot *s, char *const *names, size_t n, int **ids,
@@ -82,6 +86,8 @@ static void fill_request(const struct core *c, const struct run_slot *r, const s
         *(int *)vec_add(&w->to, &w->n_to) = home;
     }
     refusals_for(c, r, s, forget_tried, w);
+    if (r->run.kind != RUN_BALANCE)
+        failures_list(c, s, &w->failed, &w->n_failed);
     w->req = (struct plan_request){
         .vms = w->vms,
         .n_vms = w->n_vms,
@@ -92,6 +98,8 @@ static void fill_request(const struct core *c, const struct run_slot *r, const s
         .wish = w->wish,
         .refusals = w->refusals,
         .n_refusals = w->n_refusals,
+        .failed = w->failed,
+        .n_failed = w->n_failed,
         .allow_cold = r->run.on_blocked == BLOCKED_COLD,
         .make_room = w->others && r->run.make_room && r->run.kind == RUN_DRAIN,
     };
@@ -181,8 +189,7 @@ static bool wants_vm(const struct core *c, const struct run_slot *r, int64_t dra
     bool concerned = r->run.kind == RUN_DRAIN ? run_leaves(&r->run, on)
                                               : left_home(c, drain, r->run.host, v->v->uuid, on);
     return concerned && !has_stay(r, v->v->uuid) && !has_open_move(r, v->v->uuid) &&
-           !leaves_anyway(c, r, v) &&
-           !vm_half_here((const struct vm_slot *)(const void *)v->v);
+           !leaves_anyway(c, r, v) && !vm_half_here((const struct vm_slot *)(const void *)v->v);
 }
 
 static void collect_vms(struct core *c, const struct run_slot *r, const struct snapshot *s,
@@ -470,8 +477,16 @@ static const struct reason *why_waiting(const struct plan_stay *st, const char *
     return best;
 }
 
-bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried)
+/* Hosts that a VM is not to go to. Where there are some, another search follows: nothing is noted. */
+struct off {
+    struct left_out *list;
+    size_t n;
+};
+
+static bool replan(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried,
+                   const struct off *off)
 {
+    static const struct reason failed = {.code = R_FAILED_LATELY};
     struct snapshot_store snap;
     struct wanted w = {0};
     struct plan p = {0};
@@ -480,6 +495,11 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
     bool found = false;
     if (vm >= 0) {
         *(int *)vec_add(&w.vms, &w.n_vms) = vm;
+        for (size_t i = 0; i < off->n; i++) {
+            int host = snap_host_id(&snap.s, off->list[i].host);
+            if (host >= 0)
+                add_refusal(&w, vm, host, &failed);
+        }
         fill_request(c, r, &snap.s, forget_tried, &w);
         make_plan(c, r, &snap.s, &w.req, &p);
         bool cold_ok = p.n_moves == 1 && (p.moves[0].live || m->m.offline || !m->m.live);
@@ -489,7 +509,7 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
             set_str(&m->m.why, p.moves[0].why);
             m->dirty = true;
             waits_follow(c, m);
-        } else if (p.n_stays == 1) {
+        } else if (p.n_stays == 1 && !off->n) {
             const struct reason *why = why_waiting(&p.stays[0], m->m.to);
             cleanup(freep) char *text = why ? reason_sentence(why) : xstrdup("?");
             set_str(&m->m.note, text);
@@ -500,4 +520,20 @@ bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bo
     wanted_done(&w);
     snapshot_done(&snap);
     return found;
+}
+
+bool run_replan_off_failed(struct core *c, struct run_slot *r, struct move_slot *m,
+                           bool forget_tried)
+{
+    struct off off;
+    off.list = failures_in_run(c, r, &off.n);
+    bool found = off.n && replan(c, r, m, forget_tried, &off);
+    left_out_done(off.list, off.n);
+    return found;
+}
+
+bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried)
+{
+    return run_replan_off_failed(c, r, m, forget_tried) ||
+           replan(c, r, m, forget_tried, &(struct off){0});
 }

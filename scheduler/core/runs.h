@@ -27,7 +27,8 @@ void drain_begins(struct core *c, struct run_slot *r); /* its hosts take no VMs 
 void drain_finish(struct core *c, struct run_slot *r, bool open);
 /* Hosts that are not ended are again what they were. Gives a sentence. */
 char *drain_undo(struct core *c, struct run_slot *r);
-void run_census_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
+void run_census_answer(struct core *c, struct run_slot *r, const struct ask *a,
+                       const struct msg *m);
 void run_halt_answer(struct core *c, struct run_slot *r, const struct ask *a, const struct msg *m);
 
 /* balance.c: balance runs */
@@ -54,7 +55,7 @@ const struct move_slot *balance_in_way(const struct core *c, const struct run_sl
 bool balance_would_yield(const struct run *balance, const struct run *dry);
 /* Another run goes first: nothing more begins. True: it has ended. */
 bool balance_yields(struct core *c, struct run_slot *r);
-void balance_end(struct core *c, struct run_slot *r); /* nothing is under way any more */
+void balance_end(struct core *c, struct run_slot *r);   /* nothing is under way any more */
 void balance_start(struct core *c, struct run_slot *r); /* its moves begin */
 /* Another run that goes before balance runs; NULL: none. */
 const struct run_slot *balance_goes_after(const struct core *c, const struct run_slot *mine);
@@ -108,8 +109,12 @@ void run_create_moves(struct core *c, struct run_slot *r, const struct snapshot 
 bool run_has_unplanned(struct core *c, const struct run_slot *r);
 void run_refuse(struct run_slot *r, const char *vm, const char *host, const struct reason *why,
                 bool tried);
-/* A new target for one queued move: true and m->to set, or false and *stay (plan_stay of the VM). */
+/* A new target for one queued move: true and m->to set, or false and why in m->note and no_target. Hosts
+ * that failed in this run are the last choice ... */
 bool run_replan_move(struct core *c, struct run_slot *r, struct move_slot *m, bool forget_tried);
+/* ... or none: false when there are none of them, too, and nothing is changed. */
+bool run_replan_off_failed(struct core *c, struct run_slot *r, struct move_slot *m,
+                           bool forget_tried);
 
 /* runcheck.c: what a plan proposes, really asked */
 /* Ask about the pairs that were not yet. False: none was left. */
@@ -144,6 +149,13 @@ void failures_refuse(const struct core *c, struct run_slot *r);
 char *run_left_out_words(const struct run *r);
 /* The plan stands: what it leaves out is said, and what the real checks refused is kept. */
 void failures_note(struct core *c, struct run_slot *r);
+/* For a plan that would rather not: what failed a short while ago. Appends; each `how` is given, too. */
+void failures_list(const struct core *c, const struct snapshot *s, struct plan_failed **ret,
+                   size_t *ret_n);
+/* Hosts that two VMs failed to reach in this run, and none has since. Gives, to left_out_done. */
+struct left_out *failures_in_run(const struct core *c, const struct run_slot *r, size_t *ret_n);
+/* "in this run moves to h4 failed with 2 VMs since ..."; NULL: it is none of them. Gives. */
+char *failures_at_words(const struct core *c, const struct run_slot *r, const char *host);
 /* "; balance leaves out its way to h4 until ...", after this one failed. Gives. */
 char *failures_after(const struct core *c, const struct move *m);
 

@@ -98,3 +98,29 @@ char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host
                      free_here >= c->most_free_bytes ? "most free memory" : "best balance",
                      c->n_hosts, buf);
 }
+
+/* The last is the narrowest: of this VM, not of any. */
+static const struct plan_failed *failed_at(const struct plan_request *r, int vm, int host)
+{
+    const struct plan_failed *found = NULL;
+    for (size_t i = 0; i < r->n_failed; i++)
+        if (r->failed[i].host == host && (r->failed[i].vm < 0 || r->failed[i].vm == vm))
+            found = &r->failed[i];
+    return found;
+}
+
+void plan_why_failed(const struct plan_world *w, struct plan_move *m)
+{
+    const struct plan_failed *x = failed_at(w->r, m->vm, m->to);
+    char *words = x ? xasprintf("%s; though moves there %s", m->why, x->how) : NULL;
+    for (size_t i = 0; i < w->r->n_failed && !words; i++) {
+        struct plan_ask q = {.vm = m->vm, .host = w->r->failed[i].host};
+        x = failed_at(w->r, m->vm, q.host);
+        if (x && plan_filter(w, &q, PF_STATIC | PF_DYNAMIC, NULL))
+            words = xasprintf("%s; not %s, moves there %s", m->why, host_of(w, &q)->name, x->how);
+    }
+    if (!words)
+        return;
+    free(m->why);
+    m->why = words;
+}

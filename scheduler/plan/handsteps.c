@@ -202,6 +202,7 @@ static void explain(struct handon *h)
             words = plan_balance_why(h->k, p->moves[i].vm, p->moves[i].to);
         }
         p->moves[i].why = words;
+        plan_why_failed(&h->k->w, &p->moves[i]);
     }
 }
 

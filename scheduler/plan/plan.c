@@ -370,6 +370,7 @@ static void write_plan(struct making *k)
                    : cold ? xstrdup("no host is left that it can move to live")
                           : plan_why(&k->w, x, to, &choice[k->live.class_of[i]]),
         };
+        plan_why_failed(&k->w, &k->plan->moves[k->plan->n_moves - 1]);
     }
 }
 

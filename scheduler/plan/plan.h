@@ -33,6 +33,11 @@ struct plan_refusal {
     int vm, host;
     const struct reason *why; /* borrows */
 };
+/* Moves of vm (-1: of any) to the host failed a short while ago. */
+struct plan_failed {
+    int vm, host;
+    char *how; /* "failed 2 times since ..."; borrows */
+};
 /* What a request is for. VMs of a maintenance_only rule move for nothing else. */
 enum plan_purpose { PURPOSE_MAINTENANCE, PURPOSE_BALANCE };
 enum plan_goal {
@@ -60,6 +65,9 @@ struct plan_request {
     const int *wish; /* per vms[i]: wanted target or -1; NULL: no wishes (bring-home) */
     const struct plan_refusal *refusals;
     size_t n_refusals;
+    const struct plan_failed
+        *failed; /* LEAVE: there only where soft rules or room leave no choice */
+    size_t n_failed;
     bool allow_cold; /* VMs that cannot move live but can cold are placed too (live=false) */
     bool quick; /* LEAVE: only the question whether there is a plan. Gives up early, does not look
                       * for the best, and stays come without reasons about hosts */
@@ -161,7 +169,8 @@ void plan_done(struct plan *p);
  * to get one (leaves). */
 bool plan_allows(const struct snapshot *s, const struct policy *p, int vm, int host,
                  struct reason *ret_why);
-bool plan_holds_from(const struct plan_index *x, int vm, int host, struct reason *ret_why); /* same */
+bool plan_holds_from(const struct plan_index *x, int vm, int host,
+                     struct reason *ret_why); /* same */
 /* The same, for the question "could it go there?": VMs beside it on its host are taken to follow it. */
 bool plan_allows_from(const struct plan_index *x, int vm, int host, struct reason *ret_why);
 /* Memory that VMs may still be given on the host; −1 when it is not known. VMs in flight count on both

@@ -445,9 +445,9 @@ static void make_allowed(struct work *k)
         keep_to_measured_load(k, allow);
 }
 
-static void prefer(struct work *k, int item, int set, int64_t weight)
+static void prefer(struct work *k, int item, struct solve_prefer x)
 {
-    *vec_add(&k->prefers, &k->n_prefers) = (struct pair){item, set, weight};
+    *vec_add(&k->prefers, &k->n_prefers) = (struct pair){item, x.set, x.tier, x.weight};
 }
 
 static void make_preferred(struct work *k)
@@ -458,7 +458,8 @@ static void make_preferred(struct work *k)
             continue;
         uint64_t *bits = empty_set(k);
         bits[k->list[i].wish >> 6] |= UINT64_C(1) << (k->list[i].wish & 63);
-        prefer(k, k->item_of[k->list[i].vm], add_set(k, bits), WISH_WEIGHT);
+        prefer(k, k->item_of[k->list[i].vm],
+               (struct solve_prefer){add_set(k, bits), TIER_SOFT, WISH_WEIGHT});
     }
     for (size_t r = 0; r < w->p->n_rules; r++) {
         const struct rule *x = &w->p->rules[r];
@@ -477,7 +478,33 @@ static void make_preferred(struct work *k)
                         bits[h >> 6] |= UINT64_C(1) << (h & 63);
                 set = add_set(k, bits);
             }
-            prefer(k, item, set, x->weight);
+            prefer(k, item, (struct solve_prefer){set, TIER_SOFT, x->weight});
+        }
+    }
+}
+
+static int all_but(struct work *k, int host)
+{
+    uint64_t *bits = empty_set(k);
+    for (size_t h = 0; h < n_hosts(k); h++)
+        if ((int)h != host)
+            bits[h >> 6] |= UINT64_C(1) << (h & 63);
+    return add_set(k, bits);
+}
+
+/* A reason not to come, and none to leave: less than any soft rule, more than evenness. */
+static void make_failed(struct work *k)
+{
+    const struct plan_request *r = k->w->r;
+    for (size_t f = 0; r && f < r->n_failed; f++) {
+        const struct plan_failed *x = &r->failed[f];
+        int set = -1;
+        for (size_t i = 0; i < k->n; i++) {
+            int item = k->item_of[k->list[i].vm];
+            if ((x->vm >= 0 && x->vm != k->list[i].vm) || k->t->p.home[item] == x->host)
+                continue;
+            set = set < 0 ? all_but(k, x->host) : set;
+            prefer(k, item, (struct solve_prefer){set, TIER_LOAD, 1});
         }
     }
 }
@@ -514,7 +541,8 @@ static void finish(struct work *k)
         of[i] = k->members[i].what;
     p->prefer_start = index_pairs(k, k->prefers, k->n_prefers);
     for (size_t i = 0; i < k->n_prefers; i++)
-        pref[i] = (struct solve_prefer){k->prefers[i].what, k->prefers[i].weight};
+        pref[i] =
+            (struct solve_prefer){k->prefers[i].what, k->prefers[i].tier, k->prefers[i].weight};
     free(k->members);
     free(k->prefers);
     p->group_of = of;
@@ -547,6 +575,7 @@ void translate(const struct plan_world *w, const struct plan_wanted *list, size_
     make_name_groups(&k);
     make_allowed(&k);
     make_preferred(&k);
+    make_failed(&k);
     finish(&k);
 }
 

@@ -5,7 +5,7 @@
 #include "scheduler/plan/translate.h"
 
 struct pair {
-    int item, what;
+    int item, what, tier;
     int64_t weight;
 };
 struct work {

@@ -146,3 +146,5 @@ struct plan_choice {
 /* Why this host for this VM. Gives. */
 char *plan_why(const struct plan_world *w, const struct plan_wanted *x, int host,
                const struct plan_choice *c);
+/* Adds to its words that it goes where moves failed, or does not where they did and it might. */
+void plan_why_failed(const struct plan_world *w, struct plan_move *m);

@@ -147,7 +147,7 @@ void price_item(const struct problem *p, int item, int m, int v, int sign, struc
     for (int k = p->prefer ? p->prefer_start[item] : 0; p->prefer && k < p->prefer_start[item + 1];
          k++)
         if (!solve_in_set(p, p->prefer[k].set, m))
-            ret->tier[TIER_SOFT] += sign * p->prefer[k].weight;
+            ret->tier[p->prefer[k].tier] += sign * p->prefer[k].weight;
     if (!is_away(p, item, m, v))
         return;
     if (p->move_cost)

@@ -29,9 +29,9 @@ struct solve_set {
     const uint64_t *bits;
 };
 
-/* TIER_SOFT: weight, while the item is outside the set. */
+/* In its tier: weight, while the item is outside the set. */
 struct solve_prefer {
-    int set;
+    int set, tier;
     int64_t weight;
 };
 

@@ -122,7 +122,7 @@ static inline void plain_items(const struct problem *p, const int *at, const uin
             continue;
         for (int k = p->prefer_start[i]; k < p->prefer_start[i + 1]; k++)
             if (!plain_in(p, p->prefer[k].set, at[i]))
-                ret->score.tier[TIER_SOFT] += p->prefer[k].weight;
+                ret->score.tier[p->prefer[k].tier] += p->prefer[k].weight;
         if (p->home[i] < 0 || (p->home[i] == at[i] && v[i] == p->home_variant[i]))
             continue;
         moved[p->batch[i]]++;

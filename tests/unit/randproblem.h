@@ -89,6 +89,7 @@ static inline void rp_prefer(struct solve_prefer *x, struct rng *g)
 {
     x->set = (int)rp_in(g, 0, 2);
     x->weight = rp_in(g, 1, 4);
+    x->tier = x->weight % 2 ? TIER_SOFT : TIER_LOAD;
 }
 
 static inline void rp_group(struct solve_group *x, struct rng *g, int k)

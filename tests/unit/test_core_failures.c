@@ -335,6 +335,16 @@ static const struct move *only_move(int64_t run)
     return found;
 }
 
+static const struct move *move_of_vm_in(int64_t run, const char *vm)
+{
+    const struct move *found = NULL;
+    for (int64_t id = 1; core_move(f.core, id); id++)
+        if (core_move(f.core, id)->run == run && str_eq(core_move(f.core, id)->vm_name, vm))
+            found = core_move(f.core, id);
+    assert_non_null(found);
+    return found;
+}
+
 /* The next run takes another way; the first is taken again after its time, and a success ends it. */
 static void the_next_run_takes_another_way(void **state)
 {
@@ -413,6 +423,116 @@ static void a_drain_is_not_held_back(void **state)
         assert_false(left_out(f.vms[i].vm.name, f.hosts[f.vms[i].on].host.name));
 }
 
+/* Not held back, but of two hosts it takes the one where the VM has not failed; also after a restart. */
+static void a_drain_goes_elsewhere_first(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        f.vms[i].fail_next = true;
+    int64_t run = balance((struct request){.max_moves = 1}, RUN_PARTLY);
+    cleanup(freep) char *vm = xstrdup(only_move(run)->vm_name), *to = xstrdup(only_move(run)->to);
+    fleet_restart_core(&f);
+    fleet_run(&f, 20 * SEC);
+    struct request req = {.verb = VERB_DRAIN, .host = lent("h1"), .dry_run = true};
+    run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    const struct move *m = move_of_vm_in(run, vm);
+    assert_string_not_equal(m->to, to);
+    cleanup(freep) char *said = xasprintf("; not %s, moves there failed at ", to);
+    assert_non_null(strstr(m->why, said));
+    req.to = (char *[]){to};
+    req.n_to = 1;
+    req.on_blocked = lent("leave"); /* not all have room there */
+    run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    m = move_of_vm_in(run, vm);
+    assert_string_equal(m->to, to);
+    assert_non_null(strstr(m->why, "; though moves there failed at "));
+}
+
+/* ---- a host that fails while a run is under way -------------------------------------------------------- */
+
+static int setup_many(void **state)
+{
+    (void)state;
+    fleet_init(&f, 3, 64 * GIB);
+    for (int i = 0; i < 8; i++) {
+        cleanup(freep) char *name = xasprintf("a%d", i + 1);
+        fleet_add(&f, name, 0, 3 * GIB);
+    }
+    return 0;
+}
+
+/* The first two moves of such a plan to h2 fail, once. */
+static void first_two_fail(struct request req)
+{
+    req.dry_run = true;
+    int64_t run = fleet_request(&f, &req);
+    int n = 0;
+    assert_int_equal(fleet_until_end(&f, run, 60 * SEC), RUN_PLANNED);
+    for (int64_t id = 1; core_move(f.core, id); id++)
+        for (int i = 0; i < f.n_vms && str_eq(core_move(f.core, id)->to, "h2"); i++)
+            if (str_eq(f.vms[i].vm.uuid, core_move(f.core, id)->vm) && n++ < 2)
+                f.vms[i].fail_next = true;
+    assert_true(n > 3); /* what is on its way when the second fails goes there, too */
+}
+
+static void a_run_leaves_a_failing_host(void **state)
+{
+    (void)state;
+    struct request req = {.verb = VERB_DRAIN, .host = lent("h1"), .parallel = 1};
+    first_two_fail(req);
+    int64_t run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 600 * SEC), RUN_DONE);
+    assert_non_null(strstr(f.log, "will go to h3 instead of h2: in this run moves to h2 failed "
+                                  "with 2 VMs since "));
+    int tried = 0, there = 0;
+    for (int64_t id = 1; core_move(f.core, id); id++) {
+        const struct move *m = core_move(f.core, id);
+        tried += m->run == run && m->n_tried;
+        there += m->run == run && str_eq(m->to, "h2");
+    }
+    assert_int_equal(tried, 2);
+    assert_true(there <= 1);
+}
+
+static void the_only_host_is_tried_all_the_same(void **state)
+{
+    (void)state;
+    struct request req = {.verb = VERB_DRAIN, .host = lent("h1"), .parallel = 1};
+    req.to = (char *[]){lent("h2")};
+    req.n_to = 1;
+    for (int i = 0; i < f.n_vms; i++)
+        f.vms[i].fail_next = true;
+    int64_t run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 900 * SEC), RUN_DONE);
+    assert_non_null(strstr(f.log, "goes to h2 all the same: no other host takes it, though in this "
+                                  "run moves to h2 failed with "));
+    int told = 0;
+    for (int64_t id = 1; core_move(f.core, id); id++)
+        told += core_move(f.core, id)->run == run &&
+                strstr(core_move(f.core, id)->why, "no other host takes it") != NULL;
+    assert_true(told > 0);
+}
+
+static void a_balance_run_drops_what_is_left(void **state)
+{
+    (void)state;
+    struct request req = {.verb = VERB_CORDON, .host = lent("h3")};
+    fleet_request(&f, &req);
+    req = (struct request){.verb = VERB_BALANCE, .parallel = 1};
+    first_two_fail(req);
+    int64_t run = fleet_request(&f, &req);
+    assert_int_equal(fleet_until_end(&f, run, 600 * SEC), RUN_PARTLY);
+    int dropped = 0;
+    for (int64_t id = 1; core_move(f.core, id); id++) {
+        const struct move *m = core_move(f.core, id);
+        dropped += m->run == run && m->state == JOB_CANCELLED && str_eq(m->code, "failed_lately") &&
+                   strstr(m->error, "in this run moves to h2 failed with 2 VMs since ") != NULL;
+    }
+    assert_true(dropped > 0);
+}
+
 static void explain_says_it(void **state)
 {
     (void)state;
@@ -450,6 +570,10 @@ int main(void)
         T(an_operator_forgets),
         T(a_refusal_is_remembered),
         T(a_drain_is_not_held_back),
+        T(a_drain_goes_elsewhere_first),
+        cmocka_unit_test_setup_teardown(a_run_leaves_a_failing_host, setup_many, teardown),
+        cmocka_unit_test_setup_teardown(the_only_host_is_tried_all_the_same, setup_many, teardown),
+        cmocka_unit_test_setup_teardown(a_balance_run_drops_what_is_left, setup_many, teardown),
         T(explain_says_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,42 @@ static void nobody_moves_for_what_fits(void **state)
     fleet_done(&f);
 }
 
+/* Where moves failed lately room is made last, and who is there already has no reason to leave. */
+static void room_is_made_where_nothing_failed(void **state)
+{
+    (void)state;
+    for (int host = 1; host <= 3; host += 2) {
+        struct test_fleet f;
+        struct plan p;
+        struct plan_failed failed = {
+            .vm = -1, .host = host, .how = (char *)(uintptr_t) "failed with 2 VMs"};
+        fleet_init(&f, 4, 16, 8);
+        fleet_vm(&f, "a", 0, 10);
+        fleet_vm(&f, "x", 1, 4);
+        fleet_vm(&f, "y", 1, 4);
+        fleet_vm(&f, "z", 2, 10);
+        fleet_vm(&f, "u", 3, 4);
+        fleet_vm(&f, "v", 3, 4);
+        fleet_drain(&f, 0);
+        f.r.make_room = true;
+        f.r.failed = &failed;
+        f.r.n_failed = 1;
+        make(&f, &p);
+        assert_int_equal(p.n_moves, 2);
+        assert_int_equal(p.moves[0].from, 4 - host);
+        assert_int_equal(p.moves[1].vm, 0);
+        assert_int_equal(p.moves[1].to, 4 - host);
+        plan_done(&p);
+        f.s.hosts[4 - host].state = HOST_CORDONED;
+        make(&f, &p);
+        assert_int_equal(p.n_moves, 2);
+        assert_int_equal(p.moves[1].to, host);
+        assert_non_null(strstr(p.moves[1].why, "; though moves there failed with 2 VMs"));
+        plan_done(&p);
+        fleet_done(&f);
+    }
+}
+
 /* Those that only make room may be kept out of it: by a rule, or by how many may move. */
 static void others_are_spared(void **state)
 {
@@ -380,6 +416,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(others_move_only_where_allowed),
         cmocka_unit_test(nobody_moves_for_what_fits),
+        cmocka_unit_test(room_is_made_where_nothing_failed),
         cmocka_unit_test(others_are_spared),
         cmocka_unit_test(circles_are_broken_by_parking),
         cmocka_unit_test(targets_without_a_way_are_given_up),

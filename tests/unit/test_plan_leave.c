@@ -140,6 +140,50 @@ static void test_wishes(void **state)
     fleet_done(&f);
 }
 
+/* Where moves failed a short while ago a VM goes last; a rule's wish, or room, outweighs it. */
+static void test_failed_lately(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    struct plan p;
+    struct plan_failed failed[] = {
+        {.vm = 0, .host = 3, .how = (char *)(uintptr_t) "failed once"},
+        {.vm = -1, .host = 2, .how = (char *)(uintptr_t) "failed twice"}};
+    int to[] = {2, 3};
+    fleet_init(&f, 4, 16, 4);
+    fleet_vm(&f, "a", 0, 2);
+    fleet_vm(&f, "b", 1, 8);
+    fleet_vm(&f, "c", 2, 4);
+    fleet_drain(&f, 0);
+    make(&f, &p);
+    assert_int_equal(move_of(&p, 0)->to, 3); /* the emptiest */
+    plan_done(&p);
+    f.r.failed = failed;
+    f.r.n_failed = 1;
+    make(&f, &p);
+    assert_int_equal(move_of(&p, 0)->to, 2);
+    assert_non_null(strstr(move_of(&p, 0)->why, "; not h3, moves there failed once"));
+    plan_done(&p);
+    f.r.n_failed = 2;
+    make(&f, &p);
+    assert_int_equal(move_of(&p, 0)->to, 1);
+    plan_done(&p);
+    f.r.to = to; /* none is left: evenness decides */
+    f.r.n_to = 2;
+    make(&f, &p);
+    assert_int_equal(move_of(&p, 0)->to, 3);
+    assert_non_null(strstr(move_of(&p, 0)->why, "; though moves there failed once"));
+    plan_done(&p);
+    f.r.n_to = 0;
+    f.r.to = NULL;
+    struct rule *r = fleet_rule(&f, "there", RULE_HOST_PREFERRED, "a", "h3");
+    r->hard = false;
+    make(&f, &p);
+    assert_int_equal(move_of(&p, 0)->to, 3);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 static void test_soft_rules(void **state)
 {
     (void)state;
@@ -395,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_request_limits),
         cmocka_unit_test(test_cold),
         cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_failed_lately),
         cmocka_unit_test(test_soft_rules),
         cmocka_unit_test(test_affinity_moves_as_one),
         cmocka_unit_test(test_order),
