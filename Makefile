@@ -156,7 +156,7 @@ check-unit-rest: $(filter-out $(PLANNER),$(TESTS)) ## and all others
 check-lab: all ## scenarios on real Ceph, libvirt and QEMU (root)
 	@tests/lab/run
 mutate-verify: $(addprefix $(B)/tests/test_plan_,verify sound rules consolidate failover room numa waits) ## each check of the plans' verifier switched off: a test must notice
-	@tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
+	@LIBS="$(LIBS_BASE) $(LIBS_POLICY)" tests/mutate-verify $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 mutate-core: $(B)/bin/drover-sim ## lines of the core broken, one at a time: a scenario, soak or a crash must notice (minutes)
 	@LIBS="$(LIBS_BASE) $(LIBS_POLICY) $(LIBS_SNAP)" tests/mutate-core $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 SEEDS ?= 1..1000
