@@ -1,4 +1,5 @@
 """What every part of the lab shares: names, paths, running commands with deadlines, processes."""
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ POOL = "vms"
 MAX_HOSTS = 30          # 10.77.0.11 … .40
 FIRST_GUEST_IP = 60     # 10.77.0.60 … .250
 LAST_GUEST_IP = 250
+PATIENCE = 5            # deadlines are what a quiet machine needs at most; others may be so much slower
 
 
 class LabError(Exception):
@@ -42,17 +44,30 @@ def tail(path, lines=12):
     return f"{path}:\n" + "".join("    " + line for line in text).rstrip()
 
 
+@contextlib.contextmanager
+def timed(what):
+    """With LAB_TIMES set: what took over half a second is printed, to see where a scenario's time goes."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        if "LAB_TIMES" in os.environ and time.monotonic() - start > 0.5:
+            say(f"   {time.monotonic() - start:5.1f} s  {what}")
+
+
 def run(cmd, timeout=30, check=True, stdin=None, env=None, binary=False):
     """Run to the end or to the deadline; returns CompletedProcess with both outputs.
 
     The command gets a process group of its own and the whole group dies at the deadline: nsenter
     into a pid namespace forks, and killing only nsenter would leave the command behind.
     """
+    timeout *= PATIENCE
     p = subprocess.Popen(cmd, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
                          text=not binary, start_new_session=True)
     try:
-        out, err = p.communicate(stdin, timeout)
+        with timed(" ".join(cmd)[-100:]):
+            out, err = p.communicate(stdin, timeout)
     except subprocess.TimeoutExpired:
         os.killpg(p.pid, signal.SIGKILL)
         try:
@@ -69,15 +84,18 @@ def run(cmd, timeout=30, check=True, stdin=None, env=None, binary=False):
 
 
 def wait_until(what, seconds, probe, log=None, pause=0.1):
-    """Call probe until it returns something true, and return that."""
+    """Call probe until it returns something true, and return that. The deadline ends a wait for what never comes;
+    that something comes soon is no judgement that a slow machine could pass."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
-    while True:
-        got = probe()
-        if got:
-            return got
-        if time.monotonic() > end:
-            raise LabError(f"{what}: not within {seconds} s" + (f"\n{tail(log)}" if log else ""))
-        time.sleep(pause)
+    with timed(what):
+        while True:
+            got = probe()
+            if got:
+                return got
+            if time.monotonic() > end:
+                raise LabError(f"{what}: not within {seconds} s" + (f"\n{tail(log)}" if log else ""))
+            time.sleep(pause)
 
 
 def write(path, text, mode=0o644):

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from . import beats, image
 from .ceph import MONITORS
 from .env import (COLLECTOR_PORT, CORE_IP, FIRST_GUEST_IP, LAST_GUEST_IP, NET, POOL, SECRET_UUID,
-                  LabError, read, wait_until, write)
+                  LabError, read, tail, wait_until, write)
 from .host import Host
 
 BEAT_MS = 100
@@ -197,15 +197,21 @@ def log_size(lab):
         return 0
 
 
-def wait_first_beat(lab, name, offset, seconds=FIRST_BEAT_DEADLINE):
-    needle = f"\n{name} ".encode()
+def wait_beats(lab, wanted, offset=None, seconds=FIRST_BEAT_DEADLINE):
+    """Until each of them has been heard, from now on or from where the log was."""
+    path, missing = lab.path("beats.log"), set(wanted)
+    offset = log_size(lab) if offset is None else offset
 
     def heard():
-        with open(lab.path("beats.log"), "rb") as f:
+        with open(path, errors="replace") as f:
             f.seek(offset)
-            return needle in b"\n" + f.read()
-    wait_until(f"the first beat of guest '{name}'", seconds, heard,
-               lab.path("guests", name + ".console"))
+            missing.difference_update({line.split(" ", 1)[0] for line in f if line.endswith("\n")})
+        return not missing
+    try:
+        wait_until(f"a beat of {', '.join(wanted)}", seconds, heard)
+    except LabError as e:
+        raise LabError(f"{e}; silent: {', '.join(missing)}\n"
+                       + "\n".join(tail(lab.path("guests", n + ".console")) for n in missing)) from e
 
 
 def make(lab, wishes):
@@ -218,7 +224,7 @@ def make(lab, wishes):
         guest, offset = create(lab, name, {k: v for k, v in wish.items() if k != "name"})
         runs = not guest["xml_only"] and (guest["start"] or guest["transient"])
         if runs and guest["wait"]:
-            wait_first_beat(lab, name, offset)
+            wait_beats(lab, [name], offset)
         return name, time.monotonic() - start if runs and guest["wait"] else None
     with ThreadPoolExecutor(4) as pool:
         return dict(pool.map(one, wishes))
@@ -227,13 +233,19 @@ def make(lab, wishes):
 # Reading back. Straight from RADOS, never through librbd: opening the image would add a watcher,
 # and the watchers are what the tests look at.
 
+IMAGE_IDS = {}  # by guest: it has one image as long as it lives
+
+
 def image_id(lab, guest):
-    got = lab.core(["rados", "-p", POOL, "get", f"rbd_id.{guest['image']}", "-"],
-                   cluster=guest["cluster"], binary=True, check=False, timeout=30)
-    if got.returncode:
-        return None
-    size = struct.unpack_from("<I", got.stdout)[0]
-    return got.stdout[4:4 + size].decode()
+    known = (lab.name, guest["uuid"])
+    if known not in IMAGE_IDS:
+        got = lab.core(["rados", "-p", POOL, "get", f"rbd_id.{guest['image']}", "-"],
+                       cluster=guest["cluster"], binary=True, check=False, timeout=30)
+        if got.returncode:
+            return None
+        size = struct.unpack_from("<I", got.stdout)[0]
+        IMAGE_IDS[known] = got.stdout[4:4 + size].decode()
+    return IMAGE_IDS[known]
 
 
 def read_disk(lab, guest):
@@ -246,6 +258,8 @@ def read_disk(lab, guest):
         if got.returncode:
             break
         chunks.append(got.stdout)
+        if len(got.stdout) < OBJECT_BYTES:  # written from its beginning on: nothing is behind its end
+            break
     return beats.parse_ring(chunks)
 
 
@@ -264,11 +278,11 @@ def check(lab, wanted, since_mark=False, max_age_ms=5000):
     chosen = wanted or [n for n in names(lab) if n in seen]
     with ThreadPoolExecutor(4) as pool:
         disks = dict(zip(chosen, pool.map(lambda n: read_disk(lab, load(lab, n)), chosen)))
+    now = time.monotonic_ns()  # before the log: a slow reader makes nobody silent
     with open(lab.path("beats.log")) as f:
         arrivals, marked = beats.parse_log(f)
     if since_mark and marked is None:
         raise LabError("no mark yet; set one with: lab mark")
-    now = time.monotonic_ns()
     return {n: beats.judge(disks[n], arrivals.get(n, []), now, marked if since_mark else None,
                            max_age_ms) for n in chosen}
 

@@ -9,10 +9,10 @@ import struct
 import threading
 
 from . import drover
-from .env import CORE_IP, LabError, run
+from .env import CORE_IP, PATIENCE, LabError, run
 
 CLONE_NEWNET = 0x40000000
-DEADLINE = 30  # an answer that does not come is a failure, not a hang
+DEADLINE = 30 * PATIENCE  # an answer that does not come is a failure, not a hang
 
 
 def core_socket(lab, address):

@@ -3,8 +3,10 @@
 A scenario is a function `scenario_<name>(s)` in tests/lab/scenarios/*.py; its docstring is the story.
 It finds an empty fleet (all hosts up, no guests) and a default policy, and need not tidy up.
 """
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -12,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from . import drover, guest, where
-from .env import LabError, read, run, tail, wait_until, write
+from .env import PATIENCE, LabError, read, run, tail, wait_until, write
 from .host import Host
 
 ENDED = {"done", "partly", "refused", "cancelled", "failed", "planned", "expired"}
@@ -38,8 +40,12 @@ class Command:
 
     def wait_text(self, needle, seconds=30):
         """Until it has said so, on either stream."""
-        wait_until(f"drover {' '.join(self.args)} to say '{needle}'", seconds,
-                   lambda: needle in self.text(self.out) + self.text(self.err))
+        def said():
+            ended, text = self.p.poll(), self.text(self.out) + self.text(self.err)
+            if ended is not None and needle not in text:
+                raise Failed(f"drover {' '.join(self.args)}: exit {ended} without '{needle}'\n{text}")
+            return needle in text
+        wait_until(f"drover {' '.join(self.args)} to say '{needle}'", seconds, said)
 
     def interrupt(self):
         self.p.send_signal(signal.SIGINT)
@@ -47,10 +53,10 @@ class Command:
     def end(self, expect=0, timeout=180):
         """Its exit code must be `expect`; returns both outputs."""
         try:
-            code = self.p.wait(timeout)
+            code = self.p.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.p.kill()
-            code = f"none within {timeout} s"
+            code = f"none within {timeout * PATIENCE} s"
         out, err = self.text(self.out), self.text(self.err)
         if code != expect:
             raise Failed(f"drover {' '.join(self.args)}: exit {code}, expected {expect}\n{out}{err}")
@@ -61,6 +67,8 @@ class Scene:
     def __init__(self, lab):
         self.lab = lab
         self.made = []
+        self.released = None       # the policy after `hold`
+        self.before_policy = None  # the journal's number before one that the scheduler may not have seen
 
     # The operator's command.
 
@@ -96,6 +104,7 @@ class Scene:
 
     def start_drain(self, host, *args):
         """Begin a drain without following it; returns the run's number."""
+        self.wait_policy()
         got = self.drover("drain", host, "--detach", "-o", "json", *args)
         return json.loads(got.stdout)["run"]
 
@@ -130,27 +139,79 @@ class Scene:
         got = drover.cli(self.lab, ["run", str(run_id), "--journal"], check=False, timeout=30)
         return got.stdout + got.stderr
 
+    # Copies that do not end before the scenario says so. Nothing else keeps a move under way for as long as it takes
+    # to break something: how long a copy takes, and how soon that is noticed, is up to the machine.
+
+    def hold(self, text="version: 1\n", wait=True):
+        """Put a policy in force with which moves copy at a crawl, 1 MiB/s: less than a guest writes whose `dirty` is
+        2048. wait=False: for `start_drain` to await it, after the guests have been made."""
+        self.released = text
+        crawl = "migration: {bandwidth: 8Mbit"
+        text = text.replace("migration: {", crawl + ", ") if "migration: {" in text else text + crawl + "}\n"
+        self.policy(text, wait)
+
+    def release(self, run_id):
+        """The policy as given to `hold`, and what a run copies meanwhile goes on as fast as the link allows."""
+        self.policy(self.released)
+        for m in self.run_view(run_id)["moves"]:
+            self.hasten(run_id, m["vm_name"])
+
+    def hasten(self, run_id, name):
+        """One copy that crawls; a speed that is set before it sends something is not for it."""
+        def hastened():
+            move = next(m for m in self.run_view(run_id)["moves"] if m["vm_name"] == name)
+            if move["state"] not in ("copying", "uncertain"):
+                return True
+            job = self.virsh(move["from"], f"domjobinfo {name}", check=False).stdout
+            if re.search(r"Memory processed: +(?!0\.000)", job):
+                return self.virsh(move["from"], f"migrate-setspeed {name} {1 << 20}", check=False).returncode == 0
+            return move["state"] == "uncertain"  # nobody has said yet that it has ended
+        wait_until(f"the move of {name} to be hastened", 60, hastened)
+
     def wait_copying(self, run_id, count=1, seconds=90):
         """Wait until `count` moves really send memory; returns those moves."""
         found = []
 
         def flowing():
-            found[:] = [m for m in self.run_view(run_id).get("moves", [])
-                        if m.get("state") == "copying"
-                        and m.get("progress", {}).get("processed_bytes", 0) > 1 << 20]
+            view = self.run_view(run_id)
+            found[:] = [m for m in view.get("moves", []) if m.get("state") == "copying"
+                        and m.get("progress", {}).get("processed_bytes", 0) > 0]
+            if len(found) < count and view["run"]["state"] in ENDED:
+                raise Failed(f"run/{run_id} ended before {count} of its moves were seen to copy\n"
+                             f"{self.moves_text(view)}\n{self.journal(run_id)}")
             return len(found) >= count
         wait_until(f"{count} moves of run/{run_id} to copy", seconds, flowing, pause=0.1)
         return found
 
     def copied(self, host, name):
-        """When QEMU on `host` began to send `name` away for the last time, and was done; as its log has them."""
-        lines = read(f"{Host(self.lab, self.lab.host_number(host)).dir}/var/log/libvirt/qemu/{name}.log").splitlines()
+        """When QEMU on `host` began to send `name` away, and was done; once each, as its log has them."""
+        log = read(f"{Host(self.lab, self.lab.host_number(host)).dir}/var/log/libvirt/qemu/{name}.log")
+        lines = log[log.rindex(": starting up "):].splitlines()  # it has those of earlier ones, too
 
-        def last(text):
+        def once(text):
             found = [" ".join(line.split()[:2]) for line in lines if text in line]
-            self.expect(found, f"the log of {name} on {host} has no '{text}'")
-            return found[-1]
-        return last(": initiating migration"), last(": shutting down, reason=migrated")
+            self.expect(len(found) == 1, f"the log of {name} on {host} has '{text}' {len(found)} times")
+            return found[0]
+        return once(": initiating migration"), once(": shutting down, reason=migrated")
+
+    # What the scheduler was told, as its recorder wrote it down.
+
+    def record(self):
+        """[(µs of a clock that never jumps, line of JSON)], oldest first."""
+        folder, found = self.lab.path("drover", "recorder"), []
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name)) as f:
+                found += [(int(line[5:line.index(",")]), line) for line in f
+                          if line.startswith('{"t":') and line.endswith("\n")]
+        return found
+
+    def recorded_us(self):
+        """The time of the last line."""
+        return self.record()[-1][0]
+
+    def recorded(self, kind, after_us=0):
+        """Messages of agents of that type as {wall (µs), host, body, …}."""
+        return [json.loads(line) for t, line in self.record() if t > after_us and f'"type":"{kind}"' in line]
 
     # Guests.
 
@@ -185,8 +246,9 @@ class Scene:
             list(pool.map(lambda n: guest.forget(self.lab, n), names))
 
     def beats(self, *names, since_mark=False):
-        """Every named guest (default: all made) lived through it; returns the facts."""
-        facts = guest.check(self.lab, list(names or self.made), since_mark)
+        """Every named guest (default: all made) lived through it, and beats still; returns the facts."""
+        guest.wait_beats(self.lab, names or self.made, seconds=60)
+        facts = guest.check(self.lab, list(names or self.made), since_mark, max_age_ms=60000)
         for name, f in facts.items():
             if f.get("problems"):
                 raise Failed(f"guest {name} is not intact: {f['problems']}\n{json.dumps(f, default=str)}")
@@ -198,9 +260,9 @@ class Scene:
     def where(self, name):
         return where.locate(self.lab, name)
 
-    def assert_on(self, name, host, others="absent"):
+    def assert_on(self, name, host, others="absent", found=None):
         """It runs on `host` and nowhere else; only that host can write its image."""
-        found = self.where(name)
+        found = found or self.where(name)
         for h, state in found["hosts"].items():
             wanted = ("running",) if h == host else (others, "unplugged")
             if state not in wanted:
@@ -210,44 +272,78 @@ class Scene:
             raise Failed(f"{name} should be written by {host} only\n{where.show(found)}")
 
     def place(self, *names):
-        """{name: host} as libvirt says, each running exactly once."""
+        """{name: host} as libvirt says: each runs exactly once, and only that host can write its image."""
         got = {}
-        for name in names:
-            running = [h for h, st in self.where(name)["hosts"].items() if st == "running"]
+        for name, found in where.locate_all(self.lab, names).items():
+            running = [h for h, st in found["hosts"].items() if st == "running"]
             if len(running) != 1:
                 raise Failed(f"{name} runs on {running}, expected exactly one host")
+            self.assert_on(name, running[0], found=found)
             got[name] = running[0]
         return got
 
     # The fleet.
 
-    def policy(self, text):
-        """Put a policy in force and wait until the scheduler has taken or refused it; the same text again is no news."""
-        if read(self.lab.path("policy", "drover.yaml")) == text and self.json("policy")["state"] == "in-force":
-            return
-        before = max([e["seq"] for e in self.json("journal", "--limit", "1")["entries"]], default=0)
-        write(self.lab.path("policy", "drover.yaml"), text)
+    def policy(self, text, wait=True):
+        """Put a policy in force and wait until the scheduler has taken or refused it; the same text again is no news.
+        wait=False: wait_policy comes later."""
+        self.wait_policy()
+        if read(self.lab.path("policy", "drover.yaml")) != text or self.json("policy")["state"] != "in-force":
+            self.before_policy = max([e["seq"] for e in self.json("journal", "--limit", "1")["entries"]], default=0)
+            write(self.lab.path("policy", "drover.yaml"), text)
+        if wait:
+            self.wait_policy()
 
+    def wait_policy(self):
+        """Until the policy that was put there last has been looked at."""
         def looked_at():
-            news = self.json("journal", "--after", str(before))["entries"]
+            news = self.json("journal", "--after", str(self.before_policy))["entries"]
             return any(e["kind"] in ("policy.loaded", "policy.refused") for e in news)
-        wait_until("the scheduler to look at the policy", 15, looked_at, pause=0.2)
+        if self.before_policy is not None:
+            wait_until("the scheduler to look at the policy", 15, looked_at, pause=0.1)
+        self.before_policy = None
+
+    def clock_ahead(self, minutes):
+        """The scheduler's wall clock jumps."""
+        drover.wall_ahead(self.lab, drover.wall_ahead_us(self.lab) + int(minutes * 60e6))
+
+    @contextlib.contextmanager
+    def agents(self, edit, undo, *hosts):
+        """Agents (all, or of some hosts) whose agent.yaml is edited by sed, and at the end as it was."""
+        hosts = [Host(self.lab, i) for i in self.lab.hosts() if not hosts or f"h{i}" in hosts]
+
+        def restart(script):
+            for h in hosts:
+                h.run(["sed", "-i", script, "/etc/drover/agent.yaml"])
+                h.kill("agent")
+            for h in hosts:
+                wait_until(f"the agent of {h.name} to die", 10, lambda h=h: not h.daemon_lives("agent"))
+                drover.start_agent(h)
+            self.all_connected()
+        restart(edit)
+        try:
+            yield
+        finally:
+            restart(undo)
+
+    def now(self):
+        """The scheduler's wall clock, in seconds."""
+        return time.time() + drover.wall_ahead_us(self.lab) / 1e6
 
     def next_minute(self, ahead=3, step=1):
         """The scheduler's wall clock jumps to shortly before its next full minute (or the next that `step` divides)."""
-        us = drover.wall_ahead_us(self.lab)
-        now, every = time.time() + us / 1e6, 60 * step
+        now, every = self.now(), 60 * step
         jump = (now // every + 1) * every - ahead - now
-        drover.wall_ahead(self.lab, us + max(0, int(jump * 1e6)))
+        self.clock_ahead(max(0, jump) / 60)
 
     def reset(self):
         for run_id in [r["id"] for r in self.json("runs").get("runs", []) if r["state"] not in ENDED]:
             self.drover("cancel", str(run_id), expect=None)
             self.wait_run(run_id)
+        self.policy("version: 1\n", wait=False)
         self.remove(*dict.fromkeys(self.made))
         self.made.clear()
-        if read(self.lab.path("policy", "drover.yaml")) != "version: 1\n":
-            self.policy("version: 1\n")
+        self.wait_policy()
         for name, h in self.hosts().items():
             if h["state"] != "up":
                 self.drover("resume", name)

@@ -17,23 +17,23 @@ def owner_of(lab, addr):
     return "core" if ip == CORE_IP or ip.startswith(NET + ".") else "?"
 
 
-def domain_state(lab, i, name):
+def domain_states(lab, i, names):
+    """{name: its state on host i}"""
     host = Host(lab, i)
     if host.pid() is None:
-        return "unplugged"
-    got = host.virsh(f"domstate {name}", check=False, timeout=15)
-    if got.returncode == 0:
-        return got.stdout.strip()
-    return "absent" if "failed to get domain" in got.stderr else "unknown"
+        return dict.fromkeys(names, "unplugged")
+    got = host.virsh("list --all", check=False, timeout=15)
+    if got.returncode:
+        return dict.fromkeys(names, "unknown")
+    known = {words[1]: " ".join(words[2:]) for words in map(str.split, got.stdout.splitlines()) if words}
+    return {n: known.get(n, "absent") for n in names}
 
 
-def locate(lab, name):
+def writers(lab, name):
+    """Who watches and who locks its image."""
     guest = guests.load(lab, name)
-    with ThreadPoolExecutor(4) as pool:
-        states = pool.map(lambda i: domain_state(lab, i, name), lab.hosts())
-        found = {"guest": name, "hosts": {f"h{i}": s for i, s in zip(lab.hosts(), states)}}
     ident = guests.image_id(lab, guest)
-    found.update(image=f"{POOL}/{guest['image']}", image_id=ident, watchers=[], lock=None)
+    found = {"image": f"{POOL}/{guest['image']}", "image_id": ident, "watchers": [], "lock": None}
     if ident is None:
         return found
 
@@ -49,6 +49,19 @@ def locate(lab, name):
         found["lock"] = {"address": holder["addr"], "client": holder["name"],
                          "host": owner_of(lab, holder["addr"])}
     return found
+
+
+def locate_all(lab, names):
+    """{name: what locate says}"""
+    with ThreadPoolExecutor(4) as pool:
+        images = pool.map(lambda n: writers(lab, n), names)
+        states = list(pool.map(lambda i: domain_states(lab, i, names), lab.hosts()))
+        return {n: dict({"guest": n, "hosts": {f"h{i}": s[n] for i, s in zip(lab.hosts(), states)}}, **image)
+                for n, image in zip(names, images)}
+
+
+def locate(lab, name):
+    return locate_all(lab, [name])[name]
 
 
 def show(found):

@@ -243,9 +243,10 @@ def domains(s):
 
 def scenario_reasons(s):
     """Twelve ways not to be movable: dry run, refusal, and a drain that leaves them and moves the rest."""
-    s.policy(policy_text(s))
-    with obstacles(s):
+    s.policy(policy_text(s), wait=False)
+    with s.agents("$a resync: 2s", "$d", *TARGETS), obstacles(s):  # they see soon that their ceph.conf has changed
         make_guests(s)
+        s.wait_policy()
         wait_inventory(s)
         others, alive = domains(s), [n for n in list(BLOCKED) + list(MOVABLE) if n != "paused"]
 
@@ -268,8 +269,8 @@ def scenario_reasons(s):
         assert_reasons(s, s.run_view(run["id"])["run"]["stays"])
         assert_as_before(s, others)
         s.beats(*alive)
-        # That a ceph.conf has changed is reported within a minute; the drain had asked Ceph itself.
-        soon("the inventory to agree", 70, lambda: assert_explained(s))
+        # The drain had asked Ceph itself; what agents report of their hosts agrees with the next comparison.
+        soon("the inventory to agree", 30, lambda: assert_explained(s))
 
         got = s.drover("drain", "h1", "--on-blocked", "leave", "-m", "what can go", expect=4)
         run = s.json("runs")["runs"][0]
@@ -280,16 +281,12 @@ def scenario_reasons(s):
             s.expect_in(needle, got.stdout + got.stderr)
         host = s.hosts()["h1"]
         s.expect(host["state"] == "cordoned" and host["running"] == 11, f"{host}")
-        for name in MOVABLE:
-            to = s.place(name)[name]
-            s.expect(to != "h1", f"{name} is still on h1")
-            s.assert_on(name, to)
+        place = s.place(*MOVABLE)
+        s.expect("h1" not in place.values(), f"{place}")
         for name in BLOCKED:
             state = s.virsh("h1", f"domstate {name}").stdout.strip()
             s.expect(state == ("paused" if name == "paused" else "running"), f"{name} is {state} on h1")
         s.virsh("h1", "resume paused")
-        wait_until("the paused guest to beat again", 10,
-                   lambda: guest.check(s.lab, ["paused"])["paused"]["last_age_ms"] < 1000)
         s.beats()
 
 
@@ -311,9 +308,10 @@ def off_by_itself(s, name):
 
 def scenario_shutdown(s):
     """VMs are stopped only by a word that covers them; a guest that does not obey runs on, never destroyed."""
-    s.policy("version: 1\ndrain: {shutdown_timeout: 8s}\n")
+    s.policy("version: 1\ndrain: {shutdown_timeout: 20s}\n", wait=False)  # a guest takes half a second
     s.guests({"name": "files", "local_qcow2": True}, {"name": "deaf", "local_qcow2": True, "deaf": True},
              {"name": "goes"})
+    s.wait_policy()
 
     def untouched(*words, code):
         got = s.drover("drain", "h1", *words, expect=code)
@@ -337,7 +335,7 @@ def scenario_shutdown(s):
     journal = s.journal(run["id"])
     s.expect_in("vm/files is shut off", journal)
     s.expect_in("vm/deaf was asked to shut down, and did not", journal)
-    s.expect_in("it was asked to shut down, as allowed: the guest did not shut down within 8 s", got.stdout + got.stderr)
+    s.expect_in("it was asked to shut down, as allowed: the guest did not shut down within 20 s", got.stdout + got.stderr)
     s.expect(s.hosts()["h1"]["state"] == "cordoned", f"{s.hosts()['h1']}")
     off_by_itself(s, "files")
     s.expect(s.virsh("h1", "domstate deaf").stdout.strip() == "running" and s.place("goes")["goes"] != "h1",
@@ -349,7 +347,7 @@ def scenario_shutdown(s):
     s.remove("deaf")
     s.made.remove("deaf")
     s.virsh("h1", "start files")
-    wait_until("files to beat again", 60, lambda: guest.check(s.lab, ["files"])["files"]["boots"] == 2, pause=0.5)
+    guest.wait_beats(s.lab, ["files"])
     soon("Drover to know", 10, lambda: s.expect(s.vms()["files"]["state"] == "running", "files is not running"))
     got = s.drover("drain", "h1", "--allow-shutdown", "vm/files")
     s.expect_in("1 stopped", got.stdout)
@@ -363,29 +361,40 @@ def scenario_shutdown(s):
 
 def scenario_cold(s):
     """A VM whose live copy does not end is stopped, moved and started, if a word named it; the others move live."""
-    # Its memory takes more than ten seconds to copy; it is given six.
-    s.policy("version: 1\nmigration: {timeout: 3s/GiB, retries: 0, parallel: 1}\n")
-    s.guests({"name": "busy", "mem": 640, "fill": 512, "dirty": 4096}, {"name": "idle", "mem": 96})
+    # busy writes ten times as fast as the link carries; idle is through before the time for both is up.
+    policy = "version: 1\nmigration: {timeout: 1h/GiB, retries: 0, auto_converge: false}\n"
+    s.policy(policy, wait=False)
+    s.guests({"name": "busy", "mem": 224, "fill": 128, "dirty": 512 << 10}, {"name": "idle"})
+    s.wait_policy()
     s.expect_in("confirm it with --confirm=h1",
                 s.drover("drain", "h1", "--on-blocked", "cold", expect=6).stderr)
-    got = s.drover("drain", "h1", "--on-blocked", "leave", expect=4)
-    s.expect_in("did not converge", got.stdout + got.stderr)
+
+    def drain(*words, code):
+        """When idle has arrived and busy copies, the time is up."""
+        s.policy(policy)
+        command = s.begin("drain", "h1", *words)
+        command.wait_text("following run/")
+        run_id = s.json("runs")["runs"][0]["id"]
+        wait_until("idle to arrive", 60, lambda: s.vms()["idle"]["host"] != "h1")
+        s.wait_copying(run_id)
+        s.policy(policy.replace("1h", "1s"))
+        return command.end(code)
+    s.expect_in("did not converge", "".join(drain("--on-blocked", "leave", code=4)))
     s.expect(s.place("busy", "idle")["busy"] == "h1", "busy is no longer on h1")
     s.beats("busy", "idle")
+    s.policy(policy)
     s.drover("resume", "h1", "--bring-home")
     s.expect(s.place("idle")["idle"] == "h1", "idle is not at home")
 
-    got = s.drover("drain", "h1", "--on-blocked", "cold", "--allow-shutdown", "vm/busy")
+    out, _ = drain("--on-blocked", "cold", "--allow-shutdown", "vm/busy", code=0)
     run = s.json("runs")["runs"][0]
     s.expect((run["state"], run["stopped"], run["blocked"]) == ("done", 1, 0), f"{run}")
-    s.expect_in("1 moved cold (stopped, moved, started)", got.stdout)
+    s.expect_in("1 moved cold (stopped, moved, started)", out)
     s.expect_in("no live try is left", s.journal(run["id"]))
     place = s.place("busy", "idle")
     s.expect("h1" not in place.values(), f"{place}")
-    for name, host in place.items():
-        s.assert_on(name, host)
     s.expect_in("power button", console(s, "busy"), "its console")
-    wait_until("busy to beat again", 60, lambda: guest.check(s.lab, ["busy"])["busy"]["boots"] == 2, pause=0.5)
+    guest.wait_beats(s.lab, ["busy"])
     facts = guest.check(s.lab, ["busy"])["busy"]
-    s.expect((facts["lost"], facts["disordered"], facts["repeated"]) == (0, 0, 0), f"{facts}")
+    s.expect((facts["boots"], facts["lost"], facts["disordered"], facts["repeated"]) == (2, 0, 0, 0), f"{facts}")
     s.beats("idle")

@@ -77,7 +77,7 @@ def scenario_commits(s):
         mended = commit(where, "Bo", "as it was meant", drover=RULE + "drain: {order: fastest}\n")
         p = becomes("in-force", mended)
         s.expect(p["revision"] == mended and not p["kept"] and forbidden(), f"{p}")
-        s.drover("health", expect=0)
+        wait_until("all to be well", 60, lambda: s.drover("health", expect=None).returncode == 0)
         run = s.wait_run(s.start_drain("h1"), "done")["run"]
         s.expect(run["policy_commit"] == mended and run["policy_clean"], f"{run}")
     finally:
