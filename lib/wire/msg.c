@@ -160,10 +160,8 @@ const char *msg_name(enum msg_type type)
 char *msg_encode(const struct msg *m)
 {
     json_t *body = codec_encode(msg_shape(m->type), m->body);
-    /* the oldest protocol that can read it: a peer that does not speak our newest must be able to read
-     * the hello or welcome that finds a common one */
     cleanup(json_decrefp) json_t *j =
-        json_pack("{s:i,s:I,s:I,s:s,s:o}", "v", WIRE_PROTO_MIN, "id", (json_int_t)m->id, "re",
+        json_pack("{s:i,s:I,s:I,s:s,s:o}", "v", WIRE_FRAME, "id", (json_int_t)m->id, "re",
                   (json_int_t)m->re, "type", msg_name(m->type), "body", body);
     assert(j);
     return codec_text(j);
@@ -203,10 +201,11 @@ int msg_decode(const char *text, size_t len, struct msg *ret, struct err *e)
     const json_t *v = json_object_get(j, "v");
     if (!json_is_integer(v))
         return err_set(e, -EBADMSG, "v: expected an integer");
-    if (json_integer_value(v) < WIRE_PROTO_MIN || json_integer_value(v) > WIRE_PROTO_MAX)
+    if (json_integer_value(v) != WIRE_FRAME)
         return err_set(e, -EPROTONOSUPPORT,
-                       "v: message of protocol %" JSON_INTEGER_FORMAT ", this side speaks %d to %d",
-                       json_integer_value(v), WIRE_PROTO_MIN, WIRE_PROTO_MAX);
+                       "v: frame of version %" JSON_INTEGER_FORMAT
+                       ", this side reads %d; install matching versions",
+                       json_integer_value(v), WIRE_FRAME);
     struct msg m = {0};
     if ((r = get_id(j, "id", &m.id, e)) < 0 || (r = get_id(j, "re", &m.re, e)) < 0 ||
         (r = get_type(j, &m.type, e)) < 0)

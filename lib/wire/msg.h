@@ -12,7 +12,9 @@
 #include "lib/model/model.h"
 #include "lib/model/reason.h"
 
-enum { WIRE_PROTO_MIN = 1, WIRE_PROTO_MAX = 1 };
+/* FRAME: of the frame itself, and of hello, welcome and bye, so that any two versions can agree on a
+ * protocol, or say that they cannot. PROTO: of all the rest. */
+enum { WIRE_FRAME = 1, WIRE_PROTO_MIN = 1, WIRE_PROTO_MAX = 1 };
 
 /* MSGS(enumerator, "type", struct) : agent -> scheduler (A), scheduler -> agent (S) */
 #define MSGS(X)                                                                                    \

@@ -411,7 +411,7 @@ static void a_newer_scheduler(void **state)
     assert_int_equal(conn_send(w->conn, next, strlen(next), NULL), 0);
     b = until(w, from, MSG_BYE, 0)->body;
     assert_string_equal(b->code, "version");
-    assert_string_equal(b->error, "v: message of protocol 2, this side speaks 1 to 1");
+    assert_string_equal(b->error, "v: frame of version 2, this side reads 1; install matching versions");
 }
 
 int main(void)

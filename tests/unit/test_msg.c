@@ -61,8 +61,8 @@ static void bad_envelopes(void **state)
         const char *msg;
     } t[] = {
         {"{\"v\":2,\"id\":1,\"type\":\"from-the-future\",\"body\":7}", -EPROTONOSUPPORT,
-         "protocol 2"},
-        {"{\"v\":0,\"id\":1,\"type\":\"bye\",\"body\":{}}", -EPROTONOSUPPORT, "protocol 0"},
+         "frame of version 2, this side reads 1; install matching versions"},
+        {"{\"v\":0,\"id\":1,\"type\":\"bye\",\"body\":{}}", -EPROTONOSUPPORT, "frame of version 0"},
         {"{\"id\":1,\"type\":\"bye\",\"body\":{}}", -EBADMSG, "v: expected an integer"},
         {"{\"v\":\"1\",\"id\":1,\"type\":\"bye\",\"body\":{}}", -EBADMSG, "v: expected an integer"},
         {"{\"v\":1,\"id\":1,\"type\":\"nope\",\"body\":{}}", -EBADMSG, "unknown message \"nope\""},

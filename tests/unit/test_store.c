@@ -96,6 +96,7 @@ static void test_records_of_another_version(void **state)
     sql(f->db, "UPDATE runs SET detail = json_set(detail, '$.tomorrow', 1)");
     s = open_ok(f->db, NULL);
     assert_int_equal(store_load(s, &sink, &next, &e), 0);
+    shape_done(&move_shape, &w.move);
     store_close(s);
     sql(f->db, "UPDATE runs SET detail = json_set(detail, '$.kind', 'levitate')");
     s = open_ok(f->db, NULL);

@@ -271,7 +271,7 @@ def scenario_frames(s):
         (lambda c: c.send_frame('{"v":1,"v":1,"type":"hello","body":{}}'), "protocol", "not JSON"),
         (lambda c: c.send_frame("[" * 100000), "protocol", "maximum parsing depth"),
         (lambda c: c.send_frame("[]"), "protocol", "a message must be an object"),
-        (lambda c: c.send("hello", hello, v=2), "version", "message of protocol 2, this side speaks 1 to 1"),
+        (lambda c: c.send("hello", hello, v=2), "version", "frame of version 2, this side reads 1"),
         (lambda c: c.hello("h4", proto_min=7, proto_max=9), "version",
          "speaks protocol 7 to 9, scheduler"),
         (lambda c: c.send("dance", {}), "protocol", 'type: unknown message "dance"'),
