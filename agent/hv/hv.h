@@ -1,8 +1,7 @@
 /* agent/hv/hv.h: the hypervisor as Drover needs it; hv_*.c do it with libvirt.
  * Purpose  Facts about domains and the host, checks of a placement, and the closed list of things
  *          Drover ever does to a domain.
- * Blocking every function but hv_new, hv_up and hv_expect may block for as long as libvirtd
- *          lets it: callers run them in workers with a deadline and may abandon them. Nothing here
+ * Blocking every function but hv_new and hv_up may block for as long as libvirtd lets it: callers run them in workers with a deadline and may abandon them. Nothing here
  *          holds a lock while libvirt is asked.
  * Errors   -ENOTCONN no connection; -ENOENT no such domain; -ECANCELED the job was aborted;
  *          -ETIMEDOUT libvirt gave up waiting; -EINVAL the domain's state forbids it; -EBUSY another
@@ -37,8 +36,6 @@ void hv_free(struct hv *hv);
 /* Open the connection and ask for events. Returns 0 also when another call has connected meanwhile. */
 int hv_connect(struct hv *hv, struct err *e);
 bool hv_up(struct hv *hv);
-/* Close the connection as if it had been lost (it hangs). on_lost is not called. */
-void hv_drop(struct hv *hv);
 
 /* ---- facts (hv_read.c, hv_host.c) -------------------------------------------------------------- */
 /* UUIDs of all domains, running and inactive. Gives. */
@@ -78,8 +75,6 @@ int hv_secret_key(struct hv *hv, const struct disk *d, char **ret, struct err *e
 int hv_check_peer(struct hv *hv, const char *uri, struct err *e);
 
 /* ---- moves (hv_move.c) ------------------------------------------------------------------------- */
-/* Be ready to catch the statistics of this domain's migration when it ends. Before hv_migrate. */
-void hv_expect(struct hv *hv, const char *uuid);
 /* Blocks until libvirt has moved the domain, or not: peer to peer, so it outlives us. Never unsafe.
  * cancel (may be NULL) is read once more just before libvirt is asked. Fills *ret whole. */
 void hv_migrate(struct hv *hv, const struct migrate *m, const bool *cancel, struct migrated *ret);

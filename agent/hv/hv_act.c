@@ -47,13 +47,11 @@ const char *hv_state_reason(int state, int reason)
 
 static int probe_domain(struct hv *hv, const char *uuid, struct probed *ret, struct err *e)
 {
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);
-    if (!d)
-        return e->code;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use_domain(hv, uuid, &use, e);
+    if (r < 0)
+        return r;
+    virDomainPtr d = use.d;
     int state = 0, reason = 0;
     enum vm_job job = VM_JOB_NONE;
     if (virDomainGetState(d, &state, &reason, 0) < 0)
@@ -61,7 +59,7 @@ static int probe_domain(struct hv *hv, const char *uuid, struct probed *ret, str
     int active = virDomainIsActive(d), persistent = virDomainIsPersistent(d);
     if (active < 0 || persistent < 0)
         return hv_fail(e, "read domain");
-    int r = active ? hv_job(d, &job, NULL, NULL, e) : 0;
+    r = active ? hv_job(d, &job, NULL, NULL, e) : 0;
     if (r < 0)
         return r;
     ret->seen = !active                      ? SEEN_SHUTOFF
@@ -142,27 +140,21 @@ static int resume_source(virDomainPtr d, int state, int reason, struct err *e)
 
 int hv_tidy(struct hv *hv, const char *uuid, enum tidy_op op, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use_domain(hv, uuid, &use, e);
     /* nothing there is what two of the three want */
-    if (!d)
-        return e->code == -ENOENT && op != TIDY_RESUME_SOURCE ? 0 : e->code;
+    if (r < 0)
+        return r == -ENOENT && op != TIDY_RESUME_SOURCE ? 0 : r;
     int state = 0, reason = 0;
-    if (virDomainGetState(d, &state, &reason, 0) < 0)
+    if (virDomainGetState(use.d, &state, &reason, 0) < 0)
         return hv_fail(e, "read state of domain");
     switch (op) {
     case TIDY_UNDEFINE:
-        return undefine(d, state, e);
+        return undefine(use.d, state, e);
     case TIDY_KILL_INCOMING:
-        return kill_incoming(d, state, reason, e);
+        return kill_incoming(use.d, state, reason, e);
     case TIDY_RESUME_SOURCE:
-        return resume_source(d, state, reason, e);
+        return resume_source(use.d, state, reason, e);
     }
     return err_set(e, -EINVAL, "unknown tidy operation %d", (int)op);
 }
@@ -191,36 +183,29 @@ static int shut_down(virDomainPtr d, int64_t timeout_us, struct err *e)
 
 int hv_power(struct hv *hv, const struct power *p, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, p->vm, e);
-    if (!d)
-        return e->code;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use_domain(hv, p->vm, &use, e);
+    if (r < 0)
+        return r;
     if (p->op == POWER_SHUTDOWN)
-        return shut_down(d, p->timeout_us, e);
-    int active = virDomainIsActive(d);
+        return shut_down(use.d, p->timeout_us, e);
+    int active = virDomainIsActive(use.d);
     if (active < 0)
         return hv_fail(e, "read domain");
-    return !active && virDomainCreate(d) < 0 ? hv_fail(e, "start") : 0;
+    return !active && virDomainCreate(use.d) < 0 ? hv_fail(e, "start") : 0;
 }
 
 /* ---- census ------------------------------------------------------------------------------------ */
 static int count(struct hv *hv, struct counted *ret, struct err *e)
 {
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    if (r < 0)
+        return r;
     virDomainPtr *list = NULL;
-    int n = virConnectListAllDomains(c, &list, 0);
+    int n = virConnectListAllDomains(use.c, &list, 0);
     if (n < 0)
         return hv_fail(e, "list domains");
-    int r = 0;
     for (int i = 0; i < n; i++) {
         int active = virDomainIsActive(list[i]);
         enum vm_job job = VM_JOB_NONE;

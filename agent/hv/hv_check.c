@@ -44,27 +44,21 @@ static void give(struct reasons *r, struct reason **ret, size_t *ret_n)
 int hv_check_source(struct hv *hv, const struct vm *v, struct reason **ret, size_t *ret_n,
                     struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
     struct reasons r = {0};
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, v->uuid, e);
-    if (!d && e->code != -ENOENT)
-        return e->code;
-    if (!d) {
+    int bad = hv_use_domain(hv, v->uuid, &use, e);
+    if (bad < 0 && bad != -ENOENT)
+        return bad;
+    if (bad < 0) {
         say(&r, R_VM_STATE, v->name ? v->name : v->uuid, "running", "not on this host any more");
         give(&r, ret, ret_n);
         return 0;
     }
     int state = 0, reason = 0;
     enum vm_job job = VM_JOB_NONE;
-    if (virDomainGetState(d, &state, &reason, 0) < 0)
+    if (virDomainGetState(use.d, &state, &reason, 0) < 0)
         return hv_fail(e, "read state of domain");
-    int bad = hv_job(d, &job, NULL, NULL, e);
+    bad = hv_job(use.d, &job, NULL, NULL, e);
     if (bad < 0)
         return bad;
     enum vm_state now = hv_state(state);
@@ -235,12 +229,12 @@ static void check_secrets(struct hv *hv, const struct vm *v, struct reasons *r)
 int hv_check_target(struct hv *hv, const struct host *h, const struct vm *v, struct reason **ret,
                     size_t *ret_n, struct err *e)
 {
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
     struct reasons r = {0};
-    int bad = check_identity(c, v, &r, e);
+    int bad = hv_use(hv, &use, e);
+    if (bad < 0)
+        return bad;
+    bad = check_identity(use.c, v, &r, e);
     if (bad < 0) {
         for (size_t i = 0; i < r.n; i++)
             shape_done(&reason_shape, &r.list[i]);
@@ -249,7 +243,7 @@ int hv_check_target(struct hv *hv, const struct host *h, const struct vm *v, str
     }
     check_platform(h, v, &r);
     if (str_in(v->virt, h->virts, h->n_virts)) /* else the comparison would only say the same again */
-        check_cpu(c, v, &r);
+        check_cpu(use.c, v, &r);
     check_nics(h, v, &r);
     check_files(v, &r);
     check_secrets(hv, v, &r);
@@ -272,20 +266,19 @@ int hv_secret_key(struct hv *hv, const struct disk *d, char **ret, struct err *e
         *ret = NULL;
         return 0;
     }
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    if (r < 0)
+        return r;
     cleanup(secret_unref) virSecretPtr s =
-        d->secret_uuid ? virSecretLookupByUUIDString(c, d->secret_uuid)
-                       : virSecretLookupByUsage(c, VIR_SECRET_USAGE_TYPE_CEPH, d->secret_usage);
+        d->secret_uuid ? virSecretLookupByUUIDString(use.c, d->secret_uuid)
+                       : virSecretLookupByUsage(use.c, VIR_SECRET_USAGE_TYPE_CEPH, d->secret_usage);
     if (!s)
         return hv_fail(e, "secret");
     size_t len = 0;
     unsigned char *value = virSecretGetValue(s, &len, 0);
     if (!value)
         return hv_fail(e, "secret's value");
-    int r = 0;
     if (len == 0 || len > 4096) {
         r = err_set(e, -ENODATA, "the secret has no usable value");
     } else {
@@ -307,12 +300,14 @@ int hv_check_peer(struct hv *hv, const char *uri, struct err *e)
     if (!theirs)
         return hv_fail(e, "read the peer's capabilities");
     struct host there = {0}, here = {0};
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    cleanup(freep) char *ours = c ? virConnectGetCapabilities(c) : NULL;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    if (r < 0)
+        return r;
+    cleanup(freep) char *ours = virConnectGetCapabilities(use.c);
     if (!ours)
-        return c ? hv_fail(e, "read our own capabilities") : -ENOTCONN;
-    int r = capxml_host(theirs, &there, e);
+        return hv_fail(e, "read our own capabilities");
+    r = capxml_host(theirs, &there, e);
     if (r == 0)
         r = capxml_host(ours, &here, e);
     if (r == 0 && str_eq(there.host_uuid, here.host_uuid))

@@ -100,19 +100,6 @@ static void wait_for_events_under_way(void)
     pthread_mutex_destroy(&g.lock);
 }
 
-void hv_free(struct hv *hv)
-{
-    if (!hv)
-        return;
-    hv_drop(hv);
-    wait_for_events_under_way();
-    pthread_cond_destroy(&hv->stats_came);
-    pthread_mutex_destroy(&hv->lock);
-    free(hv->cpu_xml);
-    free(hv->uri);
-    free(hv);
-}
-
 int hv_fail(struct err *e, const char *what)
 {
     const virError *x = virGetLastError();
@@ -142,30 +129,38 @@ int hv_if_alive(virConnectPtr c, int r, struct err *e)
     return -ENOTCONN;
 }
 
-struct hv_use hv_use(struct hv *hv, struct err *e)
+int hv_use(struct hv *hv, struct hv_use *ret, struct err *e)
 {
-    struct hv_use u = {.hv = hv};
     for (;;) {
         pthread_mutex_lock(&hv->lock);
         bool up = hv->link != NULL;
-        u.c = up && hv->n_idle ? hv->idle[--hv->n_idle] : NULL;
+        virConnectPtr c = up && hv->n_idle ? hv->idle[--hv->n_idle] : NULL;
         pthread_mutex_unlock(&hv->lock);
-        if (!up) {
-            err_set(e, -ENOTCONN, "no connection to libvirt (%s)", hv->uri);
-            return u;
+        if (!up)
+            return err_set(e, -ENOTCONN, "no connection to libvirt (%s)", hv->uri);
+        if (!c)
+            c = hv_open(hv->uri, e);
+        if (!c)
+            return -ENOTCONN;
+        if (virConnectIsAlive(c) == 1) {
+            *ret = (struct hv_use){.hv = hv, .c = c};
+            return 0;
         }
-        if (!u.c)
-            u.c = hv_open(hv->uri, e);
-        if (!u.c || virConnectIsAlive(u.c) == 1)
-            return u;
-        virConnectClose(u.c);
+        virConnectClose(c);
     }
+}
+
+int hv_use_domain(struct hv *hv, const char *uuid, struct hv_use *ret, struct err *e)
+{
+    int r = hv_use(hv, ret, e);
+    return r < 0 ? r : hv_domain(ret->c, uuid, &ret->d, e);
 }
 
 void hv_unuse(struct hv_use *u)
 {
     if (!u->c)
         return;
+    dom_unref(&u->d);
     bool keep = virConnectIsAlive(u->c) == 1;
     pthread_mutex_lock(&u->hv->lock);
     keep = keep && u->hv->link && u->hv->n_idle < HV_IDLE_MAX;
@@ -239,11 +234,19 @@ static void bury_all(struct hv *hv, bool also_living)
     }
 }
 
-void hv_drop(struct hv *hv)
+void hv_free(struct hv *hv)
 {
+    if (!hv)
+        return;
     bury_all(hv, true);
     for (; hv->n_idle > 0; hv->n_idle--)
         virConnectClose(hv->idle[hv->n_idle - 1]);
+    wait_for_events_under_way();
+    pthread_cond_destroy(&hv->stats_came);
+    pthread_mutex_destroy(&hv->lock);
+    free(hv->cpu_xml);
+    free(hv->uri);
+    free(hv);
 }
 
 static void changed(struct hv *hv, virDomainPtr d)
@@ -430,10 +433,11 @@ int hv_connect(struct hv *hv, struct err *e)
     return r < 0 ? r : hv_up(hv) ? 0 : err_set(e, -ENOTCONN, "libvirtd went away at once");
 }
 
-virDomainPtr hv_domain(virConnectPtr c, const char *uuid, struct err *e)
+int hv_domain(virConnectPtr c, const char *uuid, virDomainPtr *ret, struct err *e)
 {
     virDomainPtr d = virDomainLookupByUUIDString(c, uuid);
     if (!d)
-        hv_fail(e, "find domain");
-    return d;
+        return hv_fail(e, "find domain");
+    *ret = d;
+    return 0;
 }

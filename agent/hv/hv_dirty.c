@@ -34,22 +34,17 @@ static int read_rate(virDomainPtr d, struct hv_memory *ret, struct err *e)
 
 int hv_dirty_rate(struct hv *hv, const char *uuid, struct hv_memory *ret, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    if (!use.c)
-        return -ENOTCONN;
-    cleanup(dom_unref) virDomainPtr d = hv_domain(use.c, uuid, e);
-    if (!d)
-        return e->code;
-    if (virDomainStartDirtyRateCalc(d, PERIOD_S, VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING) < 0)
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use_domain(hv, uuid, &use, e);
+    if (r < 0)
+        return r;
+    if (virDomainStartDirtyRateCalc(use.d, PERIOD_S, VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING) < 0)
         return hv_if_alive(use.c, hv_fail(e, "measure dirty rate"), e);
-    int r = -EAGAIN;
+    r = -EAGAIN;
     usleep(PERIOD_S * (useconds_t)SEC);
     for (int i = 0; i < LOOKS_MAX && r == -EAGAIN; i++) {
         usleep(LOOK_US);
-        r = read_rate(d, ret, e);
+        r = read_rate(use.d, ret, e);
     }
     if (r == -EAGAIN)
         return err_set(e, -ETIMEDOUT, "QEMU does not end measuring the dirty rate");

@@ -137,16 +137,17 @@ static void read_free_cells(virConnectPtr c, struct host *h)
 
 int hv_read_host(struct hv *hv, struct host *h, struct err *e)
 {
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    if (r < 0)
+        return r;
     virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
     cleanup(freep) char *caps = virConnectGetCapabilities(c);
     if (!caps)
         return hv_fail(e, "read capabilities");
     clear_libvirt_part(h);
     hv_read_kernel(h); /* the size of huge pages, which the capabilities are read by */
-    int r = capxml_host(caps, h, e);
+    r = capxml_host(caps, h, e);
     if (r < 0)
         return r;
     read_free_cells(c, h);

@@ -37,16 +37,19 @@ struct hv {
     struct hv_stats stats[HV_EXPECT_MAX];
 };
 
-/* A connection for this thread alone, until hv_unuse; c is NULL with -ENOTCONN in *e while hv is not
- * connected. Never shared: when the keepalive of libvirt 9.0's client ends a connection in which
- * several threads wait, one returns, the others hang, and the process crashes when they wake up
- * (virNetClient passes "the buck" to a thread whose event loop is gone). */
+/* A connection for this thread alone, until hv_unuse. Never shared: when the keepalive of libvirt 9.0's
+ * client ends a connection in which several threads wait, one returns, the others hang, and the process
+ * crashes when they wake up (virNetClient passes "the buck" to a thread whose event loop is gone). */
 struct hv_use {
     struct hv *hv;
     virConnectPtr c;
+    virDomainPtr d; /* NULL: none was asked for, or there is none */
 };
-struct hv_use hv_use(struct hv *hv, struct err *e);
-void hv_unuse(struct hv_use *u);
+/* -ENOTCONN: hv is not connected. */
+int hv_use(struct hv *hv, struct hv_use *ret, struct err *e);
+/* The same, with this domain: -ENOENT if there is no such one, and then c is there all the same. */
+int hv_use_domain(struct hv *hv, const char *uuid, struct hv_use *ret, struct err *e);
+void hv_unuse(struct hv_use *u); /* accepts zeroed */
 void conn_unref(virConnectPtr *c);
 void dom_unref(virDomainPtr *d);
 void params_free(virTypedParameterPtr *p, int n);
@@ -55,8 +58,8 @@ int hv_fail(struct err *e, const char *what);
 /* A call on c failed with r: -ENOTCONN instead if the connection is broken. libvirt has many words for
  * that, and none of them says anything about the domain. */
 int hv_if_alive(virConnectPtr c, int r, struct err *e);
-/* NULL with *e set; -ENOENT if there is no such domain. */
-virDomainPtr hv_domain(virConnectPtr c, const char *uuid, struct err *e);
+/* Gives (virDomainFree). -ENOENT if there is no such domain. */
+int hv_domain(virConnectPtr c, const char *uuid, virDomainPtr *ret, struct err *e);
 /* A new connection of its own: libvirtd serves only a few calls of one client at a time
  * (max_client_requests), and a migration occupies one for as long as it takes. */
 virConnectPtr hv_open(const char *uri, struct err *e);

@@ -66,20 +66,14 @@ static int relabel(virDomainPtr d, const struct relabel *r, struct change *live,
 
 int hv_relabel(struct hv *hv, const struct relabel *r, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, r->vm, e);
-    if (!d)
-        return e->code;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int rc = hv_use_domain(hv, r->vm, &use, e);
+    if (rc < 0)
+        return rc;
     struct change live = {.flags = VIR_DOMAIN_AFFECT_LIVE},
                   config = {.flags = VIR_DOMAIN_AFFECT_CONFIG};
-    int rc = relabel(d, r, &live, &config, e);
+    rc = relabel(use.d, r, &live, &config, e);
     change_done(&live);
     change_done(&config);
-    return hv_if_alive(c, rc, e);
+    return hv_if_alive(use.c, rc, e);
 }

@@ -45,12 +45,10 @@ static bool read_one(const virDomainStatsRecord *r, struct vm_reading *ret)
 
 int hv_read_loads(struct hv *hv, struct vm_reading **ret, size_t *ret_n, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    if (!use.c)
-        return -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    if (r < 0)
+        return r;
     /* NOWAIT: figures must not wait for the monitor of a guest whose QEMU hangs; it has no disks then */
     const unsigned what = VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON |
                           VIR_DOMAIN_STATS_BLOCK | VIR_DOMAIN_STATS_INTERFACE;

@@ -31,7 +31,8 @@ static struct hv_stats *stats_of(struct hv *hv, const char *uuid)
     return NULL;
 }
 
-void hv_expect(struct hv *hv, const char *uuid)
+/* Be ready to catch the statistics of this domain's migration when it ends. */
+static void expect_stats(struct hv *hv, const char *uuid)
 {
     pthread_mutex_lock(&hv->lock);
     struct hv_stats *s = stats_of(hv, uuid);
@@ -231,7 +232,7 @@ static void move(struct hv *hv, virDomainPtr d, const struct migrate *m, struct 
         refuse(ret, R_MIGRATE_FAILED, false, e.msg);
         return;
     }
-    hv_expect(hv, m->vm);
+    expect_stats(hv, m->vm);
     int64_t start_us = clock_mono_us();
     int r = virDomainMigrateToURI3(d, m->dst_uri, p, (unsigned)n, (unsigned)flags_of(m));
     ret->total_us = clock_mono_us() - start_us;
@@ -262,8 +263,8 @@ void hv_migrate(struct hv *hv, const struct migrate *m, const bool *cancel, stru
         refuse(ret, R_LIBVIRT_DOWN, false, e.msg);
         return;
     }
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, m->vm, &e);
-    if (!d) {
+    cleanup(dom_unref) virDomainPtr d = NULL;
+    if (hv_domain(c, m->vm, &d, &e) < 0) {
         refuse(ret, R_VM_STATE, false, e.msg);
         return;
     }
@@ -273,51 +274,39 @@ void hv_migrate(struct hv *hv, const struct migrate *m, const bool *cancel, stru
 
 /* ---- steer ------------------------------------------------------------------------------------- */
 /* The domain, if a migration leaves it now. */
-static virDomainPtr moving_domain(virConnectPtr c, const char *uuid, struct err *e)
+static int use_moving(struct hv *hv, const char *uuid, struct hv_use *ret, struct err *e)
 {
-    virDomainPtr d = hv_domain(c, uuid, e);
     enum vm_job job = VM_JOB_NONE;
-    if (!d)
-        return NULL;
-    if (hv_job(d, &job, NULL, NULL, e) == 0) {
-        if (job == VM_JOB_MIGRATING_OUT)
-            return d;
-        err_set(e, -EINVAL, "no migration is under way");
-    }
-    virDomainFree(d);
-    return NULL;
+    int r = hv_use_domain(hv, uuid, ret, e);
+    if (r == 0)
+        r = hv_job(ret->d, &job, NULL, NULL, e);
+    if (r == 0 && job != VM_JOB_MIGRATING_OUT)
+        r = err_set(e, -EINVAL, "no migration is under way");
+    return r;
 }
 
 int hv_abort(struct hv *hv, const char *uuid, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    cleanup(dom_unref) virDomainPtr d = c ? moving_domain(c, uuid, e) : NULL;
-    if (!d)
-        return e->code;
-    return virDomainAbortJob(d) < 0 ? hv_fail(e, "abort the migration") : 0;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = use_moving(hv, uuid, &use, e);
+    if (r < 0)
+        return r;
+    return virDomainAbortJob(use.d) < 0 ? hv_fail(e, "abort the migration") : 0;
 }
 
 int hv_tune(struct hv *hv, const struct tune *t, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    cleanup(dom_unref) virDomainPtr d = c ? moving_domain(c, t->vm, e) : NULL;
-    if (!d)
-        return e->code;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = use_moving(hv, t->vm, &use, e);
+    if (r < 0)
+        return r;
     if (t->bandwidth_Bps > 0 &&
-        virDomainMigrateSetMaxSpeed(d, (unsigned long)mib_per_s(t->bandwidth_Bps), 0) < 0)
+        virDomainMigrateSetMaxSpeed(use.d, (unsigned long)mib_per_s(t->bandwidth_Bps), 0) < 0)
         return hv_fail(e, "set the bandwidth");
     if (t->downtime_us > 0 &&
-        virDomainMigrateSetMaxDowntime(d, (unsigned long long)(t->downtime_us / MSEC), 0) < 0)
+        virDomainMigrateSetMaxDowntime(use.d, (unsigned long long)(t->downtime_us / MSEC), 0) < 0)
         return hv_fail(e, "set the largest pause");
-    if (t->postcopy && virDomainMigrateStartPostCopy(d, 0) < 0)
+    if (t->postcopy && virDomainMigrateStartPostCopy(use.d, 0) < 0)
         return hv_fail(e, "switch to post-copy");
     return 0;
 }

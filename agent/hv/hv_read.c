@@ -115,17 +115,17 @@ static int list_uuids(virConnectPtr c, unsigned flags, bool moving_only, char **
 
 int hv_list(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e)
 {
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    return c ? hv_if_alive(c, list_uuids(c, 0, false, ret_uuids, ret_n, e), e) : -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    return r < 0 ? r : hv_if_alive(use.c, list_uuids(use.c, 0, false, ret_uuids, ret_n, e), e);
 }
 
 int hv_list_moving(struct hv *hv, char ***ret_uuids, size_t *ret_n, struct err *e)
 {
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    return c ? list_uuids(c, VIR_CONNECT_LIST_DOMAINS_ACTIVE, true, ret_uuids, ret_n, e)
-             : -ENOTCONN;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    return r < 0 ? r
+                 : list_uuids(use.c, VIR_CONNECT_LIST_DOMAINS_ACTIVE, true, ret_uuids, ret_n, e);
 }
 
 /* NOWAIT: measurements must not wait for the monitor of a guest whose QEMU hangs. */
@@ -180,9 +180,10 @@ static int read_xml(virDomainPtr d, bool active, bool persistent, struct vm *vm,
 
 static int read_once(struct hv *hv, virConnectPtr c, const char *uuid, struct vm *vm, struct err *e)
 {
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);
-    if (!d)
-        return e ? e->code : -EIO;
+    cleanup(dom_unref) virDomainPtr d = NULL;
+    int r = hv_domain(c, uuid, &d, e);
+    if (r < 0)
+        return r;
     int state = 0, reason = 0, autostart = 0;
     if (virDomainGetState(d, &state, &reason, 0) < 0)
         return hv_fail(e, "read state of domain");
@@ -193,7 +194,7 @@ static int read_once(struct hv *hv, virConnectPtr c, const char *uuid, struct vm
         virResetLastError(); /* not every driver has it */
     int saved = persistent ? virDomainHasManagedSaveImage(d, 0) : 0;
     enum vm_job job = VM_JOB_NONE;
-    int r = active ? hv_job(d, &job, NULL, NULL, e) : 0;
+    r = active ? hv_job(d, &job, NULL, NULL, e) : 0;
     if (r == 0)
         r = read_xml(d, active, persistent, vm, e);
     if (r < 0)
@@ -212,25 +213,21 @@ static int read_once(struct hv *hv, virConnectPtr c, const char *uuid, struct vm
 
 int hv_read_vm(struct hv *hv, const char *uuid, struct vm *ret, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
-    int r = -EIO;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use(hv, &use, e);
+    if (r < 0)
+        return r;
     /* a domain that starts or ends between two of the calls makes one of them fail: look again */
     for (int tries = 0; tries < READ_TRIES; tries++) {
         struct vm vm;
         shape_init(&vm_shape, &vm);
-        r = read_once(hv, c, uuid, &vm, e);
+        r = read_once(hv, use.c, uuid, &vm, e);
         if (r == 0) {
             *ret = vm;
             return 0;
         }
         shape_done(&vm_shape, &vm);
-        r = hv_if_alive(c, r, e);
+        r = hv_if_alive(use.c, r, e);
         if (r == -ENOENT || r == -ENOTCONN)
             break;
     }
@@ -239,20 +236,14 @@ int hv_read_vm(struct hv *hv, const char *uuid, struct vm *ret, struct err *e)
 
 int hv_progress(struct hv *hv, const char *uuid, struct progress *ret, struct err *e)
 {
-    struct err own = {0};
-    if (!e)
-        e = &own;
-    cleanup(hv_unuse) struct hv_use use = hv_use(hv, e);
-    virConnectPtr c = use.c;
-    if (!c)
-        return -ENOTCONN;
-    cleanup(dom_unref) virDomainPtr d = hv_domain(c, uuid, e);
-    if (!d)
-        return e->code;
+    cleanup(hv_unuse) struct hv_use use = {0};
+    int r = hv_use_domain(hv, uuid, &use, e);
+    if (r < 0)
+        return r;
     enum vm_job job;
     virTypedParameterPtr p = NULL;
     int n = 0;
-    int r = hv_job(d, &job, &p, &n, e);
+    r = hv_job(use.d, &job, &p, &n, e);
     if (r < 0)
         return r;
     if (job != VM_JOB_MIGRATING_OUT) {
@@ -260,7 +251,7 @@ int hv_progress(struct hv *hv, const char *uuid, struct progress *ret, struct er
         return err_set(e, -ENOENT, "no migration under way");
     }
     int state = 0, reason = 0;
-    virDomainGetState(d, &state, &reason, 0);
+    virDomainGetState(use.d, &state, &reason, 0);
     shape_init(&progress_shape, ret);
     ret->vm = xstrdup(uuid);
     ret->elapsed_us = hv_param(p, n, VIR_DOMAIN_JOB_TIME_ELAPSED, MSEC);
