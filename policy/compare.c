@@ -72,11 +72,8 @@ static char *percent_text(int64_t ppm)
 static char *windows_text(const struct policy *p)
 {
     char *s = NULL;
-    for (size_t i = 0; i < p->balance.n_windows; i++) {
-        char *more = xasprintf("%s%s%s", s ? s : "", s ? ", " : "", p->balance.windows[i].text);
-        free(s);
-        s = more;
-    }
+    for (size_t i = 0; i < p->balance.n_windows; i++)
+        text_join(&s, ", ", p->balance.windows[i].text);
     return s;
 }
 
@@ -136,7 +133,8 @@ static char *selected(const char *what, const struct selector *s)
     return *text ? xasprintf("%s %s", what, text) : xasprintf("all %s", what);
 }
 
-char *rule_text(const struct rule *r)
+/* What the rule says, in one line. Gives. */
+static char *rule_text(const struct rule *r)
 {
     const struct rule_def *d = rule_defs[r->kind];
     cleanup(freep) char *vms = selected("VMs", &r->vms);

@@ -21,8 +21,6 @@ struct policy_changes {
 void policy_compare(const struct policy *a, const struct policy *b, struct policy_changes *ret);
 void policy_changes_done(struct policy_changes *c);
 
-/* What the rule says, in one line. Gives. */
-char *rule_text(const struct rule *r);
 /* Every key that has a value, in the order of the language: path "balance.max_moves", value as it would be
  * written. */
 void policy_each_value(const struct policy *p,

@@ -79,7 +79,8 @@ int policy_read_text(const char *file, const char *text, size_t len, struct poli
     return rc;
 }
 
-int policy_read_kept(const char *name, const char *text, size_t len, struct policy *p,
+/* A file's text, and keep it in p->files. */
+static int read_kept(const char *name, const char *text, size_t len, struct policy *p,
                      struct err *e)
 {
     int rc = policy_read_text(name, text, len, p, e);
@@ -97,7 +98,7 @@ static int read_file(const char *dir, const char *rel, struct policy *p, struct 
     int rc = file_read(path, LIM_POLICY_FILE_BYTES, &text, &len, e);
     if (rc == -E2BIG)
         return err_set(e, rc, "%s: longer than %d bytes", rel, LIM_POLICY_FILE_BYTES);
-    return rc < 0 ? rc : policy_read_kept(rel, text, len, p, e);
+    return rc < 0 ? rc : read_kept(rel, text, len, p, e);
 }
 
 int policy_read_dir(const char *dir, struct policy *p, struct problems *found, struct err *e)
@@ -161,7 +162,7 @@ int policy_load_revision(const char *dir, const char *rev, struct policy *ret, s
     policy_default(&p);
     int rc = policy_git_files(dir, rev, &files, e);
     for (size_t i = 0; rc == 0 && i < files.n; i++)
-        rc = policy_read_kept(files.list[i].name, files.list[i].text, files.list[i].len, &p, e);
+        rc = read_kept(files.list[i].name, files.list[i].text, files.list[i].len, &p, e);
     if (rc == 0)
         rc = policy_check_whole(&p, e);
     if (rc < 0)
@@ -191,7 +192,7 @@ int policy_load_recorded(const struct policy_file *files, size_t n, struct zone 
     p.n_zones = n_zones;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = policy_read_kept(files[i].name, files[i].text, strlen(files[i].text), &p, e);
+        rc = read_kept(files[i].name, files[i].text, strlen(files[i].text), &p, e);
     if (rc == 0)
         rc = policy_check_whole(&p, e);
     if (rc < 0)

@@ -12,6 +12,3 @@ int policy_read_dir(const char *dir, struct policy *p, struct problems *found, s
 int policy_check_whole(struct policy *p, struct err *e);
 /* Where DIR is, and at which commit. */
 int policy_add_source(const char *dir, struct policy *p, struct err *e);
-/* A file's text, and keep it in p->files. */
-int policy_read_kept(const char *name, const char *text, size_t len, struct policy *p,
-                     struct err *e);

@@ -73,11 +73,6 @@ void reporter_known(struct reporter *r)
     r->known = r->full_due = true;
 }
 
-bool reporter_is_known(const struct reporter *r)
-{
-    return r->known;
-}
-
 static size_t index_of(const struct reporter *r, const char *uuid)
 {
     size_t i = 0;

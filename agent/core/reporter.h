@@ -26,7 +26,6 @@ void reporter_free(struct reporter *r);
 void reporter_restart(struct reporter *r);
 /* The inventory was read anew from nothing (libvirt is back): the next report is full again. */
 void reporter_known(struct reporter *r);
-bool reporter_is_known(const struct reporter *r);
 
 /* Take one VM's facts. Returns whether anything but measurements changed. */
 bool reporter_vm(struct reporter *r, struct vm *v);

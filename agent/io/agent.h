@@ -77,12 +77,10 @@ void progress_free(struct progress_watch *p);
 void progress_add(struct progress_watch *p, const char *uuid);
 
 /* ---- dirtyrate.c: how fast guests write, one guest at a time --------------------------------------- */
-struct dirty_watch *dirty_watch_new(struct agent *a);
-void dirty_watch_free(struct dirty_watch *w);
+struct dirty_watch *dirty_watch_new(struct agent *a); /* for good */
 
 /* ---- loadwatch.c: how busy this host and its guests are -------------------------------------------- */
-struct load_watch *load_watch_new(struct agent *a);
-void load_watch_free(struct load_watch *w);
+struct load_watch *load_watch_new(struct agent *a); /* for good */
 
 /* ---- carry.c: what a worker does for one command; no loop, any thread ----------------------------- */
 /* Fills *ret (body given, id 0, re = the command's id). host: a copy of this host's facts. */

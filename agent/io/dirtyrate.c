@@ -176,14 +176,3 @@ struct dirty_watch *dirty_watch_new(struct agent *a)
     timer_set(w->tick, RATE_LOOK_US);
     return w;
 }
-
-void dirty_watch_free(struct dirty_watch *w)
-{
-    if (!w)
-        return;
-    timer_free(w->tick);
-    for (size_t i = 0; i < w->n; i++)
-        free(w->list[i].uuid);
-    free(w->list);
-    free(w);
-}

@@ -213,11 +213,3 @@ struct load_watch *load_watch_new(struct agent *a)
     timer_set(w->tick, (int64_t)rng_below(&a->rng, (uint64_t)a->cfg.load_period_us));
     return w;
 }
-
-void load_watch_free(struct load_watch *w)
-{
-    if (!w)
-        return;
-    timer_free(w->tick);
-    free(w);
-}

@@ -210,31 +210,6 @@ int loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), 
     return 0;
 }
 
-static void watch_event(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what;
-    struct watch *w = arg;
-    w->fn(w->arg);
-}
-
-struct watch *loop_watch(struct loop *l, int fd, void (*fn)(void *arg), void *arg)
-{
-    struct watch *w = xcalloc(1, sizeof(*w));
-    *w = (struct watch){.fn = fn, .arg = arg};
-    w->ev = event_new(l->base, fd, EV_READ | EV_PERSIST, watch_event, w);
-    assert(w->ev);
-    event_add(w->ev, NULL);
-    return w;
-}
-
-void loop_unwatch(struct watch *w)
-{
-    if (!w)
-        return;
-    event_free(w->ev);
-    free(w);
-}
-
 static void timer_event(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;

@@ -33,10 +33,6 @@ void loop_release(struct loop *l);
 
 int loop_on_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), void *arg,
                    struct err *e);
-/* Watch a descriptor until loop_unwatch: fn when readable. Borrows fd. */
-struct watch;
-struct watch *loop_watch(struct loop *l, int fd, void (*fn)(void *arg), void *arg);
-void loop_unwatch(struct watch *w);
 
 /* One-shot; timer_set again to repeat. timer_free inside fn is fine. */
 struct timer *timer_new(struct loop *l, void (*fn)(void *arg), void *arg);

@@ -5,25 +5,19 @@
 
 #include "lib/base/mem.h"
 
-void sha256_hex(const void *data, size_t len, char ret[SHA256_HEX + 1])
+char *sha256_of(const char *text)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char d[SHA256_DIGEST_LENGTH];
-    if (!SHA256(data, len, d))
-        abort(); /* out of memory */
-    for (size_t i = 0; i < sizeof(d); i++) {
-        ret[2 * i] = digits[d[i] >> 4];
-        ret[2 * i + 1] = digits[d[i] & 15];
-    }
-    ret[SHA256_HEX] = '\0';
-}
-
-char *sha256_of(const char *text)
-{
     if (!text)
         return NULL;
+    if (!SHA256((const unsigned char *)text, strlen(text), d))
+        abort(); /* out of memory */
     char *hex = xcalloc(1, SHA256_HEX + 1);
-    sha256_hex(text, strlen(text), hex);
+    for (size_t i = 0; i < sizeof(d); i++) {
+        hex[2 * i] = digits[d[i] >> 4];
+        hex[2 * i + 1] = digits[d[i] & 15];
+    }
     return hex;
 }
 

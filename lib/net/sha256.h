@@ -6,8 +6,6 @@
 
 enum { SHA256_HEX = 64 };
 
-/* Lower-case hex digits and a NUL. */
-void sha256_hex(const void *data, size_t len, char ret[SHA256_HEX + 1]);
-/* The same of a text. Gives; NULL for NULL. */
+/* Lower-case hex digits. Gives; NULL for NULL. */
 char *sha256_of(const char *text);
 bool sha256_is_hex(const char *text);

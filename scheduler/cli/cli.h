@@ -60,7 +60,6 @@ struct command {
 
 /* The whole program but for the process' own setup. */
 int cli_main(struct cli *c, int argc, char **argv);
-const struct command *command_find(const char *word);
 void command_help(const struct command *cmd, FILE *f);
 
 /* "drover: " + text + newline on err. Return `code`. */

@@ -192,7 +192,7 @@ static const char global_help[] =
     "  --progress P         auto, tty, plain, jsonl, none (DROVER_PROGRESS)\n"
     "  -q, --quiet  -v, --verbose  --no-color  --no-input  -h, --help\n";
 
-const struct command *command_find(const char *word)
+static const struct command *command_find(const char *word)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (str_eq(commands[i].name, word))

@@ -18,6 +18,17 @@
 #include "scheduler/cli/text.h"
 #include "scheduler/core/runhosts.h"
 
+struct drain_opts {
+    struct request req; /* host or hosts, to, avoid, ... as asked */
+    bool detach, yes, detailed;
+    int64_t timeout_us;
+    const char *confirm; /* --confirm=HOST,... */
+    struct offline_opts offline;
+    const char *picture; /* file to draw the plan into */
+    bool why_not;        /* only who stays, and why */
+    const char *why_vm;  /* of this one; NULL: of all */
+    const char *why_at;  /* the word after --why-not */
+};
 enum drain_option {
     O_DETACH = 256,
     O_TIMEOUT,
@@ -56,11 +67,6 @@ static const struct option options[] = {
     {"why-not", optional_argument, NULL, O_WHY_NOT},
     {0},
 };
-
-void drain_opts_done(struct drain_opts *o)
-{
-    shape_done(&request_shape, &o->req);
-}
 
 static bool set_parallel(struct cli *c, const char *text, int64_t *ret)
 {
@@ -192,8 +198,10 @@ static int words(struct cli *c, int argc, char **argv, struct drain_opts *d)
     return X_DONE;
 }
 
+/* HOST... [options]. X_DONE, or an exit code already explained; < 0: help was printed. */
 static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
 {
+    opt_begin();
     d->req.verb = VERB_DRAIN;
     for (int o; (o = opt_next(c, argc, argv, options, false)) != OPT_END;) {
         if (o == OPT_HELP)
@@ -208,16 +216,6 @@ static int parse(struct cli *c, int argc, char **argv, struct drain_opts *d)
         free(take(d->req.hosts));
         d->req.n_hosts = 0;
     }
-    return code;
-}
-
-int drain_parse(struct cli *c, int argc, char **argv, struct drain_opts *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    opt_begin();
-    int code = parse(c, argc, argv, ret);
-    if (code)
-        drain_opts_done(ret);
     return code;
 }
 
@@ -455,10 +453,12 @@ static int drain(struct cli *c, struct drain_opts *d)
 
 static int drain_or_plan(struct cli *c, int argc, char **argv, bool dry)
 {
-    struct drain_opts d;
-    int code = drain_parse(c, argc, argv, &d);
-    if (code)
+    struct drain_opts d = {0};
+    int code = parse(c, argc, argv, &d);
+    if (code) {
+        shape_done(&request_shape, &d.req);
         return code < 0 ? X_DONE : code;
+    }
     d.req.dry_run = d.req.dry_run || dry;
     const char *only_dry = d.detailed           ? "--detailed-exitcode"
                            : d.picture          ? "--picture"
@@ -471,7 +471,7 @@ static int drain_or_plan(struct cli *c, int argc, char **argv, bool dry)
         code = plan_offline(c, &d);
     else
         code = drain(c, &d);
-    drain_opts_done(&d);
+    shape_done(&request_shape, &d.req);
     return code;
 }
 

@@ -22,7 +22,8 @@ static void forecast_cells(struct table *t, const struct move_forecast *f)
 
 enum { WAITS_SHOWN = 3 };
 
-char *waits_text(const struct move *m)
+/* "vm/a, vm/b and 3 more": what the move waits for; NULL: nothing. Gives. */
+static char *waits_text(const struct move *m)
 {
     char *s = NULL;
     for (size_t i = 0; i < m->n_after && i < WAITS_SHOWN; i++)

@@ -7,6 +7,7 @@
 #include "lib/wire/codec.h"
 #include "policy/policy.h"
 #include "scheduler/cli/drain.h"
+#include "scheduler/cli/offline.h"
 #include "scheduler/cli/opt.h"
 #include "scheduler/cli/out.h"
 #include "scheduler/cli/show.h"

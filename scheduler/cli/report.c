@@ -58,7 +58,8 @@ static char *path_of(const struct findings *r, const char *file)
     return file ? xasprintf("%.*s/%s", (int)len, dir, file) : xasprintf("%.*s", (int)len, dir);
 }
 
-char *report_place(const struct findings *r, const char *file, int line, int col)
+/* "policy/rules.yaml:4:2" from a file of r->dir. Gives. */
+static char *place_of(const struct findings *r, const char *file, int line, int col)
 {
     char *s = path_of(r, file);
     if (line)
@@ -77,7 +78,7 @@ static void print_text(struct cli *c, const struct findings *r, bool all)
         const struct problem *p = &r->problems.list[i];
         if (p->level == PROBLEM_NOTE && !c->verbose)
             continue;
-        cleanup(freep) char *where = report_place(r, p->file, p->line, p->col);
+        cleanup(freep) char *where = place_of(r, p->file, p->line, p->col);
         char *text = xasprintf("%s: %s%s%s", where,
                                p->level == PROBLEM_ERROR ? "" : problem_level_names[p->level],
                                p->level == PROBLEM_ERROR ? "" : ": ", p->text);
@@ -90,7 +91,7 @@ static void print_text(struct cli *c, const struct findings *r, bool all)
         const struct report_case *k = &r->cases[i];
         if (!k->failure && !all)
             continue;
-        cleanup(freep) char *where = report_place(r, k->file, k->line, 0);
+        cleanup(freep) char *where = place_of(r, k->file, k->line, 0);
         int colour = k->failure ? C_BAD : C_GOOD;
         fprintf(c->out, "%s%s%s ", paint(c, c->out, colour), k->failure ? "FAIL" : "PASS",
                 paint_off(c, c->out, colour));
@@ -220,7 +221,7 @@ static void print_json(struct cli *c, const struct findings *r)
     for (size_t i = 0; i < r->problems.n; i++)
         if (r->problems.list[i].level == PROBLEM_ERROR && !json_object_get(j, "error")) {
             const struct problem *x = &r->problems.list[i];
-            cleanup(freep) char *where = report_place(r, x->file, x->line, x->col);
+            cleanup(freep) char *where = place_of(r, x->file, x->line, x->col);
             cleanup(freep) char *text = xasprintf("%s: %s", where, x->text);
             json_object_set_new(j, "error", text_json(text));
         }

@@ -35,5 +35,3 @@ void report_print(struct cli *c, int format, const struct findings *r, bool all)
 /* The exit code: 1 for an error, 2 for a failed case, or a warning if strict. */
 int report_exit(const struct findings *r);
 size_t report_failed(const struct findings *r);
-/* "policy/rules.yaml:4:2" from a file of r->dir. Gives. */
-char *report_place(const struct findings *r, const char *file, int line, int col);

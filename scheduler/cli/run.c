@@ -229,7 +229,8 @@ static void tries_print(FILE *f, const struct run_view *v)
         }
 }
 
-int run_print(struct cli *c, const struct run_view *v)
+/* One run, whole. */
+static int run_print(struct cli *c, const struct run_view *v)
 {
     run_head(c, v);
     if (v->n_moves) {

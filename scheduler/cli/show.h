@@ -22,8 +22,6 @@ int reason_most_first(const void *a, const void *b);
 char *reasons_hosts(const struct reason *const *group, size_t n);
 char *reasons_text(const struct reason *const *group, size_t n);
 char *reasons_words(const struct reason *const *group, size_t n);
-/* A way out with the other hosts that would do. Gives. */
-char *way_words(const struct way *y);
 
 /* One VM that stays and why; pad: columns of the first. */
 void stay_print(FILE *f, const struct run *r, const struct stay *st, int pad);
@@ -52,8 +50,6 @@ int run_exit(const struct run *r);
 char *drain_command(const struct run *r);
 
 /* Only the table of moves. Gives an exit code. */
-/* "vm/a, vm/b and 3 more": what the move waits for; NULL: nothing. Gives. */
-char *waits_text(const struct move *m);
 int plan_moves_print(struct cli *c, const struct run_view *v);
 /* Only "Plan: 22 moves, ..." without what is blocked or stopped. */
 void plan_total_print(FILE *f, const struct run_view *v);
@@ -69,8 +65,6 @@ char *gain_words(const struct move_gain *g);
 void left_out_print(FILE *f, const struct left_out *list, size_t n, int64_t more);
 /* Per disk, what each host saw before and after. */
 void ceph_print(struct cli *c, const struct run_view *v);
-/* One run, whole. */
-int run_print(struct cli *c, const struct run_view *v);
 
 /* Exit codes and the first line of monitoring plugins. */
 enum plugin_code { P_OK, P_WARNING, P_CRITICAL, P_UNKNOWN };

@@ -65,7 +65,8 @@ static void add_way(struct ways *w, char *way, size_t most)
         w->list[w->n++] = way;
 }
 
-char *way_words(const struct way *y)
+/* A way out with the other hosts that would do. Gives. */
+static char *way_words(const struct way *y)
 {
     char *s = xstrdup(y->text);
     for (size_t i = 1; i < y->n_hosts && i <= OTHERS_SHOWN; i++)

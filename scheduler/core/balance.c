@@ -275,7 +275,7 @@ static void drop(struct core *c, struct run_slot *r, struct move_slot *m, enum r
     move_event(c, m, JEV_CANCEL);
 }
 
-void balance_drop_all(struct core *c, struct run_slot *r, enum reason_code code, const char *why)
+static void drop_all(struct core *c, struct run_slot *r, enum reason_code code, const char *why)
 {
     for (size_t i = 0; i < r->n_moves; i++)
         if (r->moves[i]->m.state == JOB_QUEUED && !must_follow(c, r, r->moves[i]))
@@ -381,7 +381,7 @@ bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
     if (must_follow(c, r, m))
         return true;
     if ((code = schedule_refuses(c, r))) {
-        balance_drop_all(c, r, code, reason_texts[code]);
+        drop_all(c, r, code, reason_texts[code]);
         return false;
     }
     cleanup(freep) char *failed = failures_at_words(c, r, m->m.to);
@@ -404,7 +404,7 @@ bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m)
     }
     left_done(&l);
     if (why && all)
-        balance_drop_all(c, r, code, why);
+        drop_all(c, r, code, why);
     else if (why)
         drop(c, r, m, code ? code : R_NO_GAIN, why);
     return !why;
@@ -512,7 +512,7 @@ bool balance_yields(struct core *c, struct run_slot *r)
     if (r->run.state == RUN_PLANNING)
         run_end(c, r, RUN_CANCELLED, "%s; nothing was moved", why);
     else
-        balance_drop_all(c, r, R_YIELDED, why);
+        drop_all(c, r, R_YIELDED, why);
     return run_ended(r->run.state);
 }
 

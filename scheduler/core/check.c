@@ -19,19 +19,6 @@ void facts_copy(struct image_fact **dst, size_t *n_dst, const struct image_fact 
         shape_copy(&image_fact_shape, vec_add(dst, n_dst), &src[i]);
 }
 
-void reason_set(struct reason *r, enum reason_code code, const char *host, const char *what,
-                const char *need, const char *have, const char *cure)
-{
-    shape_done(&reason_shape, r);
-    shape_init(&reason_shape, r);
-    r->code = code;
-    r->host = xstrdup(host);
-    r->what = xstrdup(what);
-    r->need = xstrdup(need);
-    r->have = xstrdup(have);
-    r->cure = xstrdup(cure ? cure : cure_for(code));
-}
-
 static const struct {
     enum reason_code code;
     const char *cure;
@@ -53,12 +40,25 @@ static const struct {
     {R_PEER, "run: drover check pair"},
 };
 
-const char *cure_for(enum reason_code code)
+static const char *cure_for(enum reason_code code)
 {
     for (size_t i = 0; i < ARRAY_LEN(cures); i++)
         if (cures[i].code == code)
             return cures[i].cure;
     return NULL;
+}
+
+void reason_set(struct reason *r, enum reason_code code, const char *host, const char *what,
+                const char *need, const char *have, const char *cure)
+{
+    shape_done(&reason_shape, r);
+    shape_init(&reason_shape, r);
+    r->code = code;
+    r->host = xstrdup(host);
+    r->what = xstrdup(what);
+    r->need = xstrdup(need);
+    r->have = xstrdup(have);
+    r->cure = xstrdup(cure ? cure : cure_for(code));
 }
 
 /* These are about one host, the source's own as well as a target: say which. */

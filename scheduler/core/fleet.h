@@ -99,5 +99,4 @@ void facts_copy(struct image_fact **dst, size_t *n_dst, const struct image_fact 
 void facts_done(struct image_fact **list, size_t *n);
 void reason_set(struct reason *r, enum reason_code code, const char *host, const char *what,
                 const char *need, const char *have, const char *cure);
-const char *cure_for(enum reason_code code);
 char *reason_sentence(const struct reason *r); /* "h3: not enough memory: needs 4.2 GiB, has ..." */

@@ -45,7 +45,6 @@ void balance_settle(struct core *c, struct run_slot *r, const struct snapshot *s
 bool balance_admits(struct core *c, struct run_slot *r, struct move_slot *m);
 /* It is held up for now, for Ceph is not well. */
 bool balance_waits(struct core *c, struct run_slot *r, struct move_slot *m);
-void balance_drop_all(struct core *c, struct run_slot *r, enum reason_code code, const char *why);
 void balance_failed(struct core *c, struct run_slot *r, struct move_slot *m);
 void balance_moved(struct core *c, struct run_slot *r, struct move_slot *m);
 struct run_slot *balance_under_way(const struct core *c); /* NULL: none */

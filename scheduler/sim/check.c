@@ -66,7 +66,7 @@ static void check_capacity(struct sim *s, int host)
                   fmt_bytes(a, ours), fmt_bytes(b, room));
 }
 
-void check_world(struct sim *s)
+static void check_world(struct sim *s)
 {
     for (size_t i = 0; i < s->n_touched; i++) {
         const struct sim_vm *v = &s->vms[s->touched[i]];

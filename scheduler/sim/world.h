@@ -311,7 +311,6 @@ const struct fault *fault_for(struct sim *s, int host, const char *op, const str
                               const char *to);
 
 /* check.c */
-void check_world(struct sim *s);
 /* Drover brings v to host: does a hard rule speak against it? */
 void check_arrival(struct sim *s, const struct sim_vm *v, int from, int host);
 int64_t check_room(const struct sim *s, int host); /* bytes that VMs may need there */

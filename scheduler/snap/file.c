@@ -110,20 +110,14 @@ bool snap_write_some(struct snap_writer *w, size_t n)
     return false;
 }
 
-void snap_write(FILE *f, const struct snapshot *s, int64_t wall_us)
-{
-    struct snap_writer w = {.f = f, .s = s, .wall_us = wall_us};
-    while (snap_write_some(&w, SIZE_MAX))
-        ;
-}
-
 char *snap_text(const struct snapshot *s, int64_t wall_us)
 {
     char *text = NULL;
     size_t len;
     FILE *f = open_memstream(&text, &len);
-    if (f)
-        snap_write(f, s, wall_us);
+    struct snap_writer w = {.f = f, .s = s, .wall_us = wall_us};
+    while (f && snap_write_some(&w, SIZE_MAX))
+        ;
     if (!f || fclose(f))
         abort(); /* out of memory */
     return text;

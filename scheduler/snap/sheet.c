@@ -36,7 +36,8 @@ static bool says_nothing(const char *cell)
     return false;
 }
 
-int sheet_add(struct sheet *t, char **cells, size_t n, int line, struct err *e)
+/* Append a row; takes the cells. */
+static int add_row(struct sheet *t, char **cells, size_t n, int line, struct err *e)
 {
     size_t want = t->n_rows ? t->rows[0].n : n;
     int r = 0;
@@ -87,7 +88,7 @@ static void on_row(int end, void *arg)
     if (c->result < 0)
         cells_done(c->cells, c->n);
     else
-        c->result = sheet_add(c->t, c->cells, c->n, c->row_line, c->e);
+        c->result = add_row(c->t, c->cells, c->n, c->row_line, c->e);
     c->cells = NULL;
     c->n = 0;
 }
@@ -204,7 +205,7 @@ int sheet_read_table(const struct snap_source *src, struct sheet *ret, struct er
             continue;
         size_t n = 0;
         char **cells = *first == '|' ? split_bars(line, &n) : split_blanks(line, &n);
-        r = sheet_add(&t, cells, n, number, e);
+        r = add_row(&t, cells, n, number, e);
     }
     if (r < 0)
         sheet_done(&t);

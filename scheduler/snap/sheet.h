@@ -22,8 +22,6 @@ void sheet_done(struct sheet *t);
 int sheet_read_csv(const struct snap_source *src, struct sheet *ret, struct err *e);
 /* Columns between | signs, or set apart by at least two spaces. */
 int sheet_read_table(const struct snap_source *src, struct sheet *ret, struct err *e);
-/* Append a row; takes the cells. */
-int sheet_add(struct sheet *t, char **cells, size_t n, int line, struct err *e);
 
 /* What the columns mean: VMs and hosts of the sheets into b. */
 int sheets_import(const struct snap_import *in,

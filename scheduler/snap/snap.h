@@ -26,8 +26,9 @@ int snap_parse(const char *name, const char *text, size_t len, struct snap *ret,
 int snap_load(const char *path, struct snap *ret, struct err *e); /* "-": standard input */
 
 /* As a document, a host or VM a line. Left out, since plans do not need it and it may hold passwords: all
- * XML. wall_us: when, 0 unknown. */
-/* The same in pieces: so many hosts or VMs more. False: that was the end. */
+ * XML. wall_us: when, 0 unknown. Gives. */
+char *snap_text(const struct snapshot *s, int64_t wall_us);
+/* The same in pieces: n hosts or VMs more. False: that was the end. */
 struct snap_writer {
     FILE *f;
     const struct snapshot *s;
@@ -36,8 +37,6 @@ struct snap_writer {
     size_t hosts, vms; /* written */
 };
 bool snap_write_some(struct snap_writer *w, size_t n);
-void snap_write(FILE *f, const struct snapshot *s, int64_t wall_us);
-char *snap_text(const struct snapshot *s, int64_t wall_us); /* the same; gives */
 
 /* For planning: a host with a VM whose memory is not known has no known free memory either; nothing
  * may be placed there. Gives the number of such VMs. */
