@@ -82,11 +82,8 @@ void rbd_conns_sweep(struct rbd_conns *c, int64_t now_us)
 static char *join_mons(const struct disk *d)
 {
     char *s = xstrdup("");
-    for (size_t i = 0; i < d->n_mons; i++) {
-        char *longer = xasprintf("%s%s%s", s, i ? "," : "", d->mons[i]);
-        free(s);
-        s = longer;
-    }
+    for (size_t i = 0; i < d->n_mons; i++)
+        text_join(&s, ",", d->mons[i]);
     return s;
 }
 

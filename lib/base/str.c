@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/mem.h"
+
 bool str_eq(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -29,6 +31,20 @@ bool str_in(const char *s, char *const *list, size_t n)
 bool str_glob(const char *pattern, const char *s)
 {
     return fnmatch(pattern, s, 0) == 0;
+}
+
+void text_add(char **s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    cleanup(freep) char *more = xvasprintf(fmt, ap), *old = *s;
+    va_end(ap);
+    *s = xasprintf("%s%s", old ? old : "", more);
+}
+
+void text_join(char **s, const char *sep, const char *more)
+{
+    text_add(s, "%s%s", *s && **s ? sep : "", more);
 }
 
 struct unit {

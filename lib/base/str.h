@@ -24,6 +24,11 @@ bool str_in(const char *s, char *const *list, size_t n);
 /* Shell-style match (fnmatch without path rules) of s against pattern. */
 bool str_glob(const char *pattern, const char *s);
 
+/* Put more at the end of *s, which is from malloc, or NULL: empty. */
+void text_add(char **s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same as the next of a list: sep goes between, when there is something already. */
+void text_join(char **s, const char *sep, const char *more);
+
 int parse_bytes(const char *s, int64_t *ret, struct err *e);    /* "4GiB" "512MiB" "1024" (bytes) "2GB" */
 int parse_size(const char *s, int64_t *ret, struct err *e);     /* the same, but never without a unit */
 int parse_duration(const char *s, int64_t *ret_us, struct err *e); /* "250ms" "90s" "10m" "6h" "2d" "1h30m" */

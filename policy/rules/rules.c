@@ -150,21 +150,14 @@ bool fleet_same_vm(const struct fleet *f, int a, int b)
     return a == b || str_eq(f->vms[a]->uuid, f->vms[b]->uuid);
 }
 
-static char *append(char *text, const char *sep, const char *more)
-{
-    char *joined = xasprintf("%s%s%s", text ? text : "", text ? sep : "", more);
-    free(text);
-    return joined;
-}
-
 char *selector_text(const struct selector *s)
 {
     char *names = NULL, *labels = NULL;
     for (size_t i = 0; i < s->n_names; i++)
-        names = append(names, ", ", s->names[i]);
+        text_join(&names, ", ", s->names[i]);
     for (size_t i = 0; i < s->n_labels; i++) {
         cleanup(freep) char *kv = xasprintf("%s=%s", s->labels[i].key, s->labels[i].value);
-        labels = append(labels, ", ", kv);
+        text_join(&labels, ", ", kv);
     }
     char *text =
         xasprintf("%s%s%s%s%s", names ? "named " : "", names ? names : "",

@@ -65,32 +65,13 @@ char *text_safe(char *s)
     return s;
 }
 
-static char *vformat(const char *fmt, va_list ap)
-{
-    char *s = NULL;
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
-    return s;
-}
-
 void text_line(FILE *f, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    cleanup(freep) char *s = vformat(fmt, ap);
+    cleanup(freep) char *s = xvasprintf(fmt, ap);
     va_end(ap);
     fprintf(f, "%s\n", text_safe(s));
-}
-
-void text_add(char **s, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    cleanup(freep) char *more = vformat(fmt, ap);
-    va_end(ap);
-    char *old = *s;
-    *s = xasprintf("%s%s", old ? old : "", more);
-    free(old);
 }
 
 const char *text_count(int64_t n, const char *one, const char *many)

@@ -16,8 +16,6 @@ size_t text_fit(const char *s, size_t columns);
 char *text_safe(char *s);
 /* Print formatted text made safe (one line; the newline is added). */
 void text_line(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Append formatted text to a malloc'd string (NULL: empty). */
-void text_add(char **s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "1 VM", "2 VMs". Static storage for a few calls. */
 const char *text_count(int64_t n, const char *one, const char *many);
 

@@ -111,11 +111,8 @@ void run_sum_proof(struct run *r)
 static char *list(const struct run *r, const char *between, size_t most)
 {
     char *s = NULL;
-    for (size_t i = 0; i < r->n_hosts && i < most; i++) {
-        char *old = s;
-        s = xasprintf("%s%s%s", old ? old : "", i ? between : "", r->hosts[i].name);
-        free(old);
-    }
+    for (size_t i = 0; i < r->n_hosts && i < most; i++)
+        text_join(&s, between, r->hosts[i].name);
     return s;
 }
 

@@ -31,11 +31,8 @@ static void add(struct finding *k, int rule, int64_t count, char *what)
 /* ---- words ------------------------------------------------------------------------------------ */
 static void name(struct names *l, const char *text)
 {
-    if (l->n++ >= NAMED)
-        return;
-    char *more = xasprintf("%s%s%s", l->text ? l->text : "", l->text ? ", " : "", text);
-    free(l->text);
-    l->text = more;
+    if (l->n++ < NAMED)
+        text_join(&l->text, ", ", text);
 }
 
 /* "a, b, c, d and 3 more". Gives; the list is empty then. */

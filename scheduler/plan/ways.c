@@ -322,9 +322,7 @@ static void try_itself(struct finder *f, const struct plan_stay *st)
     for (size_t i = 0; i < st->n_reasons && known; i++) {
         const char *text = st->reasons[i].cure;
         known = text && vm_change(f, &st->reasons[i], &list[i]);
-        char *more = xasprintf("%s%s%s", cure ? cure : "", cure ? "; and " : "", text ? text : "");
-        free(cure);
-        cure = more;
+        text_join(&cure, "; and ", text ? text : "");
     }
     if (known)
         way_try(f, list, st->n_reasons, cure);

@@ -148,11 +148,11 @@ void load_say(struct sim *s)
     for (size_t i = 0; i < s->n_hosts; i++) {
         const char *name = s->hosts[i].facts.name;
         int64_t ppm = sim_load_ppm(s, name);
-        char *more = ppm < 0 ? xasprintf("%s%s%s ?", text ? text : "", text ? ", " : "", name)
-                             : xasprintf("%s%s%s %lld %%", text ? text : "", text ? ", " : "", name,
-                                         (long long)(ppm + 5000) / 10000);
-        free(text);
-        text = more;
+        text_join(&text, ", ", name);
+        if (ppm < 0)
+            text_add(&text, " ?");
+        else
+            text_add(&text, " %lld %%", (long long)(ppm + 5000) / 10000);
     }
     sim_say(s, "CPUs busy, mean of five minutes, as the scheduler knows it: %s", text);
 }

@@ -84,11 +84,8 @@ static int write_part(const char *dir, const char *file, const char *text, struc
 int scenario_save(const struct scenario *sc, const char *dir, const char *readme, struct err *e)
 {
     char *script = xstrdup("");
-    for (size_t i = 0; i < sc->n_script; i++) {
-        char *old = script;
-        script = xasprintf("%s%s\n", old, sc->script[i].text);
-        free(old);
-    }
+    for (size_t i = 0; i < sc->n_script; i++)
+        text_add(&script, "%s\n", sc->script[i].text);
     int r = dir_make(dir, 0755, e);
     if (r == 0)
         r = write_part(dir, "README", readme, e);

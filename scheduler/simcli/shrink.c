@@ -35,9 +35,7 @@ static char *text_of(const struct lines *l, size_t from, size_t n)
     for (size_t i = 0; i < l->n; i++) {
         if (i >= from && i < from + n)
             continue;
-        char *old = text;
-        text = xasprintf("%s%s\n", old, l->at[i]);
-        free(old);
+        text_add(&text, "%s\n", l->at[i]);
     }
     return text;
 }

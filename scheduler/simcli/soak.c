@@ -29,18 +29,6 @@ static bool chance(struct making *m, int percent)
     return below(m, 100) < percent;
 }
 
-static void add(char **text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void add(char **text, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    cleanup(freep) char *more = xvasprintf(fmt, ap);
-    va_end(ap);
-    char *old = *text;
-    *text = xasprintf("%s%s", old ? old : "", more);
-    free(old);
-}
-
 static void line(struct making *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void line(struct making *m, const char *fmt, ...)
 {
@@ -64,8 +52,8 @@ static void make_fleet(struct making *m)
         int rack = i % 3, zone = i % 2;
         const char *kind = chance(m, 30) ? "old" : "new";
         const char *state = chance(m, 92) ? "" : chance(m, 50) ? " cordoned" : " maintenance";
-        add(text, "%s\"h%d %dGiB 32c rack=r%d zone=z%d kind=%s%s\"\n", i ? "," : "{\"hosts\": [",
-            i + 1, gib, rack, zone, kind, state);
+        text_add(text, "%s\"h%d %dGiB 32c rack=r%d zone=z%d kind=%s%s\"\n",
+                 i ? "," : "{\"hosts\": [", i + 1, gib, rack, zone, kind, state);
     }
     int wanted = 2 + below(m, VMS_MAX - 2);
     for (int i = 0; i < wanted; i++) {
@@ -75,12 +63,13 @@ static void make_fleet(struct making *m)
         int cpus = 1 + below(m, 4), app = below(m, APPS), set = below(m, SETS);
         m->free_gib[host] -= gib;
         m->vms++;
-        add(text, "%s", m->vms > 1 ? "," : "],\"vms\": [");
+        text_add(text, "%s", m->vms > 1 ? "," : "],\"vms\": [");
         if (m->vms % 3) /* every third has XML for the store */
-            add(text, "\"v%d@h%d %dGiB %dc app=a%d set=s%d\"\n", m->vms, host + 1, gib, cpus, app,
-                set);
+            text_add(text, "\"v%d@h%d %dGiB %dc app=a%d set=s%d\"\n", m->vms, host + 1, gib, cpus,
+                     app, set);
         else
-            add(text,
+            text_add(
+                text,
                 "{\"name\": \"v%d\", \"host\": \"h%d\", \"mem_bytes\": %lld, \"vcpus\": %d, "
                 "\"labels\": "
                 "[{\"key\": \"app\", \"value\": \"a%d\"}, {\"key\": \"set\", \"value\": \"s%d\"}], "
@@ -89,9 +78,9 @@ static void make_fleet(struct making *m)
     }
     if (!m->vms) {
         m->vms = 1;
-        add(text, "],\"vms\": [\"v1@h1 1GiB 1c app=a0 set=s0\"\n");
+        text_add(text, "],\"vms\": [\"v1@h1 1GiB 1c app=a0 set=s0\"\n");
     }
-    add(text, "]}\n");
+    text_add(text, "]}\n");
 }
 
 /* ---- policy ----------------------------------------------------------------------------------------------- */
@@ -100,46 +89,51 @@ static void make_policy(struct making *m)
     static const char *const across[] = {"host", "host", "rack", "zone"};
     static const char *const blocked[] = {"refuse", "leave", "leave", "cold"};
     char **text = &m->sc->policy;
-    add(text, "version: 1\n");
-    add(text, "drain: {on_blocked: %s}\n", blocked[below(m, 4)]);
+    text_add(text, "version: 1\n");
+    text_add(text, "drain: {on_blocked: %s}\n", blocked[below(m, 4)]);
     int retries = below(m, 4), timeout = chance(m, 80) ? 800 : 20;
     const char *parallel = chance(m, 50) ? "auto" : chance(m, 50) ? "1" : "3";
     const char *undefine = chance(m, 90) ? "true" : "false";
     m->post_copy = chance(m, 25);
-    add(text,
+    text_add(
+        text,
         "migration: {retries: %d, parallel: %s, undefine_source: %s, timeout: %ds/GiB, post_copy: "
         "%s}\n",
         retries, parallel, undefine, timeout, m->post_copy ? "true" : "false");
     int rules = below(m, 4);
     if (rules)
-        add(text, "rules:\n");
+        text_add(text, "rules:\n");
     for (int i = 0; i < rules; i++) {
         int app = below(m, APPS);
         const char *hard = chance(m, 70) ? "true" : "false";
         switch (below(m, 6)) {
         case 4:
-            add(text,
+            text_add(
+                text,
                 "  - {name: r%d, spread: {vms: {labels: {app: a%d}}, min: %d, across: %s}, hard: "
                 "%s}\n",
                 i, app, 2 + below(m, 2), across[below(m, 4)], hard);
             break;
         case 5:
-            add(text,
+            text_add(
+                text,
                 "  - {name: r%d, affinity: {vms: {labels: {set: s%d}}, across: %s}, hard: %s}\n", i,
                 below(m, SETS), across[below(m, 4)], hard);
             break;
         case 0:
-            add(text,
-                "  - {name: r%d, host_forbidden: {vms: {labels: {app: a%d}}, hosts: {labels: "
-                "{kind: old}}}, hard: %s}\n",
-                i, app, hard);
+            text_add(text,
+                     "  - {name: r%d, host_forbidden: {vms: {labels: {app: a%d}}, hosts: {labels: "
+                     "{kind: old}}}, hard: %s}\n",
+                     i, app, hard);
             break;
         case 1:
-            add(text, "  - {name: r%d, max_vms: {vms: {labels: {app: a%d}}, max: %d}, hard: %s}\n",
-                i, app, 1 + i, hard);
+            text_add(text,
+                     "  - {name: r%d, max_vms: {vms: {labels: {app: a%d}}, max: %d}, hard: %s}\n",
+                     i, app, 1 + i, hard);
             break;
         default:
-            add(text,
+            text_add(
+                text,
                 "  - {name: r%d, anti_affinity: {vms: {labels: {app: a%d}}, across: %s}, hard: "
                 "%s}\n",
                 i, app, across[below(m, 4)], hard);

@@ -133,10 +133,7 @@ static int read_header(struct reading *c)
     for (size_t i = 0; i < h->n; i++) {
         int m = c->meaning[i] = meaning_of(c, h->cells[i]);
         if (m == COL_NONE) {
-            char *more = xasprintf("%s%s%s", c->ignored ? c->ignored : "", c->ignored ? ", " : "",
-                                   h->cells[i]);
-            free(c->ignored);
-            c->ignored = more;
+            text_join(&c->ignored, ", ", h->cells[i]);
         } else if (m != COL_LABEL && c->at[m] >= 0) {
             return err_set(c->e, -EBADMSG, "%s:%d: columns '%s' and '%s' say the same", t->name,
                            h->line, h->cells[c->at[m]], h->cells[i]);

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "scheduler/snap/sheet.h"
 
 const char *const snap_format_names[3] = {"ganeti", "csv", "table"};
@@ -12,9 +13,7 @@ void note_add(char **notes, const char *fmt, ...)
     va_start(ap, fmt);
     cleanup(freep) char *line = xvasprintf(fmt, ap);
     va_end(ap);
-    char *more = xasprintf("%s%s%s", *notes ? *notes : "", *notes ? "\n" : "", line);
-    free(*notes);
-    *notes = more;
+    text_join(notes, "\n", line);
 }
 
 static void note_unknown(const struct snap *f, char **notes)

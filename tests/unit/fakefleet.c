@@ -250,11 +250,8 @@ static void perform(struct fleet *f, struct core_effects *fx)
             f->reply = x->reply;
             memset(&x->reply, 0, sizeof(x->reply));
         }
-        if (x->type == FX_JOURNAL) {
-            char *old = f->log;
-            f->log = xasprintf("%s%s\n", old ? old : "", x->entry.text);
-            free(old);
-        }
+        if (x->type == FX_JOURNAL)
+            text_add(&f->log, "%s\n", x->entry.text);
     }
     core_effects_done(fx);
 }

@@ -88,10 +88,8 @@ static void past_is(struct past *p, const char *wanted)
     p->list = core_left_out(p->core, &p->n);
     for (size_t i = 0; i < p->n; i++) {
         const struct left_out *x = &p->list[i];
-        char *old = s;
-        s = xasprintf("%s%s%s%s%s:%s", old, *old ? " " : "", x->vm ? x->vm : "*",
-                      x->from ? "@" : "", x->from ? x->from : "", x->host ? x->host : "*");
-        free(old);
+        text_add(&s, "%s%s%s%s:%s", *s ? " " : "", x->vm ? x->vm : "*", x->from ? "@" : "",
+                 x->from ? x->from : "", x->host ? x->host : "*");
     }
     assert_string_equal(s, wanted);
     free(s);

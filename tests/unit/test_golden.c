@@ -149,9 +149,7 @@ static void ask_room(struct question *q, char *words)
 
 static void say(char **text, const char *line)
 {
-    char *more = xasprintf("%s%s\n", *text ? *text : "", line);
-    free(*text);
-    *text = more;
+    text_add(text, "%s\n", line);
 }
 
 static void say_stay(const struct question *q, const struct plan_stay *stay,
@@ -190,10 +188,7 @@ static char *answer(const struct question *q, const struct plan *plan, uint64_t 
                               q->f->s.hosts[m->from].h->name, q->f->s.hosts[m->to].h->name);
                 for (size_t k = 0; k < m->n_after; k++) {
                     int other = plan->moves[m->after[k]].vm;
-                    char *more =
-                        xasprintf("%s%s%s", line, k ? ", " : " after ", q->f->s.vms[other].v->name);
-                    free(line);
-                    line = more;
+                    text_add(&line, "%s%s", k ? ", " : " after ", q->f->s.vms[other].v->name);
                 }
                 say(&text, line);
                 free(line);
@@ -288,9 +283,7 @@ static void one_case(const char *name)
             continue;
         cleanup(freep) char *text = ask(dir, &p, line + 2);
         say(&got, line);
-        char *more = xasprintf("%s%s", got, text);
-        free(got);
-        got = more;
+        text_add(&got, "%s", text);
     }
     assert_non_null(got);
     if (getenv("GOLDEN_BLESS"))

@@ -43,12 +43,9 @@ static char *broken(const char *hosts, const char *vms, const char *rules)
     plan_find_broken(x, &list, &n);
     for (size_t i = 0; i < n; i++) {
         assert_true(list[i].count > 0);
-        char *more = xasprintf("%s%s: %s\n", text,
-                               list[i].rule < 0 ? f.s.hosts[list[i].host].h->name
-                                                : p.rules[list[i].rule].name,
-                               list[i].what);
-        free(text);
-        text = more;
+        text_add(&text, "%s: %s\n",
+                 list[i].rule < 0 ? f.s.hosts[list[i].host].h->name : p.rules[list[i].rule].name,
+                 list[i].what);
     }
     plan_broken_done(list, n);
     plan_index_free(x);
