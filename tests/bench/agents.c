@@ -20,6 +20,7 @@
 #include "lib/net/pki.h"
 #include "lib/net/sha256.h"
 #include "lib/wire/msg.h"
+#include "tests/bench/bench.h"
 
 #define REPORT_US        (5 * SEC)
 #define RECONNECT_MAX_US (10 * SEC) /* as agent/io/session.c */
@@ -324,8 +325,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s CA_DIR WORK_DIR ADDRESS AGENTS VMS XML_BYTES\n", argv[0]);
         return 64;
     }
-    c.n = (size_t)atol(argv[4]);
-    size_t n_vms = (size_t)atol(argv[5]), xml = (size_t)atol(argv[6]);
+    c.n = (size_t)bench_int("AGENTS", argv[4], 1, 100000);
+    size_t n_vms = (size_t)bench_int("VMS", argv[5], 0, LIM_VMS_PER_HOST),
+           xml = (size_t)bench_int("XML_BYTES", argv[6], 0, 1 << 20);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/bench/bench.h"
 #include "tests/bench/planfleet.h"
 #include "tests/bench/table.h"
 
@@ -41,10 +42,12 @@ static int replay(const struct ask *a, int seed, struct row *rows, struct err *e
 
 int main(int argc, char **argv)
 {
-    struct ask a = {.seeds = argc > 1 ? atoi(argv[1]) : 5,
-                    .first_hour = argc > 3 ? atoi(argv[2]) : 0,
-                    .hours = argc > 3 ? atoi(argv[3]) : 24,
-                    .heat = argc > 4 ? atof(argv[4]) : 0.56,
+    int first = argc > 2 ? (int)bench_int("FIRST", argv[2], 0, 23) : 0;
+    struct ask a = {.seeds = argc > 1 ? (int)bench_int("RUNS", argv[1], 1, 10000) : 5,
+                    .first_hour = first,
+                    .hours =
+                        argc > 3 ? (int)bench_int("HOURS", argv[3], 1, 24 - first) : 24 - first,
+                    .heat = argc > 4 ? bench_real("HEAT", argv[4], 0, 10) : 0.56,
                     .file = argc > 5 ? argv[5] : NULL};
     struct row *rows = xcalloc(n_ways, sizeof(*rows));
     struct err e = {0};

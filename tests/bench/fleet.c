@@ -11,6 +11,7 @@
 
 #include "lib/base/heap.h"
 #include "scheduler/core/core.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/planfleet.h"
 
 #define TICK_US   (250 * MSEC)
@@ -99,12 +100,12 @@ static void *body(enum msg_type t)
 
 static int vm_no(const char *uuid)
 {
-    return atoi(uuid + 24);
+    return (int)strtol(uuid + 24, NULL, 10);
 }
 
 static int host_no(const char *name)
 {
-    return atoi(name + 1);
+    return (int)strtol(name + 1, NULL, 10);
 }
 
 static struct due *later(struct bench *b, int64_t in_us, int host)
@@ -560,13 +561,16 @@ static void bench(size_t hosts, size_t n_drains, size_t at_once)
     malloc_trim(0);
 }
 
+enum { HOSTS_MOST = 100000 };
+
 int main(int argc, char **argv)
 {
     const char *d = getenv("DRAINS"), *a = getenv("AT_ONCE");
-    size_t n_drains = d ? (size_t)atol(d) : 100, at_once = a ? (size_t)atol(a) : 4;
+    size_t n_drains = d ? (size_t)bench_int("DRAINS", d, 1, HOSTS_MOST) : 100,
+           at_once = a ? (size_t)bench_int("AT_ONCE", a, 1, HOSTS_MOST) : 4;
     static const size_t sizes[] = {100, 1000, 10000};
     for (int i = 1; i < argc; i++)
-        bench((size_t)atol(argv[i]), n_drains, at_once);
+        bench((size_t)bench_int("SIZES", argv[i], 1, HOSTS_MOST), n_drains, at_once);
     for (size_t i = 0; argc == 1 && i < ARRAY_LEN(sizes); i++)
         bench(sizes[i], n_drains, at_once);
     return 0;

@@ -18,6 +18,7 @@
 #include "lib/base/mem.h"
 #include "scheduler/solve/descend.h"
 #include "scheduler/solve/place.h"
+#include "tests/bench/bench.h"
 
 enum { FIELDS = 11, LOADS = 4, MILLI = 1000, FINE = 1000, VCPU_RATIO = 16, MAX_FILE = 1 << 28 };
 enum { MEM = 1, RESERVED, FREE, CPUS = 6, OFFLINE = 7, VCPUS = 3, PRIMARY = 6 };
@@ -377,13 +378,13 @@ static struct asked options(int argc, char **argv)
         else if (opt == 'E')
             q.empty = optarg;
         else if (opt == 'l')
-            q.max_moves = (int)number(optarg);
+            q.max_moves = (int)bench_int("-l", optarg, 0, INT32_MAX);
         else if (opt == 'n')
-            q.steps = number(optarg);
+            q.steps = bench_int("-n", optarg, 0, INT64_MAX);
         else if (opt == 'M')
             q.mem_only = true;
         else if (opt == 'g')
-            q.goal = strtod(optarg, NULL);
+            q.goal = bench_real("-g", optarg, 0, 1e9);
         else
             exit(64);
     }

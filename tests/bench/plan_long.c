@@ -5,6 +5,7 @@
  * the ratio, and which part of what can be gained the plan has. Prints "bench: NAME VALUE UNIT". */
 #include "scheduler/plan/making.h"
 #include "scheduler/solve/solve.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/planfleet.h"
 
 struct task { /* the problem of the plan */
@@ -121,7 +122,8 @@ static void compare(size_t hosts, int64_t steps)
 int main(int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i += 2)
-        compare(strtoul(argv[i], NULL, 10), strtoll(argv[i + 1], NULL, 10));
+        compare((size_t)bench_int("HOSTS", argv[i], 1, 100000),
+                bench_int("STEPS", argv[i + 1], 1, INT64_MAX));
     if (argc < 3) {
         compare(100, 200000000);
         compare(1000, 400000000);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "scheduler/sim/copy.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/table.h"
 
 enum { HOSTS = 200, WARM_TICKS = 20 * 60 / TICK_S };
@@ -210,23 +211,26 @@ static void replay_all(const struct ask *a, struct row *rows)
     waves_done(&w);
 }
 
+/* SEED RUNS FIRST HOURS HEAT FILE BALANCE MINUTES, each may be left out from the right. */
 int main(int argc, char **argv)
 {
+    int64_t minutes = argc > 8 ? bench_int("MINUTES", argv[8], 1, 1440) : 5;
     const struct method trial = {.name = "Drover",
                                  .look = look_drover,
-                                 .every_ticks = (argc > 8 ? atoi(argv[8]) : 5) * 60 / TICK_S,
+                                 .every_ticks = (int)minutes * 60 / TICK_S,
                                  .balance = argc > 7 ? argv[7] : NULL};
-    size_t hour = argc > 4 ? (size_t)atoi(argv[3]) : 9,
-           hours = argc > 4 ? (size_t)atoi(argv[4]) : 2;
-    struct ask a = {.seed = argc > 2 ? (uint64_t)atoi(argv[1]) : 1,
+    size_t hour = argc > 3 ? (size_t)bench_int("FIRST", argv[3], 0, 23) : 9,
+           hours = argc > 4 ? (size_t)bench_int("HOURS", argv[4], 1, (int64_t)(24 - hour)) : 2;
+    struct ask a = {.seed = argc > 1 ? (uint64_t)bench_int("SEED", argv[1], 0, INT64_MAX) : 1,
                     .from = hour * 3600 / TICK_S,
                     .to = (hour + hours) * 3600 / TICK_S,
-                    .heat = argc > 5 ? atof(argv[5]) : 0.56,
+                    .heat = argc > 5 ? bench_real("HEAT", argv[5], 0, 10) : 0.56,
                     .file = argc > 6 && !str_eq(argv[6], "-") ? argv[6] : NULL,
                     .ways = trial.balance ? &trial : ways,
                     .n_ways = trial.balance ? 1 : n_ways};
     struct row *rows = xcalloc(a.n_ways, sizeof(*rows));
-    for (int left = argc > 2 ? atoi(argv[2]) : 3; left > 0; left--, a.seed++)
+    for (int64_t left = argc > 2 ? bench_int("RUNS", argv[2], 1, 10000) : 3; left > 0;
+         left--, a.seed++)
         replay_all(&a, rows);
     rows_print(rows, a.n_ways, "replay");
     free(rows);

@@ -17,6 +17,7 @@
 
 #include "lib/base/mem.h"
 #include "scheduler/solve/solve.h"
+#include "tests/bench/bench.h"
 
 /* Long enough to be like a long pass in all its parts. */
 enum { PROBE_STEPS = 400000, PROBE_PER_MACHINE = 2000, PROBE_PER_ITEM = 40 };
@@ -347,7 +348,7 @@ static void solve(const struct problem *p, const struct effort *e, struct solve_
 /* What score.py says of it; −1: not feasible, or it could not be asked. */
 static int64_t judged(const char *data, const char *name, const struct solve_state *s)
 {
-    char file[] = "/tmp/roadef-XXXXXX", cmd[4 * PATH_MAX], line[512];
+    char file[] = "/tmp/roadef-XXXXXX", line[512];
     int fd = mkstemp(file);
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (!out)
@@ -355,17 +356,17 @@ static int64_t judged(const char *data, const char *name, const struct solve_sta
     for (int i = 0; i < s->p->n_items; i++)
         fprintf(out, "%d ", s->at[i]);
     fclose(out);
-    snprintf(cmd, sizeof(cmd),
-             "d='%s/roadef2012'; python3 $d/score.py $d/model_%s.txt "
-             "$d/assignment_%s.txt %s",
-             data, name, name, file);
-    FILE *in = popen(cmd, "r");
+    cleanup(freep) char *judge = xasprintf("%s/roadef2012/score.py", data);
+    cleanup(freep) char *model = xasprintf("%s/roadef2012/model_%s.txt", data, name);
+    cleanup(freep) char *first = xasprintf("%s/roadef2012/assignment_%s.txt", data, name);
+    pid_t pid;
+    FILE *in = bench_ask((const char *const[]){"python3", judge, model, first, file, NULL}, &pid);
     int64_t total = -1;
     while (in && fgets(line, sizeof(line), in))
         if (strstr(line, "total=") && strstr(line, " FEASIBLE"))
             total = strtoll(strstr(line, "total=") + 6, NULL, 10);
     if (in)
-        pclose(in);
+        bench_asked(in, pid);
     unlink(file);
     return total;
 }
@@ -410,8 +411,9 @@ int main(int argc, char **argv)
         printf("bench-roadef: SKIPPED, no instances: say DATA=FOLDER (one that has roadef2012)\n");
         return 0;
     }
-    struct effort e = {.seconds = atoll(argv[2]), .threads = atoi(argv[3]), .seed = atoll(argv[4])};
-    e.threads = e.threads < 1 ? 1 : e.threads > MAX_THREADS ? MAX_THREADS : e.threads;
+    struct effort e = {.seconds = bench_int("SECONDS", argv[2], 1, 86400),
+                       .threads = (int)bench_int("THREADS", argv[3], 1, MAX_THREADS),
+                       .seed = bench_int("SEED", argv[4], 0, INT64_MAX)};
     printf("%lld s of CPU time per thread, %d threads, seeds from %lld\n", (long long)e.seconds,
            e.threads, (long long)e.seed);
     printf("| instance | machines | processes | cost | S41, 300 s | ratio | moved | M steps/s |\n"

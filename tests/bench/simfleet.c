@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "scheduler/sim/sim.h"
+#include "tests/bench/bench.h"
 #include "tests/bench/planfleet.h"
 
 static int64_t core_us, core_steps;
@@ -54,8 +55,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s HOSTS DRAINS EVERY_S\n", argv[0]);
         return 64;
     }
-    size_t hosts = (size_t)atol(argv[1]), drains = (size_t)atol(argv[2]);
-    int64_t every_us = atol(argv[3]) * SEC, start = cpu_us();
+    size_t hosts = (size_t)bench_int("HOSTS", argv[1], 1, 100000),
+           drains = (size_t)bench_int("DRAINS", argv[2], 1, 100000);
+    int64_t every_us = bench_int("EVERY_S", argv[3], 0, 86400) * SEC, start = cpu_us();
     make_fleet(&f, hosts);
     dress(&f);
     struct sim *s = sim_new(&(struct sim_config){

@@ -14,6 +14,7 @@
 
 #include "lib/base/mem.h"
 #include "scheduler/solve/place.h"
+#include "tests/bench/bench.h"
 
 enum { RES = 2, MAX_VMS = 1 << 16, MAX_NODES = 1 << 14 };
 
@@ -41,11 +42,11 @@ static int number(const char *s)
 
 static json_t *load(const char *path)
 {
-    cleanup(freep) char *command = xasprintf("gzip -dc '%s'", path);
-    FILE *f = popen(command, "r");
+    pid_t pid;
+    FILE *f = bench_ask((const char *const[]){"gzip", "-dc", path, NULL}, &pid);
     json_error_t e;
     json_t *j = f ? json_loadf(f, 0, &e) : NULL;
-    if (!j || pclose(f))
+    if (!j || !bench_asked(f, pid))
         die("cannot read", path);
     return j;
 }
@@ -265,14 +266,14 @@ static void write_placement(const struct workload *w, const struct solve_state *
 /* What check.py says of the placement: "  after: {VIOLATIONS} moved N started M". */
 static bool judged_good(const char *data, const char *instance, const char *placement)
 {
-    cleanup(freep) char *command =
-        xasprintf("python3 '%s/tdsc/check.py' '%s' '%s'", data, instance, placement);
+    cleanup(freep) char *judge = xasprintf("%s/tdsc/check.py", data);
     char line[1024];
     bool good = false;
-    FILE *f = popen(command, "r");
+    pid_t pid;
+    FILE *f = bench_ask((const char *const[]){"python3", judge, instance, placement, NULL}, &pid);
     while (f && fgets(line, sizeof(line), f))
         good = good || strstr(line, "after: {} ");
-    return f && !pclose(f) && good;
+    return f && bench_asked(f, pid) && good;
 }
 
 static bool bench(const char *data, const char *name)

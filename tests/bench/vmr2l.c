@@ -15,6 +15,7 @@
 
 #include "lib/base/mem.h"
 #include "scheduler/solve/few.h"
+#include "tests/bench/bench.h"
 
 enum { CPU0, MEM0, CPU1, MEM1, N_RES, BOTH = 2, BLOCK = 16 };
 
@@ -244,22 +245,24 @@ static void write_plan(const struct fleet *f, const struct solve_order *o, FILE 
 static double judged(const char *data, const struct known *k, const struct fleet *f,
                      const struct solve_order *o)
 {
-    char file[] = "/tmp/vmr2l-XXXXXX", cmd[4 * PATH_MAX], line[512];
+    char file[] = "/tmp/vmr2l-XXXXXX", line[512];
     int fd = mkstemp(file);
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (!out)
         return -1;
     write_plan(f, o, out);
     fclose(out);
-    snprintf(cmd, sizeof(cmd), "d='%s/vmr2l'; python3 $d/score_fr.py $d/%s %s %d", data, k->file,
-             file, k->max_moves);
-    FILE *in = popen(cmd, "r");
+    cleanup(freep) char *judge = xasprintf("%s/vmr2l/score_fr.py", data);
+    cleanup(freep) char *fleet = xasprintf("%s/vmr2l/%s", data, k->file);
+    cleanup(freep) char *most = xasprintf("%d", k->max_moves);
+    pid_t pid;
+    FILE *in = bench_ask((const char *const[]){"python3", judge, fleet, file, most, NULL}, &pid);
     double rate = -1;
     while (in && fgets(line, sizeof(line), in))
         if (strncmp(line, "after ", 6) == 0)
             rate = strtod(strstr(line, "FR ") + 3, NULL);
     if (in)
-        pclose(in);
+        bench_asked(in, pid);
     unlink(file);
     return rate;
 }
@@ -304,11 +307,11 @@ int main(int argc, char **argv)
         printf("bench-vmr2l: SKIPPED, no instances: say DATA=FOLDER (one that has vmr2l)\n");
         return 0;
     }
+    int64_t steps = bench_int("STEPS", argv[2], 1, INT64_MAX);
     printf("| fleet | moves allowed | published greedy | bound | rate | moves | blocks | s |\n"
            "|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < N_KNOWN; i++)
-        right =
-            bench(argv[1], &known[i], strtoll(argv[2], NULL, 10), &rate[i], &seconds[i]) && right;
+        right = bench(argv[1], &known[i], steps, &rate[i], &seconds[i]) && right;
     for (size_t i = 0; i < N_KNOWN && right; i++)
         printf("bench: vmr2l_%s_mnl%d_fr %.4f ratio\nbench: vmr2l_%s_mnl%d_s %.2f s\n",
                known[i].name, known[i].max_moves, rate[i], known[i].name, known[i].max_moves,

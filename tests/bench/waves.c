@@ -106,8 +106,11 @@ static size_t read_line(char *line, double *ret, size_t most)
     size_t n = 0;
     char *rest = line;
     strsep(&rest, ",");
-    for (char *item; n < most && (item = strsep(&rest, ",")) != NULL;)
-        ret[n++] = atof(item);
+    for (char *item, *end; n < most && (item = strsep(&rest, ",")) != NULL; n++) {
+        ret[n] = strtod(item, &end);
+        if (end == item)
+            break; /* no number: the line is too short */
+    }
     return n;
 }
 
