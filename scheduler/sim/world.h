@@ -5,14 +5,14 @@
 
 #include <stdio.h>
 
-#include "agent/core/cmds.h"
-#include "agent/core/reporter.h"
 #include "lib/base/heap.h"
 #include "lib/base/lookup.h"
 #include "lib/base/mem.h"
 #include "lib/base/rng.h"
 #include "lib/base/str.h"
+#include "scheduler/sim/brain.h"
 #include "scheduler/sim/sim.h"
+#include "scheduler/sim/truth.h"
 
 #define NEVER             INT64_MAX
 #define WATCH_EXPIRES_US  (30 * SEC) /* osd_client_watch_timeout */
@@ -22,89 +22,6 @@
 #define RECONNECT_BASE_US (500 * MSEC)
 #define RECONNECT_MAX_US  (10 * SEC)
 #define START_WALL_US     (INT64_C(1767225600) * SEC) /* 2026-01-01 00:00:00 UTC */
-
-/* ---- VMs ----------------------------------------------------------------------------------------- */
-enum qemu_state { QEMU_RUNNING, QEMU_PAUSED, QEMU_INCOMING };
-struct qemu {
-    int host;
-    enum qemu_state state;
-    const char *why; /* libvirt's reason; a constant */
-    int64_t client;
-    int64_t cpu_us; /* used so far */
-};
-#define STRANGER (-1) /* a client that is on no host of the fleet */
-struct watch {
-    int host; /* or STRANGER */
-    int64_t client;
-    int64_t until_us; /* NEVER while its QEMU lives */
-};
-struct cpu_habit { /* of its vCPUs; period_us 0: always low_ppm */
-    int64_t low_ppm, high_ppm, period_us, peak_us;
-};
-struct sim_copy;
-struct sim_vm {
-    int id;
-    struct vm facts;
-    struct qemu *qemus;
-    size_t n_qemus;
-    int ran_on; /* where its last QEMU was, once one has ended */
-    int *defs;  /* hosts where it is defined */
-    size_t n_defs;
-    struct watch *watches;
-    size_t n_watches;
-    int64_t lock; /* client that owns the exclusive lock, 0 nobody */
-    struct sim_copy *copy;
-    int64_t writes_Bps, hot_bytes; /* what its guest writes now, and at most how much of it anew */
-    int64_t habit;                 /* a scheduled change of an earlier habit is void */
-    struct cpu_habit cpu;
-    bool deaf;                     /* its guest does not hear the power button */
-    bool wanted;                   /* it ran, and nobody told it to stop */
-    bool excused;                  /* a foreign hand is answerable for its state from now on */
-};
-
-/* ---- hosts --------------------------------------------------------------------------------------- */
-struct sim_op;
-struct begun { /* a migration that an agent began since boot */
-    int64_t job, attempt;
-    int vm;
-};
-struct sim_agent {
-    bool up;
-    int64_t life; /* of its process: answers of earlier ones are nobody's */
-    struct cmds *cmds;
-    struct reporter *reporter;
-    struct msg *kept; /* answers that wait for a connection */
-    size_t n_kept;
-    int *stale; /* VMs to read again */
-    size_t n_stale;
-    bool read_due, all_stale;
-    int tries; /* to connect, since the last success */
-};
-struct wire {                       /* between an agent and the scheduler */
-    bool up, welcome;               /* as the scheduler sees it; as the agent does */
-    int64_t no;                     /* of the connection */
-    bool cut_out, cut_in;           /* agent to scheduler, scheduler to agent */
-    struct msg *held_out, *held_in; /* sent into a cut */
-    size_t n_held_out, n_held_in;
-};
-struct sim_host {
-    int id;
-    struct host facts;
-    bool powered, libvirtd, linked; /* linked: its migration network works */
-    int64_t libvirtd_life;
-    int ceph; /* enum ceph_mood */
-    int health; /* enum ceph_health: of Ceph, as told here */
-    struct begun *begun;
-    size_t n_begun;
-    int *here; /* VMs that are, or were, here */
-    size_t n_here;
-    struct sim_agent agent;
-    struct wire wire;
-    int64_t excess_bytes; /* it held more than it may from the beginning */
-    int64_t counted_us, busy_us, pressed_us; /* CPU: up to when; used; some wanted more */
-};
-enum ceph_mood { CEPH_WORKS, CEPH_HANGS, CEPH_DENIES };
-enum ceph_health { HEALTH_OK, HEALTH_ERR, HEALTH_SLOW, HEALTH_RECOVERS };
 
 /* ---- commands that libvirt is carrying out --------------------------------------------------------- */
 struct fault {
@@ -122,52 +39,6 @@ struct sim_op {
     int64_t late_us;     /* the answer comes so much later */
     struct fault fault;  /* of a migration: midway, moved */
     bool has_fault;
-};
-
-/* ---- the scheduler ------------------------------------------------------------------------------- */
-struct kept_vm { /* a row of the store */
-    char *host;
-    struct vm vm;
-    int64_t since_wall_us;
-};
-struct told { /* a command that was sent: no second time, and not before its move was stored */
-    enum msg_type type;
-    int64_t job, attempt, op;
-};
-struct kept_xml { /* a text of the store */
-    char *digest, *text;
-};
-struct brain {
-    struct core *core;    /* NULL: it is down */
-    struct policy policy; /* in force when it goes down */
-    struct host_rec *hosts;
-    size_t n_hosts;
-    struct kept_vm **vms; /* by host, then UUID */
-    size_t n_vms;
-    struct run *runs; /* by id */
-    size_t n_runs;
-    struct move *moves; /* by id */
-    size_t n_moves;
-    int64_t next_seq, term;
-    bool store_fails, failed;
-    int64_t effects;
-    int64_t kill_after; /* it dies before the effect after so many; -1: it does not */
-    bool kill_early;    /* and before what decided on it is stored */
-    int64_t life;
-    int64_t next_request;
-    struct told *told;
-    size_t n_told;
-    struct sample *samples;
-    size_t n_samples;
-    struct suspension suspension;
-    struct kept_xml **xml;
-    size_t n_xml;
-    struct lookup xml_by;           /* digest */
-    const struct xml_texts *came;   /* of the message being stepped */
-    struct sim_lack {               /* what the core is told after the commit */
-        char *host, *digest;
-    } *lacks;
-    size_t n_lacks;
 };
 
 struct sim_due {
@@ -248,10 +119,6 @@ void guest_cpu(struct sim *s, struct sim_vm *v, const struct cpu_habit *habit);
 int64_t host_wants_mcpu(const struct sim *s, int host); /* more than it has: it is overloaded */
 void load_watch(struct sim *s, int host); /* its agent has started */
 void load_say(struct sim *s);
-void load_keep_row(struct brain *b, const char *host, const char *vm);
-void load_drop_row(struct brain *b, const char *host, const char *vm);
-void load_restore(struct sim *s);
-void load_done(struct brain *b);
 
 /* ceph.c */
 void image_facts(struct sim *s, int host, const struct disk *disks, size_t n, struct sim_vm *v,
@@ -293,14 +160,6 @@ void wire_to_scheduler(struct sim *s, int host, enum msg_type type, int64_t re,
 void wire_to_agent(struct sim *s, int host, struct msg *m); /* takes */
 void wire_cut(struct sim *s, int host, bool out, bool in);
 void wire_done(struct wire *w);
-
-/* brain.c */
-void brain_start(struct sim *s);
-void brain_knows_host(struct sim *s, const struct host *facts, int state); /* before brain_start */
-void brain_kill(struct sim *s, bool stays);
-void brain_event(struct sim *s, struct core_event *ev);
-bool brain_has_xml(const struct brain *b, const char *digest); /* NULL: nothing is to be had */
-void brain_free(struct brain *b);
 
 /* deed.c */
 void deed_happen(struct sim *s, struct deed *d);
