@@ -8,7 +8,6 @@ rules:
   - {name: stays, maintenance_only: {vms: {names: [stay]}}}
 """
 ASKED = EVEN.replace('schedule: "* * * * *", sustained: 1, approve: auto, ', "")
-SLOW = ASKED + "migration: {bandwidth: 25Mbit}\n"  # a hand has the time to abort it
 
 
 def journal(s, kind):
@@ -50,8 +49,9 @@ def scenario_suspended(s):
 
 def scenario_aborted_twice(s):
     """Another hand aborts a move: the next plan takes another host; aborted there too, the VM is left out, until --forget-failures."""
-    s.guests({"name": "stay", "host": "h1"}, {"name": "goes", "host": "h1"})
-    s.policy(SLOW)
+    s.hold(ASKED, wait=False)  # a hand has the time to abort it
+    s.guests({"name": "stay", "host": "h1"}, {"name": "goes", "host": "h1", "fill": 32, "dirty": 2048})
+    s.wait_policy()
 
     def planned(*args):
         return [(m["vm_name"], m["to"]) for m in s.json("balance", "-n", *args).get("moves", [])]
