@@ -134,6 +134,8 @@ static const struct key balance_keys[] = {
      .doc = "Which figure of CPU load counts: means, the 95th percentile, or vCPUs."},
     {"busy", KT_PERCENT, AT(balance.busy_ppm), .zero = "none", .min = 100000, .max = 1000000,
      .doc = "CPU use above which a host is relieved, instead of imbalance."},
+    {"urgent", KT_PERCENT, AT(balance.urgent_ppm), .zero = "none", .min = 100000, .max = 1000000,
+     .doc = "CPU use within a minute for which no look is waited for."},
     {"forecast", KT_PERCENT, AT(balance.forecast_ppm), .min = 0, .max = 1000000,
      .doc = "So much of what the same hour of former days had more than now counts, too."},
 };

@@ -125,6 +125,7 @@ struct policy {
         int load;          /* enum balance_load */
         int ceph_pause;    /* enum ceph_pause */
         int64_t busy_ppm; /* CPU use above which a host is relieved; 0: by imbalance */
+        int64_t urgent_ppm; /* above it in a minute: the schedule is not waited for; 0: it is */
         int64_t forecast_ppm; /* share of the forecast in it; 0: none is made */
         int64_t room_mem_bytes, room_vcpus; /* of the VM that make-room is for; 0: none, any */
     } balance;

@@ -19,5 +19,6 @@ SHAPE(load_report_shape, T, SF_INT_REQ(T, period_us), SF_INT_REQ(T, next_us),
 #define T struct cpu_figures
 SHAPE(cpu_figures_shape, T, SF_INT_OR(T, now_mcpu, -1), SF_INT_OR(T, m5_mcpu, -1),
       SF_INT_OR(T, h1_mcpu, -1), SF_INT_OR(T, d1_mcpu, -1), SF_INT_OR(T, p95_mcpu, -1),
-      SF_INT_OR(T, forecast_mcpu, -1), SF_INT_OR(T, forecast_error_mcpu, -1));
+      SF_INT_OR(T, soon_mcpu, -1), SF_INT_OR(T, forecast_mcpu, -1),
+      SF_INT_OR(T, forecast_error_mcpu, -1));
 #undef T

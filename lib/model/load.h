@@ -56,6 +56,7 @@ struct load_report {
 struct cpu_figures {
     int64_t now_mcpu, m5_mcpu, h1_mcpu, d1_mcpu;
     int64_t p95_mcpu;            /* of quarter-hours of the last day, 95 % are at most so busy */
+    int64_t soon_mcpu;           /* in a minute, as it rises or falls now */
     int64_t forecast_mcpu;       /* of the hour to come, by the same hour of former days */
     int64_t forecast_error_mcpu; /* how far it was wrong lately, in the mean */
 };

@@ -58,6 +58,7 @@ void load_slot_init(const struct core *c, struct vm_slot *s);
 void load_learn(struct core *c); /* or not, as the policy says now */
 void load_keep(struct core *c);  /* each tick: store some */
 /* As people and plans see them, at wall_us. */
+int64_t load_soon_ppm(const struct core *c, const struct host_slot *h); /* of its CPUs, −1 unknown */
 struct cpu_figures load_of_vm(const struct core *c, const struct vm_slot *s, int64_t wall_us);
 struct cpu_figures load_of_host(const struct core *c, const struct host_slot *h,
                                 const struct series *which, int64_t wall_us);

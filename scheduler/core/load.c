@@ -140,7 +140,7 @@ static struct cpu_figures figures(const struct core *c, const struct host_slot *
 {
     struct cpu_figures f = series_figures(s, at(c, wall_us));
     if (!load_fresh(c, h))
-        f.now_mcpu = f.m5_mcpu = -1;
+        f.now_mcpu = f.m5_mcpu = f.soon_mcpu = -1;
     return f;
 }
 
@@ -153,6 +153,20 @@ struct cpu_figures load_of_host(const struct core *c, const struct host_slot *h,
                                 const struct series *which, int64_t wall_us)
 {
     return figures(c, h, which, wall_us);
+}
+
+int64_t load_soon_ppm(const struct core *c, const struct host_slot *h)
+{
+    int64_t cpus = h->rec.last.cpus, sum = load_of_host(c, h, &h->other, c->wall_us).soon_mcpu;
+    if (cpus <= 0 || !load_fresh(c, h))
+        return -1;
+    sum = sum > 0 ? sum : 0;
+    for (size_t i = 0; i < h->n_vms; i++) {
+        const struct vm *v = &h->vms[i]->vm;
+        int64_t soon = load_of_vm(c, h->vms[i], c->wall_us).soon_mcpu, most = v->vcpus * 1000;
+        sum += soon < 0 ? 0 : most > 0 && soon > most ? most : soon;
+    }
+    return sum * 1000 / cpus;
 }
 
 void snapshot_figures(const struct core *c, struct snapshot_store *s)

@@ -1,14 +1,16 @@
-/* When balance runs begin by themselves: policy balance.schedule, window, sustained, approve. A time that
- * passed while nobody looked is not made up for; what was found in looks before a restart is forgotten.
+/* When balance runs begin by themselves: policy balance.schedule, window, sustained, approve; and urgent,
+ * between two of its times. A time that passed while nobody looked is not made up for; what was found in looks before a restart is forgotten.
  * A plan that waits for an operator is held against the fleet as that changes. */
 #include <string.h>
 
 #include "scheduler/core/internal.h"
 #include "scheduler/plan/rest.h"
 
-#define HOLD_EVERY_US (10 * SEC)  /* a waiting plan is looked at again, when the fleet changed */
-#define VAIN_US       (300 * SEC) /* figures are means of five minutes */
-#define LATE_US       (60 * SEC) /* a look that is later than this, for the clock jumped, is missed */
+#define HOLD_EVERY_US   (10 * SEC)  /* a waiting plan is looked at again, when the fleet changed */
+#define VAIN_US         (300 * SEC) /* figures are means of five minutes */
+#define URGENT_US       (10 * SEC)  /* hosts that cannot wait are looked for so often */
+#define URGENT_AGAIN_US (60 * SEC)  /* after one was in vain */
+#define LATE_US         (60 * SEC)  /* a look that is later than this, for the clock jumped, is missed */
 
 static bool waits_for_ceph(const char *said)
 {
@@ -51,18 +53,20 @@ static bool is_vain(const struct core *c, const struct plan_rest *now, int64_t w
     return same;
 }
 
-static struct run_slot draft(const struct core *c)
+static struct run_slot draft(const struct core *c, const char *urgent)
 {
-    struct run_slot r = {.run = {.kind = RUN_BALANCE, .mode = c->policy.balance.mode}};
+    struct run_slot r = {
+        .run = {.kind = RUN_BALANCE, .mode = urgent ? BALANCE_RELIEVE : c->policy.balance.mode}};
     room_of_policy(&c->policy, &r.run.room);
     return r;
 }
 
 /* A plan without the real checks; none is worth its moves: no moves. */
-static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found *ret_found)
+static void sketch(struct core *c, int64_t waits, const char *urgent, struct plan *ret,
+                   struct found *ret_found)
 {
     struct snapshot_store snap;
-    struct run_slot r = draft(c);
+    struct run_slot r = draft(c, urgent);
     snapshot_make(c, 0, 0, &snap);
     room_stage(&r.run, &snap);
     snapshot_figures(c, &snap);
@@ -74,7 +78,8 @@ static void sketch(struct core *c, int64_t waits, struct plan *ret, struct found
     *ret = (struct plan){0};
     plan_rest(x, &req, NULL, 0, &now);
     *ret_found = (struct found){.needed = now.needed, .vain = is_vain(c, &now, waits)};
-    if (now.needed && !ret_found->vain && c->look.in_a_row + 1 >= c->policy.balance.sustained) {
+    bool ripe = urgent || c->look.in_a_row + 1 >= c->policy.balance.sustained;
+    if (now.needed && !ret_found->vain && ripe) {
         balance_hold_back(c, &r);
         run_sketch(c, &r, &snap.s, ret);
         ret_found->over = take(now.over);
@@ -199,10 +204,11 @@ void apply_request(struct core *c, int64_t id, const struct request *req)
 
 /* ---- the look ------------------------------------------------------------------------------------------ */
 
-static bool same_moves(const struct core *c, const struct run_slot *r, const struct plan *p)
+static bool same_moves(const struct core *c, const struct run_slot *r, const struct plan *p,
+                       const char *urgent)
 {
     struct snapshot_store snap;
-    struct run_slot now = draft(c);
+    struct run_slot now = draft(c, urgent);
     bool same = r && p->n_moves == r->n_moves;
     snapshot_make(c, 0, 0, &snap);
     room_stage(&now.run, &snap); /* the plan's ids are those of the fleet with that VM */
@@ -217,17 +223,21 @@ static bool same_moves(const struct core *c, const struct run_slot *r, const str
     return same;
 }
 
-static void begin(struct core *c, struct run_slot *old)
+static void begin(struct core *c, struct run_slot *old, const char *urgent)
 {
-    struct request req = {.verb = VERB_BALANCE, .actor = (char *)(uintptr_t) "schedule"};
+    struct request req = {.verb = VERB_BALANCE,
+                          .actor = (char *)(uintptr_t) "schedule",
+                          .reason = (char *)(uintptr_t)urgent};
     struct run_slot *r = run_new(c, RUN_BALANCE, &req);
-    r->run.mode = c->policy.balance.mode;
+    r->run.mode = urgent ? BALANCE_RELIEVE : c->policy.balance.mode;
     if (room_wanted(&r->run))
         room_of_policy(&c->policy, &r->run.room);
     r->run.on_blocked = BLOCKED_LEAVE;
     r->run.scheduled = true;
-    say(c, (struct about){.r = r}, "run.created", "run/%lld: scheduled balance of the fleet (%s)%s",
-        (long long)r->run.id, balance_mode_names[r->run.mode],
+    say(c, (struct about){.r = r}, "run.created",
+        "run/%lld: scheduled balance of the fleet (%s)%s%s%s", (long long)r->run.id,
+        balance_mode_names[r->run.mode], urgent ? ", ahead of its time: " : "",
+        urgent ? urgent : "",
         c->policy.balance.approve == APPROVE_MANUAL ? ", to be approved" : "");
     if (!old)
         return;
@@ -244,24 +254,29 @@ static void keep_vain(struct core *c, struct found *x, int64_t waits)
     c->look.vain.waits = waits;
 }
 
-static void look(struct core *c)
+/* urgent: why it is not waited for; NULL: it is its time. */
+static void look(struct core *c, const char *urgent)
 {
     struct plan p;
     struct found x;
     struct run_slot *waits = waiting_plan(c);
     int64_t id = waits ? waits->run.id : 0;
-    if (c->policy.balance.mode == BALANCE_MAKE_ROOM && !c->policy.balance.room_mem_bytes) {
+    if (!urgent && c->policy.balance.mode == BALANCE_MAKE_ROOM &&
+        !c->policy.balance.room_mem_bytes) {
         look_says(c,
                   "mode make-room, and no balance.room says for how large a VM: nothing is done");
         return;
     }
-    sketch(c, id, &p, &x);
-    c->look.in_a_row = x.needed ? c->look.in_a_row + 1 : 0;
+    sketch(c, id, urgent, &p, &x);
+    if (!urgent)
+        c->look.in_a_row = x.needed ? c->look.in_a_row + 1 : 0;
     long long row = (long long)c->look.in_a_row, least = (long long)c->policy.balance.sustained;
-    bool begins = p.n_moves && !same_moves(c, waits, &p);
+    bool begins = p.n_moves && !same_moves(c, waits, &p, urgent);
     if (x.over && !begins)
         keep_vain(c, &x, id);
-    if (!x.needed)
+    if (urgent) /* what is wrong is said at its time */
+        c->look.urgent_us = c->now_us + (begins ? URGENT_US : URGENT_AGAIN_US);
+    else if (!x.needed)
         look_says(c, "%s", x.room ? x.room : "nothing to do");
     else if (row < least)
         look_says(c, "%s; a run begins when %lld looks in a row say so",
@@ -273,11 +288,49 @@ static void look(struct core *c)
                   x.room ? x.room : "there is something to do, and no plan is worth its moves",
                   x.left_out ? "; left out, for it failed: " : "", x.left_out ? x.left_out : "");
     if (begins)
-        begin(c, waits);
+        begin(c, waits, urgent);
     free(x.over);
     free(x.room);
     free(x.left_out);
     plan_done(&p);
+}
+
+/* The host that is heading for the most, if that is more than can wait. Gives, or NULL. */
+static char *cannot_wait(const struct core *c)
+{
+    const struct host_slot *worst = NULL;
+    int64_t most = c->policy.balance.urgent_ppm;
+    for (size_t h = 0; h < c->n_hosts; h++) {
+        int64_t soon = c->hosts[h]->rec.state == HOST_UP ? load_soon_ppm(c, c->hosts[h]) : -1;
+        if (soon <= most)
+            continue;
+        most = soon;
+        worst = c->hosts[h];
+    }
+    return worst ? xasprintf("%s is heading for %.0f %% of its CPUs", worst->rec.name,
+                             (double)most / 1e4)
+                 : NULL;
+}
+
+static bool may_look_early(const struct core *c)
+{
+    return !waiting_plan(c) && !c->suspended.on && !balance_goes_after(c, NULL) && !balance_under_way(c) &&
+           windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us, NULL);
+}
+
+/* Only hosts that are too busy are relieved then: evenness can wait. */
+static void urgent_tick(struct core *c)
+{
+    const struct policy *p = &c->policy;
+    bool relieves = p->balance.mode == BALANCE_RELIEVE || p->balance.mode == BALANCE_EVEN;
+    if (!p->balance.urgent_ppm || !p->balance.busy_ppm || !relieves ||
+        p->balance.load == LOAD_RESERVED || c->now_us < c->look.urgent_us || !may_look_early(c))
+        return;
+    c->look.urgent_us = c->now_us + URGENT_US;
+    cleanup(freep) char *why = cannot_wait(c);
+    cleanup(freep) char *ill = why ? ceph_pauses(c) : NULL;
+    if (why && !ill)
+        look(c, why);
 }
 
 void schedule_tick(struct core *c)
@@ -298,8 +351,10 @@ void schedule_tick(struct core *c)
     c->look.last_wall_us = c->wall_us;
     if (!first && !c->suspended.on && c->look.next_wall_us - c->wall_us < CEPH_AHEAD_US)
         ceph_refresh(c); /* what it says is to be there when the look is due */
-    if (!first && !due && !back)
+    if (!first && !due && !back) {
+        urgent_tick(c);
         return;
+    }
     int64_t late = c->wall_us - c->look.next_wall_us;
     c->look.version = c->look.policy;
     c->look.next_wall_us = schedule_next(s, c->wall_us, &next) ? next : INT64_MAX;
@@ -318,7 +373,7 @@ void schedule_tick(struct core *c)
     else if ((ill = ceph_pauses(c)))
         look_says(c, "waits: %s", ill);
     else
-        look(c);
+        look(c, NULL);
 }
 
 enum reason_code schedule_refuses(const struct core *c, const struct run_slot *r)

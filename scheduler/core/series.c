@@ -16,6 +16,7 @@ enum {
     P95_QUARTERS = 4, /* an hour, before it is called a percentile */
     LEARN_PARTS = 4,  /* a new day weighs a quarter */
     UNIT8 = 4,
+    SOON_HALVES = 3, /* half minutes from the middle of the last minute to one minute from now */
 };
 
 /* ---- small numbers -------------------------------------------------------------------------------- */
@@ -264,6 +265,22 @@ static int64_t five_minutes(const struct series *s)
     return ms > 0 ? (int64_t)(sum / ms + 0.5F) : -1;
 }
 
+/* The last minute was so much, the one before it so much: in one minute from now, were it a straight line.
+ * The last minute's mean is what was half a minute ago. */
+static int64_t soon(const struct series *s)
+{
+    int64_t ms = s->covered_ms, last = unpack16(s->minutes[0]), before = unpack16(s->minutes[1]);
+    int64_t sum = ms ? (int64_t)s->sum : 0;
+    if (last < 0)
+        return ms >= COVERED_MS ? sum / ms : -1;
+    int64_t is = (sum + last * (MINUTE_MS - ms)) / MINUTE_MS;
+    if (before < 0)
+        return is;
+    int64_t was = (last * ms + before * (MINUTE_MS - ms)) / MINUTE_MS,
+            then = is + (is - was) * SOON_HALVES / 2;
+    return then > 0 ? then : 0;
+}
+
 struct cpu_figures series_figures(const struct series *s, struct series_time t)
 {
     struct series x = *s;
@@ -274,6 +291,7 @@ struct cpu_figures series_figures(const struct series *s, struct series_time t)
                             .h1_mcpu = unpack16(x.hour),
                             .d1_mcpu = unpack16(x.day),
                             .p95_mcpu = unpack8(x.p95),
+                            .soon_mcpu = soon(&x),
                             .forecast_mcpu = -1,
                             .forecast_error_mcpu = -1};
     if (f.m5_mcpu < 0 && x.at_us && t.now_us - x.at_us <= SERIES_MINUTES * 60 * SEC)

@@ -186,6 +186,7 @@ struct core {
     struct { /* schedule.c */
         int64_t next_wall_us, last_wall_us; /* 0: to be worked out */
         int64_t in_a_row; /* looks that found something to do */
+        int64_t urgent_us; /* when hosts that cannot wait are looked for again */
         int64_t policy, version; /* grows with each policy; of next_wall_us */
         char *said;
         struct { /* the last plan that led to nothing: until then, for the same fleet */

@@ -84,6 +84,7 @@ struct translate_goal plan_balance_goal(const struct making *k)
         g.relieve_ppm = 0; /* fuller than full is TIER_HARD already */
     g.measured = (g.balance || k->r->goal == GOAL_RELIEVE) && plan_cpu_measured(&k->w);
     bool busy = g.measured && p->balance.busy_ppm;
+    g.urgent_cpu_ppm = busy ? p->balance.urgent_ppm : 0;
     if (busy)
         g.relieve_cpu_ppm = p->balance.busy_ppm;
     else if (g.measured)

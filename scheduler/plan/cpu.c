@@ -98,37 +98,54 @@ int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed)
     return w->cpu[vm].mcpu;
 }
 
-int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm)
+static int64_t vm_peak(const struct plan_world *w, int vm)
 {
     const struct cpu_figures *f = plan_counts(w->s, vm) ? w->s->vms[vm].cpu : NULL;
     int64_t v = f ? pick(f, LOAD_P95) : -1;
     return v >= 0 ? v : plan_cpu_vm(w, vm, NULL);
 }
 
-static int64_t *end_of(const struct plan_world *w, bool peak)
+static int64_t vm_soon(const struct plan_world *w, int vm)
+{
+    const struct cpu_figures *f = plan_counts(w->s, vm) ? w->s->vms[vm].cpu : NULL;
+    int64_t v = f ? f->soon_mcpu : -1, most = w->s->vms[vm].v->vcpus * 1000;
+    return v < 0 ? plan_cpu_vm(w, vm, NULL) : most > 0 && v > most ? most : v;
+}
+
+static int64_t figure_of(const struct plan_world *w, enum plan_cpu_figure by,
+                         const struct cpu_figures *f)
+{
+    if (by == PLAN_CPU_SOON && f && f->soon_mcpu >= 0)
+        return f->soon_mcpu;
+    return by == PLAN_CPU_PEAK ? pick(f, LOAD_P95) : figure(w, f);
+}
+
+int64_t plan_cpu_vm_by(const struct plan_world *w, int vm, enum plan_cpu_figure by)
+{
+    return by == PLAN_CPU_PEAK   ? vm_peak(w, vm)
+           : by == PLAN_CPU_SOON ? vm_soon(w, vm)
+                                 : plan_cpu_vm(w, vm, NULL);
+}
+
+int64_t *plan_cpu_end_by(const struct plan_world *w, enum plan_cpu_figure by)
 {
     int64_t *sum = xcalloc(w->s->n_hosts, sizeof(*sum));
     for (size_t h = 0; h < w->s->n_hosts; h++) {
         const struct cpu_figures *f = w->s->hosts[h].other;
-        int64_t other = !plan_cpu_known(w, (int)h) ? 0 : peak ? pick(f, LOAD_P95) : figure(w, f);
+        int64_t other = plan_cpu_known(w, (int)h) ? figure_of(w, by, f) : 0;
         sum[h] = other > 0 ? other : 0;
     }
     for (size_t i = 0; i < w->s->n_vms; i++) {
         int at = plan_end(w, (int)i);
         if (at >= 0 && plan_counts(w->s, (int)i))
-            sum[at] += peak ? plan_cpu_vm_peak(w, (int)i) : plan_cpu_vm(w, (int)i, NULL);
+            sum[at] += plan_cpu_vm_by(w, (int)i, by);
     }
     return sum;
 }
 
 int64_t *plan_cpu_end(const struct plan_world *w)
 {
-    return end_of(w, false);
-}
-
-int64_t *plan_cpu_end_peak(const struct plan_world *w)
-{
-    return end_of(w, true);
+    return plan_cpu_end_by(w, PLAN_CPU_MEAN);
 }
 
 int64_t plan_cpu_ppm(const struct plan_world *w, size_t host, const int64_t *mcpu)

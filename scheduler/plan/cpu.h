@@ -22,11 +22,13 @@ void plan_cpu_init(struct plan_world *w);
 bool plan_cpu_known(const struct plan_world *w, int host);
 /* In a measured plan, of a VM that counts; *ret_guessed (may be NULL): it was never measured. */
 int64_t plan_cpu_vm(const struct plan_world *w, int vm, bool *ret_guessed);
-/* What it rarely exceeds: the 95th percentile of a day, where that is known. */
-int64_t plan_cpu_vm_peak(const struct plan_world *w, int vm);
+/* MEAN: by balance.load. PEAK: what it rarely exceeds, the 95th percentile of a day. SOON: in a minute, as it
+ * rises or falls now, at most all of its vCPUs. Where these are not known they are the first. */
+enum plan_cpu_figure { PLAN_CPU_MEAN, PLAN_CPU_PEAK, PLAN_CPU_SOON, PLAN_CPU_FIGURES };
+int64_t plan_cpu_vm_by(const struct plan_world *w, int vm, enum plan_cpu_figure by);
 /* Per host, once all moves have ended. Hosts that are not known: their VMs alone. Gives. */
 int64_t *plan_cpu_end(const struct plan_world *w);
-int64_t *plan_cpu_end_peak(const struct plan_world *w);
+int64_t *plan_cpu_end_by(const struct plan_world *w, enum plan_cpu_figure by);
 /* Share of the host's CPUs, ppm; -1: it does not count. */
 int64_t plan_cpu_ppm(const struct plan_world *w, size_t host, const int64_t *mcpu);
 void plan_cpu_measure(const struct plan_world *w, struct plan_standing *ret);

@@ -109,10 +109,9 @@ static void size_items(struct work *k)
             x[RES_VCPU] += l.vcpus;
             x[RES_HUGE] += plan_pages_up(l.huge_bytes);
             plan_cells_need(&k->cells, s->vms[vm].v, x + N_RES);
-            if (k->res_cpu >= 0)
-                x[k->res_cpu] += plan_cpu_vm(k->w, vm, NULL);
-            if (k->res_cpu >= 0 && k->g->peaks)
-                x[k->res_cpu + 1] += plan_cpu_vm_peak(k->w, vm);
+            for (int by = 0; by < PLAN_CPU_FIGURES; by++)
+                if (k->res_cpu[by] >= 0)
+                    x[k->res_cpu[by]] += plan_cpu_vm_by(k->w, vm, by);
         }
         x[RES_WEIGHT] += plan_pages_up(l.mem_bytes);
         /* leaving a running VM behind is worse than leaving any number of shut-off ones */
@@ -159,15 +158,12 @@ static void make_machines(struct work *k)
         plan_cells_capacity(&k->cells, w->s->hosts[h].h, c + N_RES);
     }
     plan_cells_base(&k->cells, w, base + N_RES, (size_t)k->n_res);
-    cleanup(freep) int64_t *cpu = k->res_cpu >= 0 ? plan_cpu_end(w) : NULL;
-    cleanup(freep) int64_t *peak = cpu && k->g->peaks ? plan_cpu_end_peak(w) : NULL;
-    for (size_t h = 0; cpu && h < n_hosts(k); h++) {
-        cap[h * (size_t)k->n_res + (size_t)k->res_cpu] = INT64_MAX / 4;
-        base[h * (size_t)k->n_res + (size_t)k->res_cpu] = cpu[h];
-        if (!peak)
-            continue;
-        cap[h * (size_t)k->n_res + (size_t)k->res_cpu + 1] = INT64_MAX / 4;
-        base[h * (size_t)k->n_res + (size_t)k->res_cpu + 1] = peak[h];
+    for (int by = 0; by < PLAN_CPU_FIGURES; by++) {
+        cleanup(freep) int64_t *cpu = k->res_cpu[by] >= 0 ? plan_cpu_end_by(w, by) : NULL;
+        for (size_t h = 0; cpu && h < n_hosts(k); h++) {
+            cap[h * (size_t)k->n_res + (size_t)k->res_cpu[by]] = INT64_MAX / 4;
+            base[h * (size_t)k->n_res + (size_t)k->res_cpu[by]] = cpu[h];
+        }
     }
     for (int i = 0; i < p->n_items; i++) /* items are no base: the state adds them at home */
         for (int r = 0; p->home[i] >= 0 && r < k->n_res; r++)
@@ -566,8 +562,12 @@ void translate(const struct plan_world *w, const struct plan_wanted *list, size_
     make_items(&k);
     k.cells.any = g->room ? g->room_cell : -1;
     plan_cells_count(&k.cells, w, list, n);
-    k.res_cpu = g->measured ? N_RES + k.cells.n : -1;
-    k.n_res = N_RES + k.cells.n + (g->measured ? 1 + g->peaks : 0);
+    k.n_res = N_RES + k.cells.n;
+    const bool counted[] = {[PLAN_CPU_MEAN] = g->measured,
+                            [PLAN_CPU_PEAK] = g->measured && g->peaks,
+                            [PLAN_CPU_SOON] = g->measured && g->urgent_cpu_ppm};
+    for (int by = 0; by < PLAN_CPU_FIGURES; by++)
+        k.res_cpu[by] = counted[by] ? k.n_res++ : -1;
     size_items(&k);
     make_machines(&k);
     translate_terms(&k);

@@ -38,6 +38,7 @@ struct translate_goal {
     int64_t relieve_ppm; /* memory of a host above it is overload; 0: none is */
     bool measured;       /* CPU load as measured (cpu.h), and no load to hosts that are not known */
     int64_t relieve_cpu_ppm; /* measured: CPU above it is overload; 0: none is */
+    int64_t urgent_cpu_ppm;  /* as it will be in a minute: the same; 0: that is not looked at */
     int64_t margin_ppm; /* who is above it is to come down by so much more; no other comes up so far */
     const bool *relieved; /* per host: it was above it, and is still to come down; NULL: none */
     bool peaks;  /* measured: evenness is that of what VMs rarely exceed, not of what they use now */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "scheduler/plan/cells.h"
+#include "scheduler/plan/cpu.h"
 #include "scheduler/plan/translate.h"
 
 struct pair {
@@ -10,8 +11,8 @@ struct pair {
 };
 struct work {
     struct plan_cells cells;
-    int n_res;   /* N_RES, the cells, measured CPU, and its peaks */
-    int res_cpu; /* -1: not counted */
+    int n_res;                     /* N_RES, the cells, measured CPU by those figures that count */
+    int res_cpu[PLAN_CPU_FIGURES]; /* -1: not counted */
     const struct plan_world *w;
     const struct plan_wanted *list;
     size_t n;

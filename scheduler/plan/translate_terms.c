@@ -14,12 +14,15 @@ static int64_t *above(struct work *k, const int64_t *level, int64_t ppm)
 
 /* Where a busy host is to end: below the limit by the margin. One that is between the two is let be as it is,
  * but for one that is being relieved. */
-static int64_t *with_margin(struct work *k, const int64_t *busy)
+static int64_t *with_margin(struct work *k, const int64_t *busy, enum plan_cpu_figure by)
 {
     const struct translate_goal *g = k->g;
-    int64_t *level = above(k, busy, g->relieve_cpu_ppm);
+    int64_t most = g->relieve_cpu_ppm;
+    if (by == PLAN_CPU_SOON && g->urgent_cpu_ppm > most)
+        most = g->urgent_cpu_ppm;
+    int64_t *level = above(k, busy, most);
     int64_t *low = above(k, busy, g->relieve_cpu_ppm - g->margin_ppm);
-    cleanup(freep) int64_t *now = plan_cpu_end(k->w);
+    cleanup(freep) int64_t *now = plan_cpu_end_by(k->w, by);
     for (size_t h = 0; h < n_hosts(k); h++) {
         bool between = now[h] >= low[h] && now[h] <= level[h];
         level[h] = between && !(g->relieved && g->relieved[h]) ? now[h] : low[h];
@@ -62,13 +65,15 @@ static size_t add_overload(struct work *k, const int64_t *mem, const int64_t *cp
                                      .res = RES_MEM,
                                      .weight = k->g->measured ? k->w->p->balance.weight_mem : 1,
                                      .level = above(k, mem, k->g->relieve_ppm)};
-    if (k->res_cpu >= 0 && k->g->relieve_cpu_ppm)
-        t[n++] =
-            (struct solve_term){.kind = TERM_ABOVE,
-                                .tier = TIER_LOAD,
-                                .res = k->res_cpu,
-                                .weight = k->w->p->balance.weight_cpu * pages_per_cpu(k, mem),
-                                .level = with_margin(k, busy)};
+    for (int by = 0; by < PLAN_CPU_FIGURES; by++) {
+        if (by == PLAN_CPU_PEAK || k->res_cpu[by] < 0 || !k->g->relieve_cpu_ppm)
+            continue;
+        t[n++] = (struct solve_term){.kind = TERM_ABOVE,
+                                     .tier = TIER_LOAD,
+                                     .res = k->res_cpu[by],
+                                     .weight = k->w->p->balance.weight_cpu * pages_per_cpu(k, mem),
+                                     .level = with_margin(k, busy, by)};
+    }
     return n;
 }
 
@@ -80,7 +85,7 @@ void translate_terms(struct work *k)
     int64_t *cpus = translate_array(k, n_hosts(k), sizeof(*cpus));
     int64_t *busy =
         translate_array(k, n_hosts(k), sizeof(*busy)); /* all CPUs of hosts that are known */
-    struct solve_term *t = translate_array(k, 6 + (size_t)k->cells.n, sizeof(*t));
+    struct solve_term *t = translate_array(k, 7 + (size_t)k->cells.n, sizeof(*t));
     for (size_t h = 0; h < n_hosts(k); h++) {
         int64_t cap = plan_mem_capacity(k->w, (int)h), v = plan_vcpu_capacity(k->w, (int)h);
         mem[h] = cap > PLAN_PAGE ? cap / PLAN_PAGE : cap >= 0 ? 1 : INT64_MAX / 4;
@@ -90,6 +95,7 @@ void translate_terms(struct work *k)
             mem[h] = plan_pages_up(k->w->load[h].mem_bytes) + 1;
     }
     size_t n = add_overload(k, mem, cpus, busy, t);
+    int even = k->res_cpu[k->g->peaks ? PLAN_CPU_PEAK : PLAN_CPU_MEAN];
     if (k->g->leave || (k->g->balance && pol->balance.weight_mem))
         t[n++] = (struct solve_term){.kind = TERM_SQUARE,
                                      .tier = TIER_COST,
@@ -99,9 +105,9 @@ void translate_terms(struct work *k)
     if (k->g->balance && pol->balance.weight_cpu)
         t[n++] = (struct solve_term){.kind = TERM_SQUARE,
                                      .tier = TIER_COST,
-                                     .res = k->res_cpu >= 0 ? k->res_cpu + k->g->peaks : RES_VCPU,
+                                     .res = even >= 0 ? even : RES_VCPU,
                                      .weight = pol->balance.weight_cpu,
-                                     .level = k->res_cpu >= 0 ? busy : cpus};
+                                     .level = even >= 0 ? busy : cpus};
     p->terms = t;
     p->n_terms = (int)n;
     p->max_moves = k->g->max_moves;

@@ -88,9 +88,9 @@ static void drain(struct test_fleet *f, size_t hosts, size_t n)
  * the VMs nothing was ever measured. */
 static void look(struct test_fleet *f, size_t hosts, size_t unknown)
 {
-    static const struct cpu_figures vm = {300, 300, 300, 300, 400, -1, -1},
-                                    host = {8000, 8000, 8000, 8000, 9000, -1, -1},
-                                    other = {200, 200, 200, 200, 200, -1, -1};
+    static const struct cpu_figures vm = {300, 300, 300, 300, 400, 300, -1, -1},
+                                    host = {8000, 8000, 8000, 8000, 9000, 8000, -1, -1},
+                                    other = {200, 200, 200, 200, 200, 200, -1, -1};
     const struct plan_request req = {.goal = GOAL_RELIEVE, .purpose = PURPOSE_BALANCE};
     struct plan_rest now;
     f->p.balance.busy_ppm = 800000;

@@ -45,13 +45,16 @@ static void begin(struct replay *y, const struct waves *w, const struct method *
         .fleet = &y->r.f.s, .policy = &p, .seed = seed, .times = sim_times_default()});
 }
 
-/* From the next look on: until now nobody moved anything. */
+/* From the first look on, which is in the next tick, as the others': until then nobody moves anything. The
+ * simulator's first day, a Thursday, begins when measuring does. */
 static void let_drover(struct replay *y)
 {
     const struct method *way = y->r.way;
     struct err e = {0};
-    cleanup(freep) char *text = xasprintf("schedule: \"*/%d * * * *\", approve: auto, %s",
-                                          way->every_ticks * TICK_S / 60, way->balance);
+    cleanup(freep) char *text =
+        xasprintf("schedule: \"*/%d * * * *\", approve: auto, "
+                  "window: [\"Thu 00:%02d-24:00 UTC\", \"Fri-Wed 00:00-24:00 UTC\"], %s",
+                  way->every_ticks * TICK_S / 60, WARM_TICKS * TICK_S / 60, way->balance);
     struct deed d = {.at_us = sim_now(y->s), .kind = DEED_POLICY};
     d.loaded = xcalloc(1, sizeof(*d.loaded));
     policy_of(text, d.loaded);

@@ -70,7 +70,7 @@ static void tell_for(int host, int64_t us, struct told t)
 static struct cpu_figures of(const char *name, bool vm)
 {
     struct snapshot_store s;
-    struct cpu_figures found = {-1, -1, -1, -1, -1, -1, -1};
+    struct cpu_figures found = {-1, -1, -1, -1, -1, -1, -1, -1};
     core_snapshot(f.core, &s);
     for (size_t i = 0; !vm && i < s.s.n_hosts; i++)
         if (str_eq(s.hosts[i].h->name, name) && s.hosts[i].cpu)

@@ -6,7 +6,7 @@
 enum { MAX = 64 };
 static struct cpu_figures busy[MAX], other[MAX], used[MAX];
 
-#define ALIKE(v) ((struct cpu_figures){(v), (v), (v), (v), (v), -1, -1})
+#define ALIKE(v) ((struct cpu_figures){(v), (v), (v), (v), (v), (v), -1, -1})
 
 static void know(struct test_fleet *f, int host, int64_t mcpu)
 {
@@ -185,7 +185,7 @@ static void a_reading_is_better_than_a_guess(void **state)
     struct test_fleet f;
     hot_cold(&f);
     for (int i = 0; i < 4; i++) {
-        used[i] = (struct cpu_figures){100, -1, -1, -1, -1, -1, -1};
+        used[i] = (struct cpu_figures){100, -1, -1, -1, -1, -1, -1, -1};
         f.vms[i].vcpus = 8;
     }
     struct plan p = make(&f, GOAL_REPAIR);
@@ -216,7 +216,7 @@ static void the_policy_names_the_figure(void **state)
     struct test_fleet f;
     hot_cold(&f);
     for (int i = 0; i < 4; i++)
-        used[i] = (struct cpu_figures){100, 3000, 2000, 1000, 3500, 0, 0};
+        used[i] = (struct cpu_figures){100, 3000, 2000, 1000, 3500, -1, 0, 0};
     const int64_t want[] = {12500, 8500, 4500, 14500};
     for (int by = LOAD_5M; by <= LOAD_P95; by++) {
         f.p.balance.load = by;
@@ -239,7 +239,7 @@ static void the_forecast_weighs_as_told(void **state)
     struct test_fleet f;
     hot_cold(&f);
     for (int i = 0; i < 4; i++)
-        used[i] = (struct cpu_figures){1000, 1000, 1000, 1000, 1000, 3000, 0};
+        used[i] = (struct cpu_figures){1000, 1000, 1000, 1000, 1000, 1000, 3000, 0};
     const struct {
         int64_t share_ppm, error, want;
     } cases[] = {{0, 0, 1000},
@@ -257,7 +257,7 @@ static void the_forecast_weighs_as_told(void **state)
         plan_done(&p);
     }
     for (int i = 0; i < 4; i++) /* that it will be quiet soon makes nobody idle now */
-        used[i] = (struct cpu_figures){1000, 1000, 1000, 1000, 1000, 100, 0};
+        used[i] = (struct cpu_figures){1000, 1000, 1000, 1000, 1000, 1000, 100, 0};
     struct plan p = make(&f, GOAL_REPAIR);
     assert_int_equal(p.before.cpu_max_ppm, 4500 * 1000 / 16);
     plan_done(&p);
@@ -331,6 +331,43 @@ static void busy_hosts_choose_by_peaks(void **state)
     fleet_done(&f);
 }
 
+/* balance.urgent: as it will be in a minute, whatever the mean was. It comes down as one that is too busy does, and
+ * goes where it is calm then, too. */
+static void soon_is_a_limit(void **state)
+{
+    (void)state;
+    struct test_fleet f;
+    hot_cold(&f); /* h0: four at 3000, h1 and h2: at 100; 16 CPUs */
+    f.p.balance.busy_ppm = 800000;
+    used[0].soon_mcpu = 5000;
+    for (int i = 0; i < 4; i++)
+        f.vms[i].vcpus = i ? 3 : 2;
+    struct plan p = make(&f, GOAL_RELIEVE); /* 91 % soon, were it to have so many vCPUs */
+    assert_int_equal(p.n_moves, 0);
+    plan_done(&p);
+    f.vms[0].vcpus = 8;
+    for (int waking = 1; waking <= 2; waking++) {
+        used[4 * waking].soon_mcpu = 11000; /* 74 %: no room up to the margin */
+        f.vms[4 * waking].vcpus = 14;
+        p = make(&f, GOAL_RELIEVE);
+        assert_int_equal(p.n_moves, 1);
+        assert_int_equal(p.moves[0].from, 0);
+        assert_int_equal(p.moves[0].to, 3 - waking);
+        plan_done(&p);
+        used[4 * waking].soon_mcpu = 100;
+    }
+    f.p.balance.urgent_ppm = 0;
+    p = make(&f, GOAL_RELIEVE);
+    assert_int_equal(p.n_moves, 0);
+    plan_done(&p);
+    f.p.balance.urgent_ppm = 900000;
+    used[0].soon_mcpu = -1; /* not known: as in the mean */
+    p = make(&f, GOAL_RELIEVE);
+    assert_int_equal(p.n_moves, 0);
+    plan_done(&p);
+    fleet_done(&f);
+}
+
 /* Whatever is known of whom: no target is unknown but for who must leave, and no plan makes CPU worse. */
 static void any_fleet(void **state)
 {
@@ -381,6 +418,7 @@ int main(void)
         cmocka_unit_test(the_forecast_weighs_as_told),
         cmocka_unit_test(busy_is_a_limit),
         cmocka_unit_test(the_mean_has_a_margin),
+        cmocka_unit_test(soon_is_a_limit),
         cmocka_unit_test(busy_hosts_choose_by_peaks),
         cmocka_unit_test(any_fleet),
     };

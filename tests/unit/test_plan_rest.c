@@ -110,11 +110,11 @@ static void one_burns(void)
     fill(1, 2, 4);
     for (int i = 0; i < 4; i++) {
         int64_t used = i < 2 ? 6000 : 100;
-        vm[i] = (struct cpu_figures){used, used, used, used, used, -1, -1};
+        vm[i] = (struct cpu_figures){used, used, used, used, used, used, -1, -1};
         f.s.vms[i].cpu = &vm[i];
     }
     for (int h = 0; h < 2; h++) {
-        host[h] = (struct cpu_figures){500, 500, 500, 500, 500, -1, -1};
+        host[h] = (struct cpu_figures){500, 500, 500, 500, 500, 500, -1, -1};
         f.s.hosts[h].cpu = f.s.hosts[h].other = &host[h];
     }
 }

@@ -176,8 +176,8 @@ static void measured_hosts_that_fit(void **state)
     fleet_init(&f, 4, 64, 20);
     fleet_vm(&f, "a", 1, 8);
     for (int h = 0; h < 3; h++) {
-        busy[h] = other[h] = (struct cpu_figures){
-            mcpu[h], mcpu[h], mcpu[h], mcpu[h], mcpu[h], -1, -1};
+        busy[h] = other[h] =
+            (struct cpu_figures){mcpu[h], mcpu[h], mcpu[h], mcpu[h], mcpu[h], mcpu[h], -1, -1};
         f.s.hosts[h].cpu = &busy[h];
         f.s.hosts[h].other = &other[h];
     }

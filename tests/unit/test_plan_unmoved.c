@@ -61,7 +61,7 @@ static void test_load_unknown(void **state)
 {
     (void)state;
     struct test_fleet f;
-    struct cpu_figures some = {500, 500, 500, 500, 500, -1, -1};
+    struct cpu_figures some = {500, 500, 500, 500, 500, 500, -1, -1};
     uneven(&f);
     for (int h = 0; h < 2; h++)
         f.s.hosts[h].cpu = f.s.hosts[h].other = &some;

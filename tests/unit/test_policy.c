@@ -236,7 +236,8 @@ static const char *const every_key =
     "drain: {on_blocked: leave, order: smallest-first, bring_home: true, "
     "make_room: true, shutdown_timeout: 10m}\n"
     "balance:\n"
-    "  {mode: make-room, imbalance: 12.5%, busy: 70%, min_gain: 1%, max_moves: 50, weights: {cpu: "
+    "  {mode: make-room, imbalance: 12.5%, busy: 70%, urgent: 95%, min_gain: 1%, max_moves: 50, "
+    "weights: {cpu: "
     "0, memory: "
     "3},\n"
     "   schedule: \"0,30 8-18/2 1-7 jan,Jul-dec mon-fri\", window: \"Sat,Sun 00:00-24:00 "
@@ -251,6 +252,7 @@ static void expect_balance(const struct policy *p)
     assert_int_equal(p->balance.mode, BALANCE_MAKE_ROOM);
     assert_int_equal(p->balance.imbalance_ppm, 125000);
     assert_int_equal(p->balance.busy_ppm, 700000);
+    assert_int_equal(p->balance.urgent_ppm, 950000);
     assert_int_equal(p->balance.min_gain_ppm, 10000);
     assert_int_equal(p->balance.max_moves, 50);
     assert_int_equal(p->balance.weight_cpu, 0);

@@ -64,9 +64,8 @@ static void nothing_is_unknown(void **state)
     struct world w;
     begin(&w);
     const struct cpu_figures f = look(&w);
-    const int64_t all[] = {
-        f.now_mcpu,           f.m5_mcpu, f.h1_mcpu, f.d1_mcpu, f.p95_mcpu, f.forecast_mcpu,
-        f.forecast_error_mcpu};
+    const int64_t all[] = {f.now_mcpu, f.m5_mcpu,   f.h1_mcpu,       f.d1_mcpu,
+                           f.p95_mcpu, f.soon_mcpu, f.forecast_mcpu, f.forecast_error_mcpu};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         assert_int_equal(all[i], -1);
     assert_false(series_known(&w.s));
@@ -123,6 +122,31 @@ static void first_minutes(void **state)
     assert_int_equal(look(&w).p95_mcpu, -1);
     run(&w, 61 * SEC, 500);
     near(look(&w).m5_mcpu, (5 * 1500 + 65 * 500) / 70, 60);
+}
+
+/* Where it is heading: what rises is ahead of the last reading by the minute, what stays is as it is. */
+static void soon_is_on_the_line(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    run(&w, PERIOD * SEC, 1500);
+    assert_int_equal(look(&w).soon_mcpu, -1); /* too short */
+    run(&w, 600 * SEC, 1000);
+    near(look(&w).soon_mcpu, 1000, 1);
+    for (int i = 1; i <= 120 / PERIOD; i++)
+        run(&w, PERIOD * SEC, 1000 + i * PERIOD * 10);
+    near(look(&w).soon_mcpu, 2200 + 500, 100); /* a minute ago is what minutes tell of it */
+    run(&w, 60 * SEC, 2200); /* it stays: the line is believed for a minute more */
+    near(look(&w).soon_mcpu, 2200 + 300 * 3 / 2, 40);
+    run(&w, 60 * SEC, 2200);
+    near(look(&w).soon_mcpu, 2200, 10);
+    run(&w, 60 * SEC, 100); /* falls by 2100 in a minute */
+    assert_int_equal(look(&w).soon_mcpu, 0);
+    run(&w, 120 * SEC, 100);
+    near(look(&w).soon_mcpu, 100, 1);
+    pass(&w, 100 * SEC); /* nothing was read: no line through a gap */
+    assert_int_equal(look(&w).soon_mcpu, -1);
 }
 
 static void gap_is_not_zero(void **state)
@@ -363,6 +387,7 @@ int main(void)
         cmocka_unit_test(zero_is_known),
         cmocka_unit_test(means_are_of_their_time),
         cmocka_unit_test(first_minutes),
+        cmocka_unit_test(soon_is_on_the_line),
         cmocka_unit_test(gap_is_not_zero),
         cmocka_unit_test(a_short_past_is_a_past),
         cmocka_unit_test(readings_cover_what_they_cover),

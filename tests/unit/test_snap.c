@@ -148,8 +148,8 @@ static void round_trip(void **state)
                                  .other_run = i == 2,
                                  .will_start = i == 1};
     }
-    const struct cpu_figures busy = {9, 8, 7, 6, 5, 4, 3}, other = {2, 2, 2, -1, -1, -1, -1},
-                             used = {-1, 1, 1, 1, 1, -1, -1};
+    const struct cpu_figures busy = {9, 8, 7, 6, 5, 4, 3, 2}, other = {2, 2, 2, -1, -1, -1, -1, -1},
+                             used = {-1, 1, 1, 1, 1, 1, -1, -1};
     sh[0].cpu = &busy;
     sh[0].other = &other;
     sv[1].cpu = &used;
@@ -284,7 +284,8 @@ static void bad_files(void **state)
         {"{\"hosts\": [{\"name\": \"h1\", \"mem_byte\": 3}], \"vms\": []}",
          "hosts[0] (h1): mem_byte: unknown member; did you mean \"mem_bytes\"?"},
         {"{\"hosts\": [{\"name\": \"h1\", \"mem_bytes\": 1, \"load_ppm\": 5}], \"vms\": []}",
-         "hosts[0] (h1): load_ppm: this snapshot is of an earlier version of Drover; take a new one"},
+         "hosts[0] (h1): load_ppm: this snapshot is of an earlier version of Drover; take a new "
+         "one"},
         {"{\"hosts\": [{\"name\": \"h1\", \"conected\": true}], \"vms\": []}",
          "did you mean \"connected\"?"},
         {"{\"hosts\": [{\"name\": \"h1\", \"mem_bytes\": -5}], \"vms\": []}",
