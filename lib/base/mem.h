@@ -35,6 +35,21 @@ void *vec_add_(void **p, size_t *n, size_t size);
 #define vec_del(p, pn, i) vec_del_((p), (pn), (i), sizeof(*(p)))
 void vec_del_(void *p, size_t *n, size_t i, size_t size);
 
+/* In what is sorted: the first place i of n that does not come before what is looked for, or n.
+ *   size_t at = lower_bound(i, n_runs, runs[i].id < id); */
+#define lower_bound(i, n, comes_before)                                                            \
+    __extension__({                                                                                \
+        size_t lower_lo_ = 0, lower_hi_ = (n);                                                     \
+        while (lower_lo_ < lower_hi_) {                                                            \
+            size_t i = lower_lo_ + (lower_hi_ - lower_lo_) / 2;                                    \
+            if (comes_before)                                                                      \
+                lower_lo_ = i + 1;                                                                 \
+            else                                                                                   \
+                lower_hi_ = i;                                                                     \
+        }                                                                                          \
+        lower_lo_;                                                                                 \
+    })
+
 static inline void freep(void *pp)
 {
     free(*(void **)pp);

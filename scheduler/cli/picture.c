@@ -53,31 +53,6 @@ struct picture {
 };
 
 /* ---- what there is to draw --------------------------------------------------------------------- */
-static int find_vm(const struct snapshot *s, const char *uuid, const char *name)
-{
-    size_t lo = 0, hi = s->n_vms;
-    while (lo < hi) { /* sorted by name, then UUID */
-        size_t mid = (lo + hi) / 2;
-        int d = strcmp(s->vms[mid].v->name, name);
-        d = d ? d : strcmp(s->vms[mid].v->uuid, uuid);
-        if (d == 0)
-            return (int)mid;
-        if (d < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return -1;
-}
-
-static int find_host(const struct snapshot *s, const char *name)
-{
-    for (size_t i = 0; name && i < s->n_hosts; i++)
-        if (str_eq(s->hosts[i].h->name, name))
-            return (int)i;
-    return -1;
-}
-
 static bool takes_memory(const struct snap_vm *v)
 {
     return v->v->state != VM_SHUTOFF || v->will_start;
@@ -102,7 +77,7 @@ static void apply_plan(struct picture *p)
     }
     for (size_t i = 0; i < p->v->n_moves; i++) {
         const struct move *m = &p->v->moves[i];
-        int vm = find_vm(p->s, m->vm, m->vm_name), to = find_host(p->s, m->to);
+        int vm = snap_vm_place(p->s, m->vm_name, m->vm), to = snap_host_id(p->s, m->to);
         if (vm < 0 || to < 0)
             continue;
         p->via[vm] = p->move[vm] ? p->to[vm] : -1;
@@ -114,7 +89,7 @@ static void apply_plan(struct picture *p)
     }
     for (size_t i = 0; i < p->v->run.n_stays; i++) {
         const struct stay *st = &p->v->run.stays[i];
-        int vm = st->vm && st->name ? find_vm(p->s, st->vm, st->name) : -1;
+        int vm = st->vm && st->name ? snap_vm_place(p->s, st->name, st->vm) : -1;
         if (vm >= 0)
             p->blocked[vm] = stay_fate(&p->v->run, st) == FATE_BLOCKED;
     }

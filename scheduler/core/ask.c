@@ -99,15 +99,7 @@ static void take_out(struct core *c, size_t i, const struct msg *m)
 
 static size_t ask_place(const struct core *c, int64_t id)
 {
-    size_t lo = 0, hi = c->n_asks;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (c->asks[mid].id < id)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return lower_bound(i, c->n_asks, c->asks[i].id < id);
 }
 
 void ask_answered(struct core *c, struct host_slot *h, const struct msg *m)

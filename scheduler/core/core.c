@@ -96,28 +96,14 @@ uint64_t core_effects_digest(const struct core_effects *fx, size_t from)
 /* ids only grow, so both arrays are sorted */
 struct run_slot *run_find(const struct core *c, int64_t id)
 {
-    size_t lo = 0, hi = c->n_runs;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (c->runs[mid]->run.id < id)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < c->n_runs && c->runs[lo]->run.id == id ? c->runs[lo] : NULL;
+    size_t at = lower_bound(i, c->n_runs, c->runs[i]->run.id < id);
+    return at < c->n_runs && c->runs[at]->run.id == id ? c->runs[at] : NULL;
 }
 
 struct move_slot *move_find(const struct core *c, int64_t id)
 {
-    size_t lo = 0, hi = c->n_moves;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (c->moves[mid]->m.id < id)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < c->n_moves && c->moves[lo]->m.id == id ? c->moves[lo] : NULL;
+    size_t at = lower_bound(i, c->n_moves, c->moves[i]->m.id < id);
+    return at < c->n_moves && c->moves[at]->m.id == id ? c->moves[at] : NULL;
 }
 
 struct core *core_new(const struct core_config *cfg)

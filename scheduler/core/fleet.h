@@ -33,7 +33,6 @@ void vm_stayed(struct core *c, const struct move_slot *m); /* settled at the sou
  * flagged. Borrows from the world until its next change. */
 void snapshot_make(const struct core *c, int64_t for_run, int64_t skip_move,
                    struct snapshot_store *ret);
-int snap_host_id(const struct snapshot *s, const char *name);   /* -1 unknown */
 int snap_vm_id(const struct core *c, const struct snapshot *s, const char *uuid);
 bool vm_active(int state); /* has a QEMU process */
 

@@ -24,15 +24,7 @@ static int cmp_slots(const void *a, const void *b)
 /* The first that does not come before v. */
 static size_t order_place(const struct vm_order *o, const struct vm *v)
 {
-    size_t lo = 0, hi = o->n_sorted;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (cmp_vm(&o->sorted[mid]->vm, v) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return lower_bound(i, o->n_sorted, cmp_vm(&o->sorted[i]->vm, v) < 0);
 }
 
 static void order_insert(struct vm_order *o, struct vm_slot *v)

@@ -11,21 +11,9 @@ bool vm_active(int state)
 
 static size_t host_index(const struct core *c, const char *name, bool *ret_found)
 {
-    size_t lo = 0, hi = c->n_hosts;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int d = strcmp(c->hosts[mid]->rec.name, name);
-        if (d == 0) {
-            *ret_found = true;
-            return mid;
-        }
-        if (d < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    *ret_found = false;
-    return lo;
+    size_t at = lower_bound(i, c->n_hosts, strcmp(c->hosts[i]->rec.name, name) < 0);
+    *ret_found = at < c->n_hosts && str_eq(c->hosts[at]->rec.name, name);
+    return at;
 }
 
 struct host_slot *host_find(const struct core *c, const char *name)
@@ -422,49 +410,13 @@ void snapshot_done(struct snapshot_store *s)
     memset(s, 0, sizeof(*s));
 }
 
-int snap_host_id(const struct snapshot *s, const char *name)
-{
-    size_t lo = 0, hi = name ? s->n_hosts : 0;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int d = strcmp(s->hosts[mid].h->name, name);
-        if (d == 0)
-            return (int)mid;
-        if (d < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return -1;
-}
-
-/* The place of the VM in the list; -1: it is not there. */
-static int snap_place(const struct snapshot *s, const struct vm *v)
-{
-    size_t lo = 0, hi = s->n_vms;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        const struct vm *m = s->vms[mid].v;
-        int d = strcmp(m->name, v->name);
-        if (!d)
-            d = strcmp(m->uuid, v->uuid);
-        if (d == 0)
-            return (int)mid;
-        if (d < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return -1;
-}
-
 /* Under two names it is there twice: the first counts. */
 int snap_vm_id(const struct core *c, const struct snapshot *s, const char *uuid)
 {
     const struct vm_slot *first = uuid ? lookup_get(&c->vms, uuid) : NULL;
-    int id = first ? snap_place(s, &first->vm) : -1;
+    int id = first ? snap_vm_place(s, first->vm.name, first->vm.uuid) : -1;
     for (const struct vm_slot *v = first ? first->twin : NULL; v != first; v = v->twin) {
-        int other = snap_place(s, &v->vm);
+        int other = snap_vm_place(s, v->vm.name, v->vm.uuid);
         id = other >= 0 && (id < 0 || other < id) ? other : id;
     }
     return id;

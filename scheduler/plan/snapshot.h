@@ -47,6 +47,10 @@ struct snapshot {
     size_t n_vms;
 };
 
+/* Their ids; -1: not there. */
+int snap_host_id(const struct snapshot *s, const char *name); /* NULL is nowhere */
+int snap_vm_place(const struct snapshot *s, const char *name, const char *uuid);
+
 /* Is this host's CPU load known well enough to plan by? */
 static inline bool snap_measured(const struct snap_host *h)
 {

@@ -18,21 +18,14 @@ static int64_t core_time(const struct sim *s)
 /* ---- the store ------------------------------------------------------------------------------------- */
 static void keep_host(struct brain *b, const struct host_rec *rec)
 {
-    size_t lo = 0, hi = b->n_hosts;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (strcmp(b->hosts[mid].name, rec->name) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == b->n_hosts || !str_eq(b->hosts[lo].name, rec->name)) {
+    size_t at = lower_bound(i, b->n_hosts, strcmp(b->hosts[i].name, rec->name) < 0);
+    if (at == b->n_hosts || !str_eq(b->hosts[at].name, rec->name)) {
         vec_add(&b->hosts, &b->n_hosts);
-        memmove(&b->hosts[lo + 1], &b->hosts[lo], (b->n_hosts - 1 - lo) * sizeof(*b->hosts));
+        memmove(&b->hosts[at + 1], &b->hosts[at], (b->n_hosts - 1 - at) * sizeof(*b->hosts));
     } else {
-        shape_done(&host_rec_shape, &b->hosts[lo]);
+        shape_done(&host_rec_shape, &b->hosts[at]);
     }
-    shape_copy(&host_rec_shape, &b->hosts[lo], rec);
+    shape_copy(&host_rec_shape, &b->hosts[at], rec);
 }
 
 void brain_knows_host(struct sim *s, const struct host *facts, int state)
@@ -49,15 +42,7 @@ static int row_cmp(const struct kept_vm *r, const char *host, const char *uuid)
 
 static size_t vm_row(const struct brain *b, const char *host, const char *uuid)
 {
-    size_t lo = 0, hi = b->n_vms;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (row_cmp(b->vms[mid], host, uuid) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return lower_bound(i, b->n_vms, row_cmp(b->vms[i], host, uuid) < 0);
 }
 
 static void row_done(struct kept_vm *r)

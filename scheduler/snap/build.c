@@ -190,18 +190,8 @@ static int by_vm_name(const void *a, const void *b)
 
 static int host_id(const struct snap_build *b, const char *name)
 {
-    size_t lo = 0, hi = b->n_hosts;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int d = strcmp(b->hosts[mid].host.name, name);
-        if (d == 0)
-            return (int)mid;
-        if (d < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return -1;
+    size_t at = lower_bound(i, b->n_hosts, strcmp(b->hosts[i].host.name, name) < 0);
+    return at < b->n_hosts && str_eq(b->hosts[at].host.name, name) ? (int)at : -1;
 }
 
 static int need_host(const struct snap_build *b, const struct snap_vm_entry *v, const char *name,

@@ -1,4 +1,0 @@
-#include "scheduler/plan/snapshot.h"
-
-const char *const host_state_names[6] = {"up",          "cordoned",    "draining",
-                                         "maintenance", "quarantined", "lost"};
