@@ -58,7 +58,6 @@ void policy_default(struct policy *p)
                     .ceph_pause = CEPH_PAUSE_SLOW,
                     .load = LOAD_5M,
                     .busy_ppm = 800000, /* docs/balancing.md */
-                    .urgent_ppm = 900000,
                     .forecast_ppm = 0, /* two days of measuring before it says anything */
                     .mode = BALANCE_EVEN},
     };

@@ -314,7 +314,8 @@ static char *cannot_wait(const struct core *c)
 
 static bool may_look_early(const struct core *c)
 {
-    return !waiting_plan(c) && !c->suspended.on && !balance_goes_after(c, NULL) && !balance_under_way(c) &&
+    return !waiting_plan(c) && !c->suspended.on && !balance_goes_after(c, NULL) &&
+           !balance_under_way(c) &&
            windows_open(c->policy.balance.windows, c->policy.balance.n_windows, c->wall_us, NULL);
 }
 

@@ -381,6 +381,7 @@ const struct method ways[] = {
      .at_once_host = DRS_MOVES_HOST},
     {.name = "Drover, 80 %", DROVER(5, "busy: 80%")},
     {.name = "Drover, 80 %, 1 min", DROVER(1, "busy: 80%")},
+    {.name = "Drover, 80 %, urgent", DROVER(5, "busy: 80%, urgent: 90%")},
     {.name = "Drover, 70 %", DROVER(5, "busy: 70%")},
     {.name = "Drover, 70 %, 1 min", DROVER(1, "busy: 70%")},
     {.name = "Drover, forecast", DROVER(5, "busy: 80%, forecast: 100%"), .days = true},

@@ -339,6 +339,7 @@ static void soon_is_a_limit(void **state)
     struct test_fleet f;
     hot_cold(&f); /* h0: four at 3000, h1 and h2: at 100; 16 CPUs */
     f.p.balance.busy_ppm = 800000;
+    f.p.balance.urgent_ppm = 900000;
     used[0].soon_mcpu = 5000;
     for (int i = 0; i < 4; i++)
         f.vms[i].vcpus = i ? 3 : 2;
