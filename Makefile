@@ -160,8 +160,8 @@ mutate-verify: $(addprefix $(B)/tests/test_plan_,verify sound rules consolidate 
 mutate-core: $(B)/bin/drover-sim ## lines of the core broken, one at a time: a scenario, soak or a crash must notice (minutes)
 	@LIBS="$(LIBS_BASE) $(LIBS_POLICY) $(LIBS_SNAP)" tests/mutate-core $(B) $(CC) $(filter-out $(WARN),$(ALL_CFLAGS))
 SEEDS ?= 1..1000
-check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes
-	@$< check tests/sim/*
+check-sim: $(B)/bin/drover-sim ## scenarios in virtual time (tests/sim), with their crashes: CRASHES=16 of each
+	@$< check $(if $(CRASHES),--crashes $(CRASHES)) tests/sim/*
 sim-soak: $(B)/bin/drover-sim ## random fleets and faults in virtual time: SEEDS=1..1000 SOAK=--crash
 	@$< soak $(SEEDS) $(SOAK) --out build/soak
 golden-update: $(B)/bin/drover-sim ## write the logs of tests/sim anew; read the difference

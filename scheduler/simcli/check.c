@@ -102,7 +102,7 @@ int scenario_crash_all(const struct scenario *sc, int64_t effects, int64_t most,
     return SIM_OK;
 }
 
-static bool check_one(const char *dir, bool update)
+static bool check_one(const char *dir, bool update, int64_t most)
 {
     struct scenario sc;
     struct outcome o, again;
@@ -125,7 +125,7 @@ static bool check_one(const char *dir, bool update)
         outcome_done(&again);
     }
     if (ok && sc.crash)
-        ok = scenario_crash_all(&sc, o.effects, 0, &crashes) == SIM_OK;
+        ok = scenario_crash_all(&sc, o.effects, most, &crashes) == SIM_OK;
     printf("%s %s", ok ? "ok" : "not ok", dir);
     if (crashes)
         printf(" (and %lld crashes)", (long long)crashes);
@@ -137,18 +137,23 @@ static bool check_one(const char *dir, bool update)
 
 int sim_cmd_check(int argc, char **argv)
 {
-    static const struct option options[] = {{"update", no_argument, NULL, 'u'}, {0}};
+    static const struct option options[] = {
+        {"update", no_argument, NULL, 'u'}, {"crashes", required_argument, NULL, 'c'}, {0}};
     bool update = false;
+    int64_t most = 0;
     int bad = 0;
+    struct err e;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         update |= c == 'u';
+        if (c == 'c' && parse_int(optarg, 1, INT64_MAX, &most, &e) < 0)
+            return sim_bad(&e);
         if (c == '?')
-            return sim_usage("check [--update] DIR...");
+            return sim_usage("check [--update] [--crashes N] DIR...");
     }
     if (optind == argc)
         return sim_usage("check wants scenarios");
     for (int i = optind; i < argc; i++)
-        bad += !check_one(argv[i], update);
+        bad += !check_one(argv[i], update, most);
     printf("scenarios: %d passed, %d failed, 0 skipped\n", argc - optind - bad, bad);
     return bad ? SIM_WRONG : SIM_OK;
 }

@@ -12,9 +12,10 @@ const char sim_usage_text[] =
     "  replay FILE... [--quiet] [--sends]    decide anew what a scheduler recorded; is it the "
     "same?\n"
     "  run DIR [--kill-before N [--early]]   run the scenario in DIR and print what happens\n"
-    "  check [--update] DIR...               run scenarios: each log as in DIR/log.expect, each "
+    "  check [--update] [--crashes N] DIR... run scenarios: each log as in DIR/log.expect, each "
     "expectation met,\n"
-    "                                        and, where marked so, a crash before every effect\n"
+    "                                        and, where marked so, a crash before every effect; of N "
+    "of them\n"
     "  soak FROM..TO [--crash] [--out DIR]   random fleets and faults; a violation is shrunk to a "
     "scenario\n"
     "A scenario is described in docs/simulator.md.\n";
