@@ -175,12 +175,14 @@ def scenario_plan_waits(s):
     s.expect(view["run"]["state"] == "proposed", f"after a restart: {view['run']}")
     s.expect_in(f"drover apply {first}", s.drover("health", expect=1).stdout, "health")
     gone = view["moves"][0]["vm_name"]
+    s.drover("policy", "suspend", "-m", "no look is to supersede it first")
     s.virsh("h1", f"migrate --live --p2p --persistent --undefinesource --tls {gone} qemu+tls://h4/system")
     view = s.wait_run(first, "expired", 30)
     s.expect_in(f"vm/{gone} is not on h1 any more; nothing was moved", view["run"]["message"])
     refused = s.drover("apply", str(first), expect=6)
     s.expect_in(f"vm/{gone} is not on h1 any more", refused.stderr)
 
+    s.drover("policy", "resume")
     second = wait_plan(s)
     s.drover("apply", str(second), "--detach")
     wait_until("the first move to end", 60, lambda: s.run_view(second)["run"]["moved"], pause=0.1)
