@@ -50,7 +50,9 @@ def scenario_relieves_by_schedule(s):
     s.policy(RELIEF)
     wait_until("all guests to be measured", 60, lambda: all(
         "now_mcpu" in v.get("cpu", {}) for v in s.vms().values()), pause=0.5)
-    wait_until("means of five minutes that call for a move", 60, lambda: s.json("plan", "relieve")["moves"], pause=1)
+    # For more than one: means sway while they are young, and what a look finds in vain is not planned anew for a while.
+    wait_until("means of five minutes that call for moves", 60,
+               lambda: len(s.json("plan", "relieve")["moves"]) > 1, pause=1)
     known = {r["id"] for r in balance_runs(s)}
     s.policy(EACH_MINUTE)
     start = s.now() // 60
