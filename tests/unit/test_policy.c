@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -138,12 +139,16 @@ static void test_huge_rules(void **state)
     (void)state;
     char *dir = temp_dir();
     for (int i = 0; i < 40; i++) {
-        cleanup(freep) char *text = xcalloc(1 << 17, 1);
-        char *at = text + sprintf(text, "version: 1\nrules:\n  - {name: r%d, %s: {vms: {names: [",
-                                  i, i % 2 ? "affinity" : "anti_affinity");
+        cleanup(freep) char *text = NULL;
+        size_t len;
+        FILE *f = open_memstream(&text, &len);
+        assert_non_null(f);
+        fprintf(f, "version: 1\nrules:\n  - {name: r%d, %s: {vms: {names: [", i,
+                i % 2 ? "affinity" : "anti_affinity");
         for (int k = 0; k < 4000; k++)
-            at += sprintf(at, "v%d-%d, ", i, k);
-        sprintf(at, "]}}}\n");
+            fprintf(f, "v%d-%d, ", i, k);
+        fprintf(f, "]}}}\n");
+        assert_int_equal(fclose(f), 0);
         cleanup(freep) char *name = xasprintf("%d.yaml", i);
         temp_put(dir, name, text);
     }
