@@ -13,8 +13,11 @@ enum { QUEUED_SHOWN = 3, VM_COLUMNS = 28, PHASE_COLUMNS = 15, STUCK_PASSES = 3 }
 char *follow_counts(const struct run_view *v)
 {
     const struct run *r = &v->run;
-    char *s = xasprintf("%lld/%lld moved · %lld moving · %lld queued", (long long)r->moved,
-                        (long long)r->vms, (long long)r->moving, (long long)r->queued);
+    char *s = r->dry_run
+                  ? xasprintf("%lld of %lld would move, none is", (long long)r->queued,
+                              (long long)r->vms)
+                  : xasprintf("%lld/%lld moved · %lld moving · %lld queued", (long long)r->moved,
+                              (long long)r->vms, (long long)r->moving, (long long)r->queued);
     if (r->blocked)
         text_add(&s, " · %lld blocked", (long long)r->blocked);
     if (r->stopped)

@@ -430,6 +430,24 @@ static void one_run(void **state)
     outcome_done(&o);
 }
 
+/* Nothing waits in it. */
+static void a_dry_run(void **state)
+{
+    (void)state;
+    struct outcome o = {0};
+    const struct fake_answer script[] = {
+        {"GET /v1/runs/43", 0,
+         "{\"wall_us\":5000000,\"run\":{\"id\":43,\"state\":\"planned\",\"dry_run\":true,"
+         "\"host\":\"h1\",\"actor\":\"root\",\"vms\":2,\"queued\":2,"
+         "\"created_wall_us\":1000000},\"moves\":[]}"},
+        {0}};
+    fake_run(&o, script, "runs 43", false, NULL);
+    assert_int_equal(o.code, X_DONE);
+    assert_non_null(strstr(o.out, "run/43  drain of host/h1 (dry run)  planned\n"));
+    assert_non_null(strstr(o.out, "moves      2 of 2 would move, none is\n"));
+    outcome_done(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +461,7 @@ int main(void)
         cmocka_unit_test(several_hosts),
         cmocka_unit_test(what_ceph_said),
         cmocka_unit_test(one_run),
+        cmocka_unit_test(a_dry_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
